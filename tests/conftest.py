@@ -1,0 +1,75 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        skip = pytest.mark.skip(reason="slow: run with --slow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real clips and faces, which is not part of the project."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared with real clips and faces is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    """The clip of examples/: 0-3 s one smiling face, 3-5 s another face, 5-8 s both."""
+    return Path(__file__).resolve().parents[1] / "examples" / "demo.mp4"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def videmo_command() -> Callable[..., Ran]:
+    """Run `videmo ...` in a process of its own, as a shell would."""
+
+    def run(*arguments: str | Path, stdin: bytes = b"", timeout: float = 300, **more: Any) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "videmo", *map(str, arguments)],
+            input=stdin, capture_output=True, timeout=timeout, **more,
+        )  # fmt: skip
+        decode = partial(bytes.decode, encoding="utf-8", errors="surrogateescape")
+        return Ran(done.returncode, decode(done.stdout), decode(done.stderr))
+
+    return run

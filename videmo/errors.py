@@ -1,0 +1,154 @@
+"""Everything that can go wrong, as one tree.
+
+VidemoError
+  InputError            the clip, folder, manifest or option that was given
+    VideoError            cannot be opened or decoded          .path .reason
+    NoFaceError           decoded, but no face was found       .path .seen
+    ManifestError         a row of a list cannot be read       .path .line .reason
+    UnknownName           nothing of that name is there        .kind .name .known
+    NothingToDo           no input matched
+  ModelError            a card or its weights
+    ModelNotFound         no model of that name or path        .name .near
+    CorruptModel          a file is not what its card says     .path .expected .got
+    RecipeMismatch        a head and its features disagree     .differences
+  MissingDependency     an optional package is absent          .package .extra
+  OutputError           a result cannot be written             .path .reason
+
+Each carries its facts as attributes, and its text names the thing, the fact and the next
+step in one line. A wrong *program* (an array of the wrong shape) gets ValueError or TypeError.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VidemoError(Exception):
+    """The root of every error that videmo raises on purpose."""
+
+
+class InputError(VidemoError):
+    """What was given cannot be used."""
+
+
+class VideoError(InputError):
+    """A video cannot be opened or decoded."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.reason)
+
+
+class NoFaceError(InputError):
+    """A video was decoded to its end and no face was found in it."""
+
+    def __init__(self, path: str, seen: int) -> None:
+        frames = "frame" if seen == 1 else "frames"
+        super().__init__(
+            f"{path}: no face in {seen} sampled {frames}; try a smaller --min-face or lower --score"
+        )
+        self.path, self.seen = path, seen
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.seen)
+
+
+class ManifestError(InputError):
+    """A row of a list of clips cannot be read."""
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(f"{path}:{line}: {reason}")
+        self.path, self.line, self.reason = path, line, reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.line, self.reason)
+
+
+class UnknownName(InputError):
+    """Nothing of this kind has that name."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        super().__init__(f"no {kind} is called {name!r}; there is {', '.join(self.known)}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.kind, self.name, self.known)
+
+
+class NothingToDo(InputError):
+    """The paths and filters that were given match no clip."""
+
+
+class ModelError(VidemoError):
+    """A model cannot be used."""
+
+
+class ModelNotFound(ModelError):
+    """No model of that name is in the package, in the cache or at that path."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name, self.known = name, tuple(known)
+        self.near = tuple(difflib.get_close_matches(name, self.known))
+        step = f"did you mean {' or '.join(self.near)}?" if self.near else _there_is(self.known)
+        super().__init__(f"no model is called {name!r}, and no folder of that path; {step}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.known)
+
+
+class CorruptModel(ModelError):
+    """A file of a model is not what its card says."""
+
+    def __init__(self, path: str, expected: str, got: str) -> None:
+        super().__init__(
+            f"{path}: expected {expected}, got {got}; fetch or install the model again"
+        )
+        self.path, self.expected, self.got = path, expected, got
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.expected, self.got)
+
+
+class RecipeMismatch(ModelError):
+    """A head was trained with another recipe than the one its features were made with."""
+
+    def __init__(self, differences: Iterable[str]) -> None:
+        self.differences = tuple(differences)
+        super().__init__(
+            f"the head expects another recipe ({'; '.join(self.differences)}); "
+            "extract the features again with the head's own recipe"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.differences,)
+
+
+class MissingDependency(VidemoError):
+    """A package that this choice needs is not installed."""
+
+    def __init__(self, package: str, extra: str | None = None) -> None:
+        step = f"pip install 'videmo[{extra}]'" if extra else f"pip install {package}"
+        super().__init__(f"{package} is not installed; {step}")
+        self.package, self.extra = package, extra
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.package, self.extra)
+
+
+class OutputError(VidemoError):
+    """A result cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.reason)
+
+
+def _there_is(known: tuple[str, ...]) -> str:
+    return f"there is {', '.join(known)}" if known else "none is installed"

@@ -1,0 +1,66 @@
+"""Resizing and warping, the only room in which OpenCV is spoken."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from videmo.data import F64, U8, Array
+
+
+def resize(pixels: U8, height: int, width: int) -> U8:
+    """Return `pixels` (H, W, 3) at another size, in uint8.
+
+    Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
+    """
+    import cv2
+
+    shrink = height <= pixels.shape[0] and width <= pixels.shape[1]
+    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+
+
+def warp(pixels: U8, matrix: Array, side: int) -> U8:
+    """Return the (side, side, 3) picture whose pixel (x, y) is `pixels` at matrix @ (x, y, 1).
+
+    matrix: (2, 3), from pixel centres of the result to pixel centres of the source
+    Beyond the border the outermost pixels are repeated. Where the picture shrinks, the source
+    is averaged over areas first, so that bilinear sampling skips nothing.
+    """
+    import cv2
+
+    pixels, matrix = _region(pixels, np.array(matrix, np.float64), side)
+    steps = np.linalg.norm(matrix[:, :2], axis=1)  # source px per result px, x and y
+    height, width = (
+        max(1, round(n / max(1.0, step)))
+        for n, step in zip(pixels.shape[:2], steps[::-1], strict=True)
+    )
+    if (height, width) != pixels.shape[:2]:
+        ratio = np.array([width / pixels.shape[1], height / pixels.shape[0]])
+        matrix = matrix * ratio[:, None]
+        matrix[:, 2] += 0.5 * ratio - 0.5  # a pixel's centre lies half a pixel from its corner
+        pixels = np.asarray(
+            cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(pixels, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
+
+
+def _region(pixels: U8, matrix: F64, side: int) -> tuple[U8, F64]:
+    """Return the part of `pixels` that the warp reads, and the matrix into that part."""
+    corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+    reach = 2 + np.ceil(np.linalg.norm(matrix[:, :2], axis=1)).astype(int)  # for the averaging
+    size = np.array(pixels.shape[1::-1])
+    low = np.clip(np.floor(corners.min(1)).astype(int) - reach, 0, size - 1)
+    high = np.clip(np.ceil(corners.max(1)).astype(int) + reach, low + 1, size)
+    matrix[:, 2] -= low
+    return pixels[low[1] : high[1], low[0] : high[0]], matrix
+
+
+def to_grey(pixels: U8) -> U8:
+    """Return RGB `pixels` (..., 3) as grey in three equal channels (ITU-R BT.601 weights)."""
+    weights = np.array([77, 150, 29], np.uint16)  # 0.299, 0.587, 0.114 in 1/256
+    grey = ((pixels.astype(np.uint16) * weights).sum(-1, dtype=np.uint16) + 128) >> 8
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
