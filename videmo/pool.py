@@ -1,0 +1,159 @@
+"""From the features of many faces to one vector: streaming statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from videmo.data import F32, F64, Array, Descriptor, Faces, Features
+from videmo.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Which statistics of which faces, and in which order they stand side by side."""
+
+    stats: tuple[str, ...] = ("mean", "std", "min", "max")
+    within: tuple[str, ...] = ()  # statistics of the faces of one frame, taken first
+    by: Literal["clip", "track"] = "clip"
+    normalise: Literal["l2"] | None = "l2"  # of the whole vector
+
+    def __post_init__(self) -> None:
+        for name in (*self.stats, *self.within):
+            if name not in STATS:
+                raise UnknownName("statistic", name, STATS)
+
+
+class Moments:
+    """Count, mean, spread and range of rows that arrive in batches, in float64.
+
+    Two sets of rows are joined as in Chan, Golub and LeVeque 1979, which stays exact where
+    the mean is large and the spread is small. Memory does not grow with the rows.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: F64 = np.zeros(0)
+        self._squares: F64 = np.zeros(0)  # sum of squared distances from the mean
+        self.min: F64 = np.zeros(0)
+        self.max: F64 = np.zeros(0)
+
+    def add(self, rows: Array) -> None:
+        """Take in `rows` (M, D), M may be 0."""
+        if not len(rows):
+            return
+        rows = rows.astype(np.float64)
+        mean = rows.mean(0)
+        squares = ((rows - mean) ** 2).sum(0)
+        if not self.count:
+            self.count, self.mean, self._squares = len(rows), mean, squares
+            self.min, self.max = rows.min(0), rows.max(0)
+            return
+        total = self.count + len(rows)
+        apart = mean - self.mean
+        self._squares += squares + apart**2 * (self.count * len(rows) / total)
+        self.mean = self.mean + apart * (len(rows) / total)
+        self.min, self.max = np.minimum(self.min, rows.min(0)), np.maximum(self.max, rows.max(0))
+        self.count = total
+
+    @property
+    def std(self) -> F64:
+        """The population standard deviation (D,): zero for one row."""
+        return np.asarray(np.sqrt(self._squares / max(self.count, 1)))
+
+
+STATS = {"mean": "mean", "std": "std", "min": "min", "max": "max"}  # name -> property of Moments
+
+
+def pool(batches: Iterable[Features], pooling: Pooling | None = None) -> Descriptor:
+    """Return one vector for the clip: the statistics of its faces' features, side by side.
+
+    The order is `pooling.stats`, by default mean, std (population), min, max, as in the AFEW
+    recipe of Savchenko (HSEmotion, AFEW_train.ipynb). With `pooling.within` the faces of a
+    frame become one row first and the statistics are of those rows, as in the VGAF recipe
+    (VGAF_train.ipynb: mean and std within, mean and std over). One pass; memory does not grow
+    with the clip.
+
+    batches: features of shape (M, D), M may be 0
+    Returns values of shape (len(stats) * D,), or with `within` (len(stats) * len(within) * D,),
+    empty where no face was seen.
+    """
+    pooling = pooling or Pooling()
+    whole = _Pool()
+    for features in batches:
+        whole.look(features.seen)
+        whole.add(features.values, features.faces, pooling)
+    return whole.descriptor(pooling)
+
+
+def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> list[Descriptor]:
+    """Return one vector for each track, in the order in which they began; see `pool`.
+
+    `seen` of each counts the frames of the whole clip.
+    """
+    pooling = pooling or Pooling(by="track")
+    tracks: dict[int, _Pool] = {}
+    seen = 0
+    for features in batches:
+        seen += features.seen
+        for number in np.unique(features.faces.track):
+            here = features.faces.track == number
+            one = tracks.setdefault(int(number), _Pool())
+            one.add(features.values[here], features.faces[here], pooling)
+    for one in tracks.values():
+        one.look(seen)
+    return [tracks[number].descriptor(pooling, number) for number in sorted(tracks)]
+
+
+@dataclass
+class _Pool:
+    """What is kept of the faces that belong together."""
+
+    moments: Moments = field(default_factory=Moments)
+    faces: int = 0
+    frames: int = 0
+    seen: int = 0
+    start: float | None = None
+    end: float | None = None
+
+    def look(self, frames: int) -> None:
+        self.seen += frames
+
+    def add(self, values: F32, faces: Faces, pooling: Pooling) -> None:
+        if not len(faces):
+            return
+        self.faces += len(faces)
+        self.frames += len(np.unique(faces.index))
+        first, last = float(faces.time.min()), float(faces.time.max())
+        self.start = first if self.start is None else min(self.start, first)
+        self.end = last if self.end is None else max(self.end, last)
+        rows = _within(values, faces, pooling.within) if pooling.within else values
+        self.moments.add(rows)
+
+    def descriptor(self, pooling: Pooling, track: int | None = None) -> Descriptor:
+        values = _side_by_side(self.moments, pooling.stats)
+        if pooling.normalise == "l2" and len(values):
+            values = values / max(float(np.linalg.norm(values)), 1e-12)
+        return Descriptor(
+            values.astype(np.float32), self.faces, self.frames, self.seen,
+            track, self.start, self.end,
+        )  # fmt: skip
+
+
+def _within(values: F32, faces: Faces, stats: tuple[str, ...]) -> F64:
+    """Return one row a frame: statistics of its faces. A batch never ends within a frame."""
+    return np.stack(list(_frame_rows(values, faces, stats)))
+
+
+def _frame_rows(values: F32, faces: Faces, stats: tuple[str, ...]) -> Iterator[F64]:
+    for index in np.unique(faces.index):
+        moments = Moments()
+        moments.add(values[faces.index == index])
+        yield _side_by_side(moments, stats)
+
+
+def _side_by_side(moments: Moments, stats: tuple[str, ...]) -> F64:
+    return np.concatenate([getattr(moments, STATS[name]) for name in stats])

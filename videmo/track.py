@@ -1,0 +1,76 @@
+"""Linking the boxes of one person through time. No pixels are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from videmo.data import F32, I64, Faces, FrameBatch
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How boxes are linked."""
+
+    overlap: float = 0.3  # least intersection over union with the track's last box
+    gap: float = 1.0  # s without a face after which a track has ended
+
+
+def track(
+    batches: Iterable[tuple[FrameBatch, Faces]], tracking: Tracking
+) -> Iterator[tuple[FrameBatch, Faces]]:
+    """Yield the same batches with `faces.track` filled in, numbered from 0 as tracks begin.
+
+    Frame by frame the pairs of an open track and a face are taken in order of falling overlap,
+    each at most once; a face without a track begins one. Nothing depends on where batches end.
+    """
+    tracks = _OpenTracks(tracking)
+    for frames, faces in batches:
+        number = np.full(len(faces), -1, np.int64)
+        for row in np.unique(faces.row):
+            here = np.flatnonzero(faces.row == row)
+            number[here] = tracks.extend(faces.box[here], float(frames.time[row]))
+        yield frames, faces.tracked(number)
+
+
+class _OpenTracks:
+    """The last box and time of every track that may still go on."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self.tracking = tracking
+        self.begun = 0
+        self.last: dict[int, tuple[F32, float]] = {}
+
+    def extend(self, box: F32, time: float) -> I64:
+        """Return a track number for each box of one frame."""
+        gap = self.tracking.gap + 1e-6  # a sampling period equal to the gap is not a gap
+        self.last = {k: v for k, v in self.last.items() if time - v[1] <= gap}
+        number = self._match(box)
+        for i in range(len(box)):
+            if number[i] < 0:
+                number[i], self.begun = self.begun, self.begun + 1
+            self.last[int(number[i])] = (box[i], time)
+        return number
+
+    def _match(self, box: F32) -> I64:
+        number = np.full(len(box), -1, np.int64)
+        if not self.last:
+            return number
+        names = np.array(list(self.last))
+        overlap = iou(np.stack([self.last[k][0] for k in names]), box)
+        while overlap.size and overlap.max() >= self.tracking.overlap:
+            old, new = np.unravel_index(int(overlap.argmax()), overlap.shape)
+            number[new] = names[old]
+            overlap[old], overlap[:, new] = -1, -1
+        return number
+
+
+def iou(a: F32, b: F32) -> F32:
+    """Return the intersection over union (A, B) of boxes (A, 4) with boxes (B, 4)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    inner = (high - low).clip(0).prod(-1)
+    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(-1) for x in (a, b))
+    return np.asarray(inner / (area_a[:, None] + area_b[None] - inner).clip(1e-9), np.float32)
