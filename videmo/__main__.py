@@ -1,0 +1,5 @@
+"""python -m videmo"""
+
+from videmo.cli import main
+
+main()

@@ -1,0 +1,66 @@
+"""The door: a group of commands, and the one place that turns errors into exit codes.
+
+0 all went well, 1 some input failed, 2 wrong use, 3 no input matched, 4 a model is not
+available, 130 interrupted, 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from videmo import __version__
+from videmo.cli.score import classify, extract_features
+from videmo.errors import InputError, MissingDependency, ModelError, NothingToDo, VidemoError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+def videmo() -> None:
+    """Tell which emotion a video clip shows.
+
+    Everything runs on this machine; nothing is uploaded. A face's emotion is sensitive:
+    README.md says what these answers are good for, and where they must not be used.
+
+    Example:  videmo classify clip.mp4
+    """
+
+
+videmo.add_command(classify)
+videmo.add_command(extract_features)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("videmo: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # what is left in the buffer has no reader: send it nowhere, or Python complains on exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except VidemoError as error:
+        if debug:
+            raise
+        click.echo(f"videmo: error: {error}", err=True)
+        code = exit_code(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def exit_code(error: VidemoError) -> int:
+    """Return the exit code of an error that ended a whole run."""
+    if isinstance(error, NothingToDo):
+        return 3
+    if isinstance(error, (ModelError, MissingDependency)):
+        return 4
+    return 2 if isinstance(error, InputError) else 1

@@ -1,0 +1,198 @@
+"""Options that several commands share, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from videmo.inputs import Clip
+    from videmo.pipeline import Engine, Pipeline
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+input_options = _group(
+    click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
+    click.option(
+        "--ext",
+        multiple=True,
+        metavar="EXT",
+        help="Also take files of this suffix from folders; '*' takes every file.",
+    ),
+    click.option(
+        "--include", multiple=True, metavar="GLOB", help="From folders, take only what matches."
+    ),
+    click.option(
+        "--exclude", multiple=True, metavar="GLOB", help="From folders, leave out what matches."
+    ),
+    click.option(
+        "--manifest",
+        metavar="CSV",
+        help="A list with the columns path[,label][,split][,subject][,start][,end].",
+    ),
+    click.option(
+        "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
+    ),
+    click.option(
+        "--start",
+        type=click.FloatRange(0),
+        metavar="S",
+        help="Begin at this presentation time in seconds.",
+    ),
+    click.option(
+        "--end",
+        type=click.FloatRange(0, min_open=True),
+        metavar="S",
+        help="Stop before this presentation time.",
+    ),
+)
+
+recipe_options = _group(
+    click.option(
+        "--head",
+        default="afew7",
+        show_default=True,
+        metavar="NAME|DIR",
+        help="The trained head, whose recipe is followed: afew7, vgaf3 or a folder.",
+    ),
+    click.option(
+        "--fps",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="Look at N frames a second of presentation time.",
+    ),
+    click.option("--every", type=click.IntRange(1), metavar="N", help="Look at every N-th frame."),
+    click.option(
+        "--max-side",
+        type=click.IntRange(16),
+        metavar="PX",
+        help="Shrink frames whose longer side is longer.",
+    ),
+    click.option(
+        "--detector", metavar="NAME", help="mtcnn, retinaface or whole (the frame is the face)."
+    ),
+    click.option(
+        "--score",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="Keep faces of at least this score.",
+    ),
+    click.option(
+        "--min-face", type=click.IntRange(12), metavar="PX", help="The smallest face to look for."
+    ),
+    click.option(
+        "--faces",
+        type=click.Choice(["all", "largest", "best"]),
+        help="Which faces of a frame count.",
+    ),
+)
+
+engine_options = _group(
+    click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N or mps.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["auto", "openvino", "torch"]),
+        default="auto",
+        show_default=True,
+        help="What runs the network.",
+    ),
+    click.option(
+        "--decoder",
+        type=click.Choice(["auto", "decord", "pyav"]),
+        default="auto",
+        show_default=True,
+        help="What reads video files.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="CPU threads; 0 is as many as there are.",
+    ),
+)
+
+word_options = _group(
+    click.option(
+        "-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run."
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Say more on stderr: models, warnings, changes to the recipe.",
+    ),
+    click.option("--debug", is_flag=True, help="Show where an error comes from."),
+)
+
+
+def clips_of(options: dict[str, Any]) -> list[Clip]:
+    """Return the clips that the input options name; raises NothingToDo, InputError."""
+    from dataclasses import replace
+
+    from videmo.inputs import find_clips
+
+    clips = find_clips(
+        options["paths"], ext=options["ext"], include=options["include"],
+        exclude=options["exclude"], manifest=options["manifest"],
+        files0_from=options["files0_from"],
+    )  # fmt: skip
+    start, end = options["start"], options["end"]
+    if start is not None and end is not None and start >= end:
+        raise click.UsageError(f"--start {start:g} is not before --end {end:g}")
+    return [
+        replace(
+            clip,
+            start=clip.start if clip.start is not None else start,
+            end=clip.end if clip.end is not None else end,
+        )
+        for clip in clips
+    ]
+
+
+def pipeline_of(options: dict[str, Any]) -> Pipeline:
+    """Return the pipeline that the recipe and engine options describe."""
+    from videmo.pipeline import load
+
+    return load(options["head"], engine=engine_of(options), **_changes(options))
+
+
+def engine_of(options: dict[str, Any]) -> Engine:
+    """Return the Engine that the options describe."""
+    from videmo.pipeline import Engine
+
+    names = ("device", "engine", "decoder", "threads")
+    return Engine(**{name: options[name] for name in names})
+
+
+def _changes(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if options["fps"] and options["every"]:
+        raise click.UsageError("--fps and --every are two answers to one question; give one")
+    stages = {
+        "sampling": ("fps", "every", "max_side"),
+        "detection": ("detector", "score", "min_face", "faces"),
+    }
+    given = {
+        stage: {name: options[name] for name in names if options[name] is not None}
+        for stage, names in stages.items()
+    }
+    return {stage: changes for stage, changes in given.items() if changes}

@@ -1,0 +1,135 @@
+"""classify and extract-features: clips in, one record or row each out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from videmo.cli.options import (
+    clips_of,
+    engine_options,
+    input_options,
+    pipeline_of,
+    recipe_options,
+    word_options,
+)
+
+if TYPE_CHECKING:
+    from videmo.batch import Record
+    from videmo.data import Failure
+    from videmo.inputs import Clip
+    from videmo.pipeline import Answer, Pipeline, Through
+
+
+@click.command(no_args_is_help=True)
+@input_options
+@recipe_options
+@click.option("--format", "format_", type=click.Choice(["table", "ndjson", "json", "csv", "tsv"]),
+              help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
+@click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format.")
+@click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
+@engine_options
+@word_options
+def classify(**options: Any) -> None:
+    """Tell the emotion of each clip: one record for every input, in order.
+
+    PATHS are video files, folders (searched for videos), quoted globs, or - for a list on stdin.
+
+    \b
+    Examples:
+      videmo classify clip.mp4
+      videmo classify clips/ --out emotions.csv
+      find . -name '*.mp4' -print0 | videmo classify --files0-from - | jq -r '[.path,.label]|@tsv'
+    """
+    from videmo.cli.words import say_pipeline
+    from videmo.write import format_of, open_writer
+
+    format_ = options["format_"] or format_of(options["out"], sys.stdout.isatty())
+    clips, pipeline = clips_of(options), pipeline_of(options)
+    say_pipeline(pipeline, options)
+    part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
+    with open_writer(
+        format_, options["out"], labels=pipeline.labels, top=options["top"], extra=part
+    ) as out:
+        failed = _each(clips, pipeline, options, lambda clip, answer, record: out.write(record))
+    sys.exit(1 if failed else 0)
+
+
+@click.command("extract-features", no_args_is_help=True)
+@input_options
+@recipe_options
+@click.option("--out", required=True, metavar="FILE.npz", help="Write the features here.")
+@click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
+@engine_options
+@word_options
+def extract_features(**options: Any) -> None:
+    """Write one descriptor for each clip to a NumPy archive.
+
+    A descriptor holds the statistics of a clip's face features that the head's recipe names:
+    mean, std, min and max for afew7. The archive has no object arrays; `numpy.load` reads it,
+    and its `meta` tells the models and the recipe. With --frames it also holds an embedding of
+    every face, which is biometric data: keep it as carefully as the faces.
+
+    \b
+    Example:
+      videmo extract-features clips/ --out features.npz
+    """
+    from videmo.cli.words import say_pipeline
+    from videmo.write.npz import FeatureFile
+
+    clips, pipeline = clips_of(options), pipeline_of(options)
+    say_pipeline(pipeline, options)
+    with FeatureFile(
+        options["out"], names=pipeline.feature_names, meta=_meta(pipeline), frames=options["frames"]
+    ) as file:
+
+        def keep(clip: Clip, answer: Answer | Failure, record: Record) -> None:
+            file.add(
+                clip.path, record["status"], (record["error"] or {}).get("message", ""),
+                getattr(answer, "descriptor", None), record["duration"],
+                label=clip.label, split=clip.split, subject=clip.subject,
+            )  # fmt: skip
+
+        failed = _each(clips, pipeline, options, keep, file.spool)
+    sys.exit(1 if failed else 0)
+
+
+def _each(
+    clips: Sequence[Clip],
+    pipeline: Pipeline,
+    options: dict[str, Any],
+    keep: Callable[[Clip, Answer | Failure, Record], None],
+    spool: Through | None = None,
+) -> int:
+    """Read every clip, hand its answer and record to `keep`, and return how many failed."""
+    from videmo.batch import attempt, record
+    from videmo.cli.words import Bar, say_record
+
+    failed = 0
+    with Bar(len(clips), quiet=options["quiet"]) as bar:
+        for clip in clips:
+            bar.begin(clip.path)
+            answer = attempt(
+                clip, pipeline, lambda river: bar.watch(spool(river) if spool else river)
+            )
+            line = record(clip, answer, pipeline.provenance)
+            bar.end()
+            keep(clip, answer, line)
+            say_record(line, options)
+            failed += line["status"] == "error"
+    return failed
+
+
+def _meta(pipeline: Pipeline) -> dict[str, Any]:
+    from videmo.batch import SCHEMA_VERSION
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **pipeline.provenance,
+        "recipe": pipeline.recipe.fingerprint(),
+        "options": pipeline.recipe.to_dict(),
+        "outputs": {k: list(v) for k, v in pipeline.backbone_model.backbone_spec().outputs.items()},
+    }

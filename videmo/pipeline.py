@@ -1,0 +1,247 @@
+"""The river from a video to an emotion: the one place that knows the order of the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from videmo import store
+from videmo.crop import crop
+from videmo.data import Descriptor, Features, Prediction, VideoInfo
+from videmo.decode import Decoder, Sampling, open_video, prefetch
+from videmo.detect import Detector, detect
+from videmo.detect import detector as make_detector
+from videmo.embed import Backbone, embed, make_backbone
+from videmo.errors import NoFaceError, RecipeMismatch
+from videmo.heads import Head, make_head, predict
+from videmo.pool import pool
+from videmo.recipe import Recipe
+from videmo.track import track
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What may change the pace but not the numbers."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
+    engine: str = "auto"  # auto, openvino, torch
+    decoder: str = "auto"  # auto, decord, pyav
+    threads: int = 0  # 0: as many as this process may use
+    batch_mb: int = 64  # MiB of pixels in one batch of frames
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that one run over one clip found out."""
+
+    info: VideoInfo
+    descriptor: Descriptor  # empty where no face was seen
+    prediction: Prediction | None  # None without a face, or without a head
+    warnings: tuple[str, ...]
+
+
+Through = Callable[[Iterator[Features]], Iterator[Features]]
+
+
+def _straight(river: Iterator[Features]) -> Iterator[Features]:
+    return river
+
+
+class Pipeline:
+    """A recipe with the models it names, ready to read clips; use `load` to make one."""
+
+    def __init__(
+        self, recipe: Recipe, head: store.Model | None = None, engine: Engine | None = None
+    ) -> None:
+        self.recipe, self.head_model, self.engine = recipe, head, engine or Engine()
+        self.backbone_model = store.load(recipe.backbone)
+        if self.backbone_model.sha256 != recipe.backbone_sha256:
+            raise RecipeMismatch(
+                [f"backbone {recipe.backbone} {recipe.backbone_sha256[:12]} -> "
+                 f"{self.backbone_model.sha256[:12]}"]
+            )  # fmt: skip
+
+    def features(
+        self, path: str | Path, *, start: float | None = None, end: float | None = None
+    ) -> Iterator[Features]:
+        """Yield the features of every face of `path`, batch by batch.
+
+        start, end: s of presentation time; the part of the clip that is read
+        Raises VideoError where the clip cannot be read.
+        """
+        with closing(self._open(path)) as video:
+            yield from self._river(video, self._sampling(start, end))
+
+    def answer(
+        self,
+        path: str | Path,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        through: Through = _straight,
+    ) -> Answer:
+        """Return descriptor, prediction, facts and warnings of one clip, also without a face.
+
+        through: passes the features on to the pooling and may look at them, keep or count them
+        Raises VideoError where the clip cannot be read.
+        """
+        with closing(self._open(path)) as video:
+            river = self._river(video, self._sampling(start, end))
+            with closing(river):
+                descriptor = pool(through(river), self.recipe.pooling)
+            prediction = self._predict(descriptor) if descriptor.faces else None
+            return Answer(video.info, descriptor, prediction, tuple(video.warnings))
+
+    def describe(
+        self, path: str | Path, *, start: float | None = None, end: float | None = None
+    ) -> Descriptor:
+        """Return the clip's one vector; raises VideoError, or NoFaceError without a face."""
+        descriptor = self.answer(path, start=start, end=end).descriptor
+        if not descriptor.faces:
+            raise NoFaceError(str(path), descriptor.seen)
+        return descriptor
+
+    def predict(
+        self, path: str | Path, *, start: float | None = None, end: float | None = None
+    ) -> Prediction:
+        """Return the probability of each emotion; raises VideoError, or NoFaceError."""
+        answer = self.answer(path, start=start, end=end)
+        if answer.prediction is None:
+            raise NoFaceError(str(path), answer.descriptor.seen)
+        return answer.prediction
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The head's labels in its order, or none without a head."""
+        return self.head_model.head_spec().labels if self.head_model else ()
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of a descriptor's columns, in order: mean_0, mean_1, ... or mean_std_0 ..."""
+        pooling, dim = self.recipe.pooling, self.backbone_model.backbone_spec().dim
+        kinds = [
+            f"{over}_{inner}" if inner else over
+            for over in pooling.stats
+            for inner in (pooling.within or ("",))
+        ]
+        return [f"{kind}_{i}" for kind in kinds for i in range(dim)]
+
+    @cached_property
+    def provenance(self) -> dict[str, str | None]:
+        """What made the numbers of this pipeline, for every record."""
+        from videmo import __version__
+
+        return {
+            "videmo": __version__,
+            "head": self.head_model.name if self.head_model else None,
+            "head_sha256": self.head_model.sha256 if self.head_model else None,
+            "backbone": self.backbone_model.name,
+            "backbone_sha256": self.backbone_model.sha256,
+            "decoder": None,
+            "device": self.backbone.device,
+            "recipe": self.recipe.fingerprint(),
+        }
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        """The network, compiled when it is first wanted."""
+        model = self.backbone_model
+        engine = self.engine.engine
+        if engine == "auto":
+            there = (model.folder / "graph.onnx").is_file()
+            engine = "openvino" if self.engine.device in ("auto", "cpu") and there else "torch"
+        return make_backbone(
+            model.backbone_spec(), model.folder,
+            engine=engine, device=self.engine.device, threads=self.engine.threads,
+        )  # fmt: skip
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The face detector, made when it is first wanted."""
+        return make_detector(self.recipe.detection, threads=self.engine.threads or None)
+
+    @cached_property
+    def _head(self) -> Head:
+        assert self.head_model is not None
+        return make_head(self.head_model.head_spec(), self.head_model.weights())
+
+    def _predict(self, descriptor: Descriptor) -> Prediction | None:
+        if self.head_model is None:
+            return None
+        return predict(self._head, self.head_model.head_spec(), descriptor)
+
+    def _open(self, path: str | Path) -> Decoder:
+        return open_video(
+            path, self.engine.decoder,
+            batch_bytes=self.engine.batch_mb << 20, threads=self.engine.threads or 2,
+        )  # fmt: skip
+
+    def _sampling(self, start: float | None, end: float | None) -> Sampling:
+        return replace(self.recipe.sampling, start=start, end=end)
+
+    def _river(self, video: Decoder, sampling: Sampling) -> Generator[Features, None, None]:
+        frames = prefetch(video.read(sampling))  # FrameBatch ...
+        with closing(frames):
+            faces = detect(frames, self.detector)  # ..., Faces ...
+            tracked = track(faces, self.recipe.tracking)
+            crops = crop(tracked, self.recipe.cropping)  # Crops ...
+            yield from embed(crops, self.backbone)  # Features ...
+
+
+def load(
+    head: str | Path = "afew7", *, engine: Engine | None = None, **changes: dict[str, Any]
+) -> Pipeline:
+    """Return a pipeline with a trained head and the recipe it was trained with.
+
+    head: name of an installed head, or its folder
+    changes: options of a stage to replace, as in `load(sampling={"fps": 5})`; the answer is then
+    no longer what the head's card measured, and the record's recipe says so
+
+    Raises ModelNotFound, CorruptModel, RecipeMismatch.
+    """
+    model = store.load(head)
+    return Pipeline(model.recipe.with_changes(**changes), model, engine)
+
+
+def classify(
+    path: str | Path,
+    head: str | Path = "afew7",
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    engine: Engine | None = None,
+) -> Prediction:
+    """Return the probability of each emotion for the clip at `path`.
+
+    `.label` is the most probable; `.scores` is (C,) float32 in the order of `.labels`, summing
+    to 1; `.descriptor` holds the counts of frames and faces. For many clips, `load` once and
+    call `.predict`. Method: Savchenko 2021, arXiv 2103.17107.
+
+    start, end: s of presentation time
+    Raises VideoError for a clip that cannot be read, NoFaceError for one without a face,
+    ModelError for a head that is not there or damaged.
+    """
+    return load(head, engine=engine).predict(path, start=start, end=end)
+
+
+def extract_features(
+    path: str | Path,
+    head: str | Path = "afew7",
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    engine: Engine | None = None,
+) -> Descriptor:
+    """Return the descriptor of the clip at `path`: statistics of its faces' features.
+
+    `.values` is (4 D,) float32 for the head's recipe mean | std | min | max, L2-normalised, with
+    D features of the backbone; `.faces`, `.frames` and `.seen` count what it was made of.
+
+    start, end: s of presentation time
+    Raises VideoError, NoFaceError, ModelError as `classify` does.
+    """
+    return load(head, engine=engine).describe(path, start=start, end=end)

@@ -1,0 +1,88 @@
+"""Every choice that changes a number, in one frozen object that travels with the head."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, get_type_hints
+
+from videmo.crop import Cropping
+from videmo.decode import Sampling
+from videmo.detect import Detection
+from videmo.errors import ModelError
+from videmo.pool import Pooling
+from videmo.track import Tracking
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a clip becomes a descriptor: the stages' options, composed."""
+
+    backbone: str  # name of the model that makes the features
+    backbone_sha256: str  # of its weights
+    sampling: Sampling = field(default_factory=Sampling)
+    detection: Detection = field(default_factory=Detection)
+    tracking: Tracking = field(default_factory=Tracking)
+    cropping: Cropping = field(default_factory=Cropping)
+    pooling: Pooling = field(default_factory=Pooling)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON's types, for a card or an archive's meta."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that `to_dict` wrote; raises ModelError for a key it does not know."""
+        recipe: Recipe = _build(cls, plain, "recipe")
+        return recipe
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that name this recipe: features with the same ones are comparable.
+
+        The part of the clip (start, end) is the input's, not the recipe's, and does not count.
+        """
+        whole = replace(self, sampling=replace(self.sampling, start=None, end=None))
+        plain = json.loads(json.dumps(whole.to_dict()), parse_int=float)  # fps 5 and 5.0 are one
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def with_changes(self, **changes: Any) -> Recipe:
+        """Return a copy in which options are replaced: `with_changes(sampling={"fps": 5})`."""
+        stages = {name: replace(getattr(self, name), **new) for name, new in changes.items()}
+        return replace(self, **stages)
+
+    def differences(self, other: Recipe) -> list[str]:
+        """Return a line for each option in which `other` differs: `sampling.fps None -> 5`."""
+        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        return [f"{k} {mine.get(k)} -> {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k)]
+
+
+def _build(cls: Any, plain: Any, where: str) -> Any:
+    if not isinstance(plain, Mapping):
+        raise ModelError(f"{where} is {type(plain).__name__}, expected an object; update videmo")
+    known = {f.name for f in fields(cls)}
+    if odd := sorted(set(plain) - known):
+        raise ModelError(f"{where} has the unknown key {odd[0]!r}; update videmo")
+    hints = get_type_hints(cls)
+    values = {}
+    for name, value in plain.items():
+        if is_dataclass(hints[name]):
+            value = _build(hints[name], value, f"{where}.{name}")
+        values[name] = tuple(value) if isinstance(value, list) else value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ModelError(f"{where} is not complete: {error}; update videmo") from error
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
