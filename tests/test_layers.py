@@ -1,0 +1,185 @@
+"""Who may import whom, what each foreign library may be called from, and what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "videmo"
+
+FLOORS = {
+    1: "errors",
+    2: "data labels registry image",
+    3: "decode detect track crop embed pool heads metrics write inputs",
+    4: "recipe",
+    5: "store",
+    6: "pipeline export",
+    7: "batch cluster show train",
+    8: "cli __init__",
+    9: "__main__",
+}
+FLOOR = {piece: floor for floor, pieces in FLOORS.items() for piece in pieces.split()}
+
+# On the ground the array types of data may be named by its neighbours, nothing else of it.
+ARRAYS = {f"videmo.data.{name}" for name in ("Array", "F32", "F64", "I64", "U8")}
+
+ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
+    "PIL": "decode train",
+    "av": "decode.pyav",
+    "click": "cli",
+    "cv2": "image",
+    "decord": "decode.decord",
+    "lz4": "detect.mtcnn",
+    "mtcnn": "detect.mtcnn",
+    "onnx": "embed.timm",
+    "openvino": "detect.mtcnn embed.openvino",
+    "platformdirs": "store detect.retinaface",
+    "pyarrow": "train write",
+    "ray": "cluster",
+    "retinaface": "detect.retinaface",
+    "rich": "cli write.table",
+    "safetensors": "store embed.timm train",
+    "sklearn": "train.head metrics",
+    "timm": "embed.timm train.backbone",
+    "torch": "embed.timm detect.retinaface train",
+}
+HEAVY = (
+    "torch", "timm", "sklearn", "scipy", "cv2", "openvino", "av", "decord", "retinaface", "rich",
+    "onnx", "pyarrow", "PIL", "ray",
+)  # fmt: skip
+
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+)
+
+
+def source(module: str) -> str:
+    path = PACKAGE.joinpath(*module.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text("utf-8")
+
+
+def imports(text: str) -> Iterator[str]:
+    """Yield the full name of everything that is imported, also inside functions."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute here"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def upward(module: str, text: str) -> list[str]:
+    """Return the imports, and the names in tables, that are not below `module`."""
+    piece = module.partition(".")[0]
+    named = {
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    tables = {name.replace(":", ".") for name in named if re.fullmatch(r"videmo[\w.]+:\w+", name)}
+    wrong = []
+    for name in {*imports(text), *tables}:
+        root, *rest = name.split(".")
+        if root != "videmo" or rest in ([], ["__version__"]):
+            continue
+        if FLOOR[piece] == FLOOR["data"] and name in ARRAYS:
+            continue
+        there = rest[0] if rest[0] in FLOOR else "__init__"
+        if there != piece and FLOOR[there] >= FLOOR[piece]:
+            wrong.append(name)
+    return sorted(wrong)
+
+
+def strangers(module: str, text: str) -> list[str]:
+    """Return the foreign libraries that `module` has no business with."""
+    found = {name.partition(".")[0] for name in imports(text)}
+    foreign = found - set(sys.stdlib_module_names) - {"videmo", "numpy"}
+    return sorted(library for library in foreign if not _may(module, library))
+
+
+def _may(module: str, library: str) -> bool:
+    rooms = ROOMS.get(library, "").split()
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {m.partition(".")[0] for m in MODULES} <= set(FLOOR)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_downward_and_stages_are_strangers(module: str) -> None:
+    assert upward(module, source(module)) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_foreign_library_is_spoken_to_in_its_room_alone(module: str) -> None:
+    assert strangers(module, source(module)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("crop", "from videmo.track import track"),
+        ("errors", "import videmo.data"),
+        ("pool", "def f():\n    from videmo import store"),
+        ("data", "from videmo import classify"),
+        ("labels", "from videmo.data import Faces"),
+        ("errors", "from videmo.data import Array"),
+        ("detect.mtcnn", "import videmo.embed.timm"),
+        ("heads", "HEADS = {'x': 'videmo.embed.timm:Timm'}"),
+    ],
+)
+def test_an_import_that_does_not_run_downward_is_seen(module: str, text: str) -> None:
+    assert upward(module, text)
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("crop", "import cv2"),
+        ("detect.mtcnn", "def f():\n    from torch.nn import functional"),
+        ("decode.decord_like", "import decord"),
+        ("pool", "import a_library_nobody_named"),
+    ],
+)
+def test_a_foreign_library_in_another_room_is_seen(module: str, text: str) -> None:
+    assert strangers(module, text)
+
+
+def test_importing_any_module_imports_no_heavy_library() -> None:
+    names = [f"videmo.{m}" if m != "__init__" else "videmo" for m in MODULES if m != "__main__"]
+    program = (
+        "import sys, importlib\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name)\n"
+        f"    heavy = [x for x in {HEAVY} if x in sys.modules]\n"
+        "    if heavy: sys.exit(f'{name} imports {heavy}')\n"
+    )
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_answers_at_once() -> None:
+    took = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        done = python("-m", "videmo", "--help")
+        took.append(time.perf_counter() - begun)
+        assert done.returncode == 0 and "Usage: videmo" in done.stdout, done.stderr
+    assert median(took) < 1.0, took  # 0.3 s is the aim where nothing else runs

@@ -1,0 +1,440 @@
+"""Paths, folders, patterns, lists and manifests go in; one Clip for each input comes out."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import logging
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from videmo.errors import InputError, ManifestError, NothingToDo
+
+VIDEO_SUFFIXES = frozenset({
+    ".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m1v",
+    ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg",
+    ".mpg", ".mpv", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm",
+    ".wmv", ".wtv", ".y4m",
+})  # fmt: skip
+_COLUMNS = ("path", "label", "split", "subject", "start", "end")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_UNPAIRED = re.compile("[\ud800-\udfff]")  # a byte that is not UTF-8, as os.fsdecode escapes it
+_log = logging.getLogger(__name__)
+
+Given = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Keep = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One input, as it will be named in its record."""
+
+    path: str  # as given; for what a folder holds: the folder as given, joined with the way to it
+    start: float | None = None  # s, from a manifest, as all that follow
+    end: float | None = None  # s
+    label: str | None = None
+    split: str | None = None
+    subject: str | None = None
+
+
+def find_clips(
+    paths: Given | Iterable[Given],
+    *,
+    ext: Iterable[str] = (),
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    manifest: Given | None = None,
+    files0_from: Given | None = None,
+    stdin: IO[bytes] | IO[str] | None = None,
+) -> list[Clip]:
+    """Return the clips that are meant, in the order in which they were named.
+
+    paths: files, taken as they are, missing ones too, for every input gets its record; folders,
+        searched for videos; quoted patterns ("clips/**/*.mp4"); "-" reads a list of files and
+        folders from `stdin`, one a line
+    ext: suffixes that are videos as well (".dat" or "dat"); "*" takes every file
+    include, exclude: patterns for what a folder or a pattern yields, not for files that were named.
+        They are read as in a .gitignore: one without / matches at any depth, one that names a
+        folder stands for all in it, ** crosses folders. An excluded folder is not entered.
+    manifest: a CSV with the header path[,label][,split][,subject][,start][,end]
+    files0_from: a file (or "-") that lists files and folders, each ended by a NUL
+
+    Within a folder the order is that of the names' code points, part by part, in every locale.
+    Hidden files and folders are passed over, links to folders are followed but not round in a
+    circle. An input that is named twice, with the same start and end, is one clip: the first
+    place counts, and what the manifest says of it.
+
+    Raises NothingToDo, ManifestError, and InputError for a folder or list that cannot be read.
+    """
+    search = _Search(_suffixes(ext), [*filter(None, include)], [*filter(None, exclude)])
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        paths = [paths]
+    named = [os.fsdecode(path) for path in paths]
+    if "-" in named and files0_from is not None and os.fsdecode(files0_from) == "-":
+        raise InputError("standard input cannot be two lists; give - or --files0-from -, not both")
+    found: dict[tuple[str, float | None, float | None], Clip] = {}
+    for path in _named(named, files0_from, stdin, search):
+        found.setdefault((_same(path), None, None), Clip(path))
+    lists = [] if manifest is None else [os.fsdecode(manifest)]
+    for clip in (clip for path in lists for clip in read_manifest(path)):
+        found[_same(clip.path), clip.start, clip.end] = clip
+    if not found:
+        raise NothingToDo(search.without(named, files0_from, lists))
+    return list(found.values())
+
+
+def read_manifest(path: str) -> list[Clip]:
+    """Return the clips of a CSV file with a header, in its order.
+
+    UTF-8 with or without a mark; commas, semicolons or tabs, whichever makes a column "path" of
+    the header. Relative paths start at the manifest's folder, start and end are seconds, other
+    columns are passed over, and so are empty rows and rows that say the same again.
+
+    Raises ManifestError(path, line, reason), InputError for a file that cannot be read.
+    """
+    text = _decode(path, _read(path))
+    rows = _rows(path, text, _separator(path, text))
+    _, header = next(rows)
+    names = [cell.strip().lower() for cell in header]
+    for name in _COLUMNS:
+        if names.count(name) > 1:
+            raise ManifestError(path, 1, f"two columns are called {name!r}; remove one")
+    found: dict[tuple[str, float | None, float | None], tuple[int, Clip]] = {}
+    for line, cells in rows:
+        clip = _clip(path, line, names, cells)
+        key = _same(clip.path), clip.start, clip.end
+        before, known = found.setdefault(key, (line, clip))
+        if (known.label, known.split, known.subject) != (clip.label, clip.split, clip.subject):
+            reason = f"says otherwise of {clip.path} than line {before}; remove one"
+            raise ManifestError(path, line, reason)
+    return [clip for _, clip in found.values()]
+
+
+class _Search:
+    """Finds the videos of folders and patterns, and remembers what it looked at."""
+
+    def __init__(
+        self, suffixes: tuple[str, ...] | None, include: Sequence[str], exclude: Sequence[str]
+    ) -> None:
+        self.suffixes, self._shown, self.files = suffixes, (tuple(include), tuple(exclude)), 0
+        self._include, self._exclude = _any(include), _any(exclude)
+
+    def folder(self, folder: str) -> Iterator[str]:
+        """Yield the videos in `folder` and below."""
+        for inner in _walk(folder, self._exclude):
+            if self._takes(inner, self.suffixes):
+                yield os.path.join(folder, inner)
+
+    def pattern(self, pattern: str) -> Iterator[str]:
+        """Yield what `pattern` matches; one that spells no suffix (clips/*) takes videos only."""
+        suffix = os.path.splitext(pattern)[1]
+        suffixes = None if suffix and not glob.has_magic(suffix) else self.suffixes
+        base, rest = _fixed(_slashes(pattern))
+        if "**" in rest.split("/"):
+            yield from self._deep(base, rest, suffixes)
+            return
+        for path in sorted(glob.glob(pattern), key=lambda path: path.split(os.sep)):
+            inner = os.path.relpath(path, base or os.curdir)
+            if self._exclude(inner):
+                continue
+            if os.path.isdir(path):
+                yield from self.folder(path)
+            elif self._takes(inner, suffixes):
+                yield path
+
+    def without(self, named: list[str], files0_from: Given | None, lists: list[str]) -> str:
+        """Return a line that says where nothing was found, and what was looked for."""
+        places = [*named, *([os.fsdecode(files0_from)] if files0_from is not None else []), *lists]
+        if not places:
+            return "no input was given; name a video, a folder, or - for a list on standard input"
+        what = f"no clip in {', '.join(places[:3])}{', ...' if len(places) > 3 else ''}"
+        if lists and not named:
+            return f"{what}: it lists none"
+        counted = f"{self.files} {'file' if self.files == 1 else 'files'} looked at"
+        wanted = "any file" if self.suffixes is None else " ".join(sorted(self.suffixes))
+        filters = "".join(
+            f", {option} {' '.join(patterns)}"
+            for option, patterns in zip(("--include", "--exclude"), self._shown, strict=True)
+            if patterns
+        )
+        return f"{what}: {counted} for {wanted}{filters}; --ext adds a suffix, --ext '*' takes all"
+
+    def _deep(self, base: str, rest: str, suffixes: tuple[str, ...] | None) -> Iterator[str]:
+        """Match ** by a walk, for that of `glob` follows links round in circles."""
+        matches = _compile(_regex(rest))
+        if not os.path.isdir(base or os.curdir):
+            return
+        for inner in _walk(base or os.curdir, self._exclude):
+            if matches(inner) and self._takes(inner, suffixes):
+                yield os.path.join(base, inner)
+
+    def _takes(self, path: str, suffixes: tuple[str, ...] | None) -> bool:
+        self.files += 1
+        fits = suffixes is None or path.lower().endswith(suffixes)
+        return fits and (not self._shown[0] or self._include(path))
+
+
+def _named(
+    named: list[str], files0_from: Given | None, stdin: IO[bytes] | IO[str] | None, search: _Search
+) -> Iterator[str]:
+    """Yield the path of every clip that the arguments and lists name."""
+    for path in dict.fromkeys(named):
+        if path == "-":
+            yield from _listed(_lines(_standard_input(stdin)), search)
+        elif not path:
+            raise InputError("an input is an empty text; is a variable of the shell not set?")
+        elif glob.has_magic(path) and not os.path.lexists(path):
+            yield from _noted(path, search.pattern(path))
+        else:
+            yield from _listed([path], search)
+    if files0_from is not None:
+        source = os.fsdecode(files0_from)
+        content = _standard_input(stdin) if source == "-" else _read(source)
+        yield from _listed(filter(None, os.fsdecode(content).split("\0")), search)
+
+
+def _listed(paths: Iterable[str], search: _Search) -> Iterator[str]:
+    """Yield files as they are, and the videos of folders."""
+    for path in paths:
+        if os.path.isdir(path):
+            yield from search.folder(path)
+        else:
+            yield path
+
+
+def _noted(pattern: str, paths: Iterator[str]) -> Iterator[str]:
+    """Pass `paths` on, and say so where there are none: another input may still have some."""
+    empty = True
+    for path in paths:
+        empty = False
+        yield path
+    if empty and not set("*?") & set(pattern):
+        yield pattern  # take[2].mp4 is rather the name of a file that is missing
+    elif empty:
+        _log.warning("%s: the pattern matches no clip", pattern)
+
+
+def _walk(folder: str, excluded: Keep) -> Iterator[str]:
+    """Yield the way from `folder` to each of its files, by name, depth first."""
+    todo = [("", True, frozenset[tuple[int, int]]())]
+    while todo:
+        inner, is_folder, above = todo.pop()
+        if not is_folder:
+            yield inner
+            continue
+        place = os.path.join(folder, inner)
+        with _readable(place):
+            here = os.stat(place)
+            key = here.st_dev, here.st_ino
+            if key in above:
+                continue  # a link to a folder that we are in
+            with os.scandir(place) as entries:
+                names = [(e.name, _is_folder(e)) for e in entries if _is_input(e)]
+        inside = [(os.path.join(inner, name), is_dir) for name, is_dir in sorted(names)]
+        todo += [(i, d, above | {key}) for i, d in reversed(inside) if not excluded(i)]
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{place}: the folder cannot be read ({_said(error)}); "
+            "change its permissions, or leave it out with --exclude"
+        ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_input(entry: os.DirEntry[str]) -> bool:
+    """Tell whether to look at `entry`: not if hidden, nor a pipe or device, which might block.
+
+    A link to nowhere stays: its clip is missing, and that is to be said.
+    """
+    if entry.name.startswith("."):
+        return False
+    try:
+        return entry.is_dir() or entry.is_file() or not os.path.exists(entry.path)
+    except OSError:
+        return True
+
+
+def _any(patterns: Iterable[str]) -> Keep:
+    """Return whether a path, relative to the folder searched, matches one of `patterns`."""
+    parts = []
+    for pattern in map(_slashes, patterns):
+        pattern = pattern.removeprefix("./").rstrip("/")
+        anywhere = "" if "/" in pattern else "(?:.*/)?"
+        parts.append(f"{anywhere}{_regex(pattern.lstrip('/'))}(?:/.*)?")
+    return _compile("|".join(parts)) if parts else lambda inner: False
+
+
+def _compile(regex: str) -> Keep:
+    flags = re.DOTALL | (re.IGNORECASE if os.name == "nt" else 0)
+    try:
+        match = re.compile(regex, flags).fullmatch
+    except re.error as error:
+        raise InputError(
+            f"a pattern cannot be read ({error}); is a range in [] reversed?"
+        ) from error
+    return lambda inner: match(_slashes(inner)) is not None
+
+
+def _regex(pattern: str) -> str:
+    """Return `pattern` as a regular expression, in which only ** crosses a slash."""
+    *folders, last = pattern.split("/")
+    ways = ["(?:[^/]+/)*" if part == "**" else _part(part) + "/" for part in folders]
+    return "".join(ways) + (".+" if last == "**" else _part(last))
+
+
+def _part(part: str) -> str:
+    """Return one part of a pattern as a regular expression."""
+    found = re.findall(r"\*+|\?|\[!?\]?[^]]*\]|.", part, re.DOTALL)
+    return "".join(map(_token, found))
+
+
+def _token(token: str) -> str:
+    if token[0] == "*":
+        return "[^/]*"
+    if token == "?":
+        return "[^/]"
+    if len(token) < 3:
+        return re.escape(token)
+    negated, body = token[1] == "!", token[1:-1].removeprefix("!")
+    body = re.sub(r"([][\\&~|^])", r"\\\1", body)
+    body = body.replace("--", r"-\-")  # which re would take for a difference one day
+    return f"[^/{body}]" if negated else f"[{body}]"
+
+
+def _fixed(pattern: str) -> tuple[str, str]:
+    """Split `pattern` before its first part that has a wildcard."""
+    parts = pattern.split("/")
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base = "/".join(parts[:first])
+    return base or ("/" if first else ""), "/".join(parts[first:])
+
+
+def _suffixes(ext: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the suffixes that count as video, None for all."""
+    more = [text.strip().lower() for text in ext]
+    if "*" in more:
+        return None
+    return (*VIDEO_SUFFIXES, *(f".{text.lstrip('.')}" for text in more if text.strip(".")))
+
+
+def _same(path: str) -> str:
+    """Return `path` without its empty parts and dots; .. stays, for a link may stand before it."""
+    parts = [part for part in path.split(os.sep) if part not in ("", os.curdir)]
+    return (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts)
+
+
+def _slashes(path: str) -> str:
+    return path if os.sep == "/" else path.replace(os.sep, "/")
+
+
+def _standard_input(stream: IO[bytes] | IO[str] | None) -> bytes:
+    source = sys.stdin if stream is None else stream
+    if source is None:
+        raise InputError("standard input is closed; give the list in a file with --files0-from")
+    content = getattr(source, "buffer", source).read()
+    return os.fsencode(content) if isinstance(content, str) else bytes(content)
+
+
+def _lines(content: bytes) -> list[str]:
+    if b"\0" in content:
+        raise InputError("the list on standard input is parted by NULs; give --files0-from -")
+    lines = os.fsdecode(content).removeprefix("\ufeff").split("\n")
+    return [line for line in (line.removesuffix("\r") for line in lines) if line.strip()]
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{path}: the list cannot be read ({_said(error)})") from error
+
+
+def _said(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _decode(path: str, content: bytes) -> str:
+    """Return the text of a manifest; a path may have bytes that are not UTF-8."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ManifestError(path, 1, "is UTF-16; save it as UTF-8")
+    if b"\0" in content:
+        raise ManifestError(path, content[: content.index(b"\0")].count(b"\n") + 1, "holds a NUL")
+    return content.decode("utf-8-sig", "surrogateescape")
+
+
+def _separator(path: str, text: str) -> str:
+    """Return the one of , ; and tab that makes "path" a column of the header."""
+    header = text.splitlines()[0] if text.strip() else ""
+    columns = {sep: header.lower().replace('"', "").split(sep) for sep in ",;\t"}
+    fitting = [sep for sep, names in columns.items() if "path" in map(str.strip, names)]
+    if not fitting:
+        reason = "no column is called 'path'" if header.strip() else "there is no header"
+        raise ManifestError(path, 1, f"{reason}; the first line is, for example, path,label")
+    return max(fitting, key=lambda sep: len(columns[sep]))
+
+
+def _rows(path: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, each with the line on which it begins."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    while True:
+        line = rows.line_num + 1
+        try:
+            cells = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ManifestError(path, line, f"is no CSV ({error}); look at the quotes") from error
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _clip(path: str, line: int, names: Sequence[str], cells: Sequence[str]) -> Clip:
+    """Return the clip of one row."""
+    if any(cell.strip() for cell in cells[len(names) :]):
+        reason = f"has {len(cells)} cells under {len(names)} columns"
+        raise ManifestError(
+            path, line, f"{reason}; put quotes around a cell with a separator in it"
+        )
+    row = dict(zip(names, cells, strict=False))
+    where = row.get("path", "")
+    if not where.strip():
+        raise ManifestError(path, line, "has no path")
+    facts = {name: row.get(name, "").strip() or None for name in ("label", "split", "subject")}
+    for name, fact in facts.items():
+        if fact and _UNPAIRED.search(fact):
+            raise ManifestError(path, line, f"its {name} is not UTF-8; save the file as UTF-8")
+    start, end = (_seconds(path, line, name, row.get(name, "")) for name in ("start", "end"))
+    if end is not None and (start or 0.0) >= end:
+        raise ManifestError(path, line, f"start {start or 0.0:g} s is not before end {end:g} s")
+    return Clip(os.path.join(os.path.dirname(path), where), start, end, **facts)
+
+
+def _seconds(path: str, line: int, name: str, text: str) -> float | None:
+    text = text.strip()
+    if not text:
+        return None
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise ManifestError(
+            path, line, f"{name} is {text!r}, expected seconds such as 1.5, 0 or more"
+        )
+    return value

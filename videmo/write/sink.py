@@ -1,0 +1,201 @@
+"""Where output goes: a file that appears whole or not at all, or a stream that is open already."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, TextIO
+
+from videmo.errors import OutputError
+
+Out = str | os.PathLike[str] | None
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or write to another disk",
+    errno.EDQUOT: "the disk quota is used up; free some space or write to another disk",
+    errno.EFBIG: "the file would be larger than this disk allows; write to another disk",
+    errno.EACCES: "no permission to write there; choose another place",
+    errno.EPERM: "no permission to write there; choose another place",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENOENT: "its folder is not there; make it first",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place",
+    errno.EISDIR: "is a folder; name a file in it",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "its symbolic links run in a circle; choose another place",
+}
+# These name an open file, whatever it is: replacing it would hide the rest of its output.
+_OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
+
+
+class Sink:
+    """One place for output; its errors name it, and nothing half written stays behind.
+
+    file: open, binary for what we opened ourselves, text for a stream of the caller
+    part: the unfinished file, which becomes `target` on close; None is written directly
+    owned: whether closing the sink closes the file
+    """
+
+    def __init__(
+        self,
+        name: str,
+        file: IO[Any],
+        *,
+        part: str | None = None,
+        target: str = "",
+        owned: bool = True,
+    ) -> None:
+        self.name, self.file, self.open = name, file, True
+        self._part, self._target, self._owned = part, target, owned
+
+    @property
+    def tty(self) -> bool:
+        """Whether a person looks at a terminal there."""
+        return bool(self.file.isatty())
+
+    @property
+    def encoding(self) -> str:
+        """What a terminal there understands; files are always UTF-8."""
+        return "utf-8" if self._owned else getattr(self.file, "encoding", None) or "utf-8"
+
+    def write(self, text: str, encoding: str = "utf-8") -> None:
+        """Write `text` and flush it.
+
+        Escaped bytes of a file name that is not UTF-8 are written as they were.
+
+        Raises OutputError; BrokenPipeError when the reader of a pipe has gone.
+        """
+        with self.guard():
+            self._put(text, encoding)
+            self.file.flush()
+
+    def close(self) -> None:
+        """Finish: only now is an existing file replaced."""
+        if not self.open:
+            return
+        with self.guard():
+            self.file.flush()
+            if self._part:
+                os.fsync(self.file.fileno())
+            if self._owned:
+                self.file.close()
+            if self._part:
+                os.replace(self._part, self._target)
+        self.open = False
+
+    def discard(self) -> None:
+        """Give up: what was there before stays as it was."""
+        if not self.open:
+            return
+        self.open = False
+        if self._owned:
+            with suppress(OSError):
+                self.file.close()
+        if self._part:
+            with suppress(OSError):
+                os.unlink(self._part)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn what the system says into an OutputError, after removing the unfinished file."""
+        if not self.open:
+            raise ValueError(f"{self.name} is closed")
+        try:
+            with told(self.name):
+                yield
+        except BaseException:
+            self.discard()
+            raise
+
+    def _put(self, text: str, encoding: str) -> None:
+        if self._owned:
+            self.file.write(to_bytes(text, encoding))
+        elif hasattr(self.file, "buffer"):
+            # past the text layer, which would translate line ends and refuse escaped bytes
+            self.file.flush()
+            self.file.buffer.write(to_bytes(text, encoding))
+            self.file.buffer.flush()
+        else:
+            self.file.write(text)
+
+
+def open_sink(out: Out, stream: TextIO | None = None) -> Sink:
+    """Return the sink for `out`; None and "-" are `stream`, by default the standard output."""
+    if out is not None and os.fspath(out) != "-":
+        return open_file(out)
+    stream = sys.stdout if stream is None else stream
+    if stream is None:
+        raise OutputError("standard output", "is closed; name a file with --out")
+    return Sink("standard output", stream, owned=False)
+
+
+def open_file(out: str | os.PathLike[str]) -> Sink:
+    """Return a sink for the file `out`, binary, which appears or is replaced when it is closed.
+
+    A symbolic link is followed and stays. Pipes and devices are written directly. A new file
+    has the permissions that the umask leaves, a replaced one keeps its own.
+
+    Raises OutputError for a folder, a missing folder, or a place that cannot be written.
+    """
+    name = os.fspath(out)
+    if not name:
+        raise OutputError(repr(name), "is an empty name; name a file, or - for standard output")
+    with told(name):
+        mode = _mode(name)
+        if (mode is not None and stat.S_ISDIR(mode)) or name.endswith(os.sep):
+            raise OSError(errno.EISDIR, "")
+        if name.startswith(_OPEN_FILES) or (mode is not None and not stat.S_ISREG(mode)):
+            # appending, because the shell may have sent an open file there with >>
+            return Sink(name, _open(name, os.O_WRONLY | os.O_APPEND))
+        return _beside(name, os.path.realpath(name), mode)
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Turn an OSError into an OutputError for `name`; a closed pipe is the caller's to end."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        reason = _REASONS.get(error.errno or 0, f"cannot be written ({said})")
+        raise OutputError(name, reason) from error
+
+
+def to_bytes(text: str, encoding: str = "utf-8") -> bytes:
+    """Return `text` encoded; a byte that os.fsdecode has escaped is that byte again."""
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
+
+
+def _beside(name: str, target: str, mode: int | None) -> Sink:
+    """Open an unfinished file in the folder of `target`, hidden, so that no search finds it."""
+    if mode is not None and not os.access(target, os.W_OK):
+        raise OSError(errno.EACCES, "")
+    part = os.path.join(os.path.dirname(target), f".videmo-{secrets.token_hex(8)}.part")
+    file = _open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    sink = Sink(name, file, part=part, target=target)
+    if mode is not None:
+        with sink.guard():
+            os.chmod(part, stat.S_IMODE(mode))
+    return sink
+
+
+def _open(path: str, flags: int) -> io.BufferedWriter:
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return open(os.open(path, flags, 0o666), "wb")
+
+
+def _mode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
