@@ -46,15 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("videmo: interrupted", err=True)
         code = 130
     except BrokenPipeError:
-        # what is left in the buffer has no reader: send it nowhere, or Python complains on exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         code = 141
     except VidemoError as error:
         if debug:
             raise
         click.echo(f"videmo: error: {error}", err=True)
         code = exit_code(error)
+    except OSError as error:  # the last words on stdout found no room
+        _drop_stdout()
+        click.echo(f"videmo: error: standard output: {error.strerror}", err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_stdout() -> None:
+    """Send what is left in the buffer nowhere, or Python complains of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def exit_code(error: VidemoError) -> int:

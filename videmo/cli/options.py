@@ -147,26 +147,32 @@ word_options = _group(
 
 def clips_of(options: dict[str, Any]) -> list[Clip]:
     """Return the clips that the input options name; raises NothingToDo, InputError."""
-    from dataclasses import replace
+    import logging
 
     from videmo.inputs import find_clips
 
+    level = logging.ERROR if options["quiet"] else logging.WARNING
+    logging.basicConfig(format="videmo: warning: %(message)s", level=level)
     clips = find_clips(
-        options["paths"], ext=options["ext"], include=options["include"],
-        exclude=options["exclude"], manifest=options["manifest"],
+        options["paths"],
+        ext=options["ext"],
+        include=options["include"],
+        exclude=options["exclude"],
+        manifest=options["manifest"],
         files0_from=options["files0_from"],
-    )  # fmt: skip
-    start, end = options["start"], options["end"]
+    )
+    return [_part(clip, options["start"], options["end"]) for clip in clips]
+
+
+def _part(clip: Clip, start: float | None, end: float | None) -> Clip:
+    """Return the clip with the part that the command line asks for; a manifest goes first."""
+    from dataclasses import replace
+
+    start = clip.start if clip.start is not None else start
+    end = clip.end if clip.end is not None else end
     if start is not None and end is not None and start >= end:
-        raise click.UsageError(f"--start {start:g} is not before --end {end:g}")
-    return [
-        replace(
-            clip,
-            start=clip.start if clip.start is not None else start,
-            end=clip.end if clip.end is not None else end,
-        )
-        for clip in clips
-    ]
+        raise click.UsageError(f"{clip.path}: start {start:g} s is not before end {end:g} s")
+    return replace(clip, start=start, end=end)
 
 
 def pipeline_of(options: dict[str, Any]) -> Pipeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class MLP:
     def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
         depth = sum(name.startswith("weight.") for name in weights)
         self.layers = [_dense(weights, f"weight.{i}", f"bias.{i}") for i in range(max(1, depth))]
-        for (_, bias), (weight, _) in zip(self.layers, self.layers[1:], strict=False):
+        for (_, bias), (weight, _) in pairwise(self.layers):
             _same("columns", len(bias), weight.shape[1])
         _same("labels", len(self.layers[-1][1]), labels)
 
