@@ -1,0 +1,63 @@
+"""The scripts in examples/ do what their first lines say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(script: str, *arguments: object) -> str:
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_scripts_are_short():
+    for script in EXAMPLES.glob("*.py"):
+        if script.name != "make_demo.py":
+            assert len(script.read_text().splitlines()) < 40, script.name
+
+
+def test_classify_clip_prints_every_label(demo):
+    out = run("classify_clip.py", demo)
+    assert "of 200 frames" in out
+    assert len(out.splitlines()) == 8
+
+
+def test_timeline_has_a_line_for_each_second(demo):
+    lines = run("timeline.py", demo).splitlines()
+    assert len(lines) == 8
+    assert [line.split()[-1] for line in lines[:3]] == ["Happy"] * 3
+
+
+def test_own_labels_learns_from_an_archive(tmp_path, rng):
+    rows = np.concatenate([rng.normal(i, 0.1, (20, 8)) for i in range(2)])
+    np.savez(
+        tmp_path / "feats.npz",
+        status=np.array(["ok"] * 40),
+        features=rows.astype(np.float32),
+        label=np.repeat(["calm", "tense"], 20),
+        subject=np.tile([f"s{i}" for i in range(10)], 4),
+    )
+    assert "accuracy 1.000" in run("own_labels.py", tmp_path / "feats.npz")
+
+
+def test_the_demo_can_be_made_again(tmp_path, demo):
+    pytest.importorskip("matplotlib", reason="the photographs come with matplotlib, scikit-image")
+    pytest.importorskip("skimage", reason="the photographs come with matplotlib, scikit-image")
+    from videmo.decode import Sampling, open_video
+
+    run("make_demo.py", tmp_path / "demo.mp4")
+    ours, again = (open_video(p) for p in (demo, tmp_path / "demo.mp4"))
+    with ours, again:
+        pairs = zip(ours.read(Sampling(every=50)), again.read(Sampling(every=50)), strict=True)
+        for one, other in pairs:
+            apart = np.abs(one.pixels.astype(int) - other.pixels.astype(int)).mean()
+            assert apart < 2  # grey levels; encoders of different versions differ a little

@@ -1,0 +1,117 @@
+"""The river, with the simplest stage at every seam and with the models that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import videmo
+from videmo.crop import Cropping, crop
+from videmo.decode import Sampling, open_video
+from videmo.detect import WholeFrame, detect
+from videmo.embed import Thumbnail, embed
+from videmo.errors import RecipeMismatch
+from videmo.pool import pool
+from videmo.recipe import Recipe
+from videmo.track import Tracking, track
+
+
+def picture_folder(folder: Path, grey: list[int]) -> Path:
+    from PIL import Image
+
+    folder.mkdir()
+    for i, value in enumerate(grey):
+        Image.new("RGB", (80, 60), (value, value, value)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_the_doorstep_stages_make_a_river_without_weights(tmp_path):
+    folder = picture_folder(tmp_path / "clip", [0, 51, 102, 255])
+    with open_video(folder) as video:
+        faces = detect(video.read(Sampling()), WholeFrame())
+        crops = crop(track(faces, Tracking()), Cropping(size=16))
+        descriptor = pool(embed(crops, Thumbnail(16)))
+    mean, std, low, high = descriptor.values.reshape(4, 64)[:, 0]
+    values = np.array([0, 0.2, 0.4, 1.0])
+    expected = np.array([values.mean(), values.std(), 0, 1])
+    assert (descriptor.faces, descriptor.frames, descriptor.seen) == (4, 4, 4)
+    assert [mean, std, low, high] == pytest.approx(
+        expected / np.linalg.norm(np.repeat(expected, 64)), rel=1e-6
+    )
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return videmo.load("afew7")
+
+
+def test_the_smiling_part_of_the_demo_is_happy(pipeline, demo):
+    prediction = pipeline.predict(demo, end=3)
+    assert prediction.label == "Happy"
+    assert prediction.scores.sum() == pytest.approx(1, abs=1e-6)
+    assert prediction.descriptor.coverage == 1
+
+
+def test_every_face_of_two_is_seen_in_the_last_part_of_the_demo(demo):
+    everyone = videmo.load("afew7", detection={"faces": "all"})
+    descriptor = everyone.describe(demo, start=5, end=6)
+    assert descriptor.seen == 25
+    assert descriptor.faces == 50
+
+
+def test_two_runs_give_identical_bytes(pipeline, demo):
+    first, again = (p.describe(demo, end=1).values for p in (pipeline, videmo.load("afew7")))
+    assert first.tobytes() == again.tobytes()
+
+
+def test_the_size_of_a_batch_does_not_change_the_answer(pipeline, demo):
+    small = videmo.load("afew7", engine=videmo.Engine(batch_mb=2, threads=1))
+    got, expected = (p.predict(demo, end=2) for p in (small, pipeline))
+    # boxes may move by 0.05 px with the batch, which moves a probability by far less than 1e-3
+    assert got.scores == pytest.approx(expected.scores, abs=1e-3)
+    assert got.descriptor.faces == expected.descriptor.faces
+
+
+def test_a_clip_without_a_face_says_how_far_it_looked(pipeline, tmp_path):
+    folder = picture_folder(tmp_path / "clip", [90, 90, 90])
+    with pytest.raises(videmo.NoFaceError, match="no face in 3 sampled frames") as caught:
+        pipeline.predict(folder)
+    assert caught.value.seen == 3
+
+
+def test_a_clip_without_a_face_is_still_an_answer(pipeline, tmp_path):
+    answer = pipeline.answer(picture_folder(tmp_path / "clip", [90]))
+    assert answer.prediction is None
+    assert answer.descriptor.values.shape == (0,)
+    assert answer.descriptor.seen == 1
+
+
+def test_a_recipe_for_other_weights_is_refused(pipeline):
+    other = Recipe(pipeline.recipe.backbone, "0" * 64)
+    with pytest.raises(RecipeMismatch, match="000000000000"):
+        videmo.Pipeline(other)
+
+
+def test_feature_names_are_one_for_each_value(pipeline, demo):
+    names = pipeline.feature_names
+    assert len(names) == len(pipeline.describe(demo, end=0.2).values)
+    assert names[0] == "mean_0"
+    assert len(set(names)) == len(names)
+
+
+def test_the_river_ends_its_thread_when_it_is_left_early(pipeline, demo):
+    import threading
+
+    before = threading.active_count()
+    river = pipeline.features(demo)
+    next(river)
+    river.close()
+    assert threading.active_count() <= before
+
+
+def test_classify_and_extract_features_are_the_pipeline_in_one_call(pipeline, demo):
+    assert videmo.classify(demo, end=0.5).label == pipeline.predict(demo, end=0.5).label
+    got = videmo.extract_features(demo, end=0.5).values
+    assert got.tobytes() == pipeline.describe(demo, end=0.5).values.tobytes()

@@ -1,0 +1,210 @@
+"""A recipe travels as JSON, has a name of 16 digits, and tells what differs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videmo.crop import Cropping
+from videmo.decode import Sampling
+from videmo.detect import Detection
+from videmo.errors import ModelError
+from videmo.pool import Pooling
+from videmo.recipe import Recipe
+from videmo.track import Tracking
+
+RECIPE = Recipe(
+    backbone="faces-s",
+    backbone_sha256="ab" * 32,
+    sampling=Sampling(fps=5.0, every=1, max_side=None),
+    detection=Detection(detector="mtcnn", score=0.9, min_face=32, max_side=640, faces="all"),
+    tracking=Tracking(overlap=0.3, gap=1.0),
+    cropping=Cropping(
+        size=112, shape="square", scale=1.2, shift=(0.0, 0.05), margin=(0.0, 0.0), colour="rgb"
+    ),
+    pooling=Pooling(stats=("mean", "std"), within=("mean",), by="clip", normalise="l2"),
+)
+# Written by RECIPE.fingerprint(). When an option is added or renamed this changes, and with it
+# every name that features were stored under: say so in the CHANGELOG.
+GOLDEN = "3d67c6d1b0cb2499"
+
+OTHER: dict[str, Any] = {  # another value for each option of each stage
+    "backbone": "faces-m",
+    "backbone_sha256": "cd" * 32,
+    "sampling.fps": None,
+    "sampling.every": 2,
+    "sampling.max_side": 960,
+    "detection.detector": "whole",
+    "detection.score": 0.8,
+    "detection.min_face": 24,
+    "detection.max_side": None,
+    "detection.faces": "largest",
+    "tracking.overlap": 0.5,
+    "tracking.gap": 2.0,
+    "cropping.size": 224,
+    "cropping.shape": "five",
+    "cropping.scale": 1.0,
+    "cropping.shift": (0.05, 0.0),
+    "cropping.margin": (0.0, 10.0),
+    "cropping.colour": "grey",
+    "pooling.stats": ("std", "mean"),
+    "pooling.within": (),
+    "pooling.by": "track",
+    "pooling.normalise": None,
+}
+
+
+def changed(option: str, value: Any) -> Recipe:
+    stage, _, name = option.partition(".")
+    if not name:
+        return replace(RECIPE, **{stage: value})
+    return RECIPE.with_changes(**{stage: {name: value}})
+
+
+def options() -> set[str]:
+    """Return the name of every option that a recipe has."""
+    names = set()
+    for part in fields(RECIPE):
+        value = getattr(RECIPE, part.name)
+        if is_dataclass(value):
+            names |= {f"{part.name}.{option.name}" for option in fields(value)}
+        else:
+            names.add(part.name)
+    return names
+
+
+numbers = st.floats(0.01, 100)
+pairs = st.tuples(numbers, numbers)
+statistics = st.lists(st.sampled_from(["mean", "std", "min", "max"]), max_size=4).map(tuple)
+recipes = st.builds(
+    Recipe,
+    backbone=st.text(),
+    backbone_sha256=st.text(),
+    sampling=st.builds(
+        Sampling,
+        fps=st.none() | numbers | st.integers(1, 60),
+        every=st.integers(1, 99),
+        start=st.none() | st.floats(-5, 0),
+        end=st.none() | numbers,
+        max_side=st.none() | st.integers(1, 4000),
+    ),
+    detection=st.builds(Detection, score=st.floats(0, 1), min_face=st.integers(1, 500)),
+    tracking=st.builds(Tracking, overlap=st.floats(0, 1), gap=numbers),
+    cropping=st.builds(
+        Cropping,
+        size=st.integers(8, 512),
+        shape=st.sampled_from(["box", "square", "five"]),
+        scale=numbers,
+        shift=pairs,
+        margin=pairs,
+    ),
+    pooling=st.builds(
+        Pooling,
+        stats=statistics,
+        within=statistics,
+        by=st.sampled_from(["clip", "track"]),
+        normalise=st.sampled_from(["l2", None]),
+    ),
+)
+
+
+@settings(deadline=None)
+@given(recipes)
+def test_a_recipe_comes_back_from_json_as_it_was(recipe: Recipe) -> None:
+    again = Recipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
+    assert again == recipe
+    assert again.fingerprint() == recipe.fingerprint()
+    assert again.differences(recipe) == []
+
+
+def test_a_recipe_is_json_of_plain_types() -> None:
+    plain = RECIPE.to_dict()
+    assert plain == json.loads(json.dumps(plain))
+    assert plain["cropping"]["shift"] == [0.0, 0.05]
+
+
+def test_the_fingerprint_is_the_same_for_ever() -> None:
+    assert RECIPE.fingerprint() == GOLDEN
+
+
+def test_another_value_is_at_hand_for_every_option() -> None:
+    assert set(OTHER) == options() - {"sampling.start", "sampling.end"}
+
+
+@pytest.mark.parametrize("option", OTHER)
+def test_every_option_changes_the_fingerprint(option: str) -> None:
+    assert changed(option, OTHER[option]).fingerprint() != RECIPE.fingerprint()
+
+
+@pytest.mark.parametrize(("option", "value"), [("sampling.start", 1.5), ("sampling.end", 9.0)])
+def test_the_part_of_the_clip_does_not_change_the_fingerprint(option: str, value: float) -> None:
+    assert changed(option, value).fingerprint() == RECIPE.fingerprint()
+
+
+def test_a_whole_number_and_its_float_are_one_fingerprint() -> None:
+    whole = RECIPE.with_changes(sampling={"fps": 5}, tracking={"gap": 1})
+    assert whole == RECIPE
+    assert whole.fingerprint() == RECIPE.fingerprint()
+
+
+@pytest.mark.parametrize("option", OTHER)
+def test_a_difference_is_named_with_both_values(option: str) -> None:
+    other = changed(option, OTHER[option])
+    ((name, *values),) = (line.split(" ", 1) for line in RECIPE.differences(other))
+    assert name == option
+    assert " -> " in values[0]
+
+
+def test_every_difference_is_listed() -> None:
+    other = RECIPE.with_changes(sampling={"fps": None}, pooling={"by": "track"})
+    assert RECIPE.differences(other) == ["sampling.fps 5.0 -> None", "pooling.by clip -> track"]
+
+
+def test_a_recipe_does_not_differ_from_itself() -> None:
+    assert RECIPE.differences(RECIPE) == []
+
+
+def test_changes_leave_the_rest_and_the_original_alone() -> None:
+    other = RECIPE.with_changes(cropping={"size": 224})
+    assert other.cropping == replace(RECIPE.cropping, size=224)
+    assert other.pooling == RECIPE.pooling and RECIPE.cropping.size == 112
+
+
+@pytest.mark.parametrize("stage", ["", "sampling", "detection", "tracking", "cropping", "pooling"])
+def test_a_key_nobody_knows_is_an_error_that_names_it(stage: str) -> None:
+    plain = RECIPE.to_dict()
+    (plain[stage] if stage else plain)["colours"] = 1
+    where = f"recipe.{stage}" if stage else "recipe"
+    with pytest.raises(ModelError, match=f"^{where} has the unknown key 'colours'"):
+        Recipe.from_dict(plain)
+
+
+@pytest.mark.parametrize("key", ["backbone", "backbone_sha256"])
+def test_a_recipe_without_its_backbone_is_an_error_that_names_it(key: str) -> None:
+    plain = RECIPE.to_dict()
+    del plain[key]
+    with pytest.raises(ModelError, match=f"recipe is not complete: .*'{key}'"):
+        Recipe.from_dict(plain)
+
+
+def test_an_option_that_an_older_recipe_lacks_has_its_default() -> None:
+    plain = RECIPE.to_dict()
+    del plain["tracking"], plain["cropping"]["colour"]
+    recipe = Recipe.from_dict(plain)
+    assert recipe.tracking == Tracking() and recipe.cropping.colour == Cropping().colour
+
+
+@pytest.mark.parametrize("plain", [[], "recipe", None, 3])
+def test_what_is_no_object_is_no_recipe(plain: Any) -> None:
+    with pytest.raises(ModelError, match="expected an object"):
+        Recipe.from_dict(plain)
+
+
+def test_a_stage_that_is_no_object_is_no_recipe() -> None:
+    with pytest.raises(ModelError, match=r"recipe\.pooling is list, expected an object"):
+        Recipe.from_dict(RECIPE.to_dict() | {"pooling": ["mean"]})

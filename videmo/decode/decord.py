@@ -1,0 +1,149 @@
+"""Video files through decord: random access, the quicker one where few frames are wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from videmo.data import U8, Array, FrameBatch
+from videmo.decode import Decoder, Frame, Sampling, batches, fit, plan
+from videmo.decode.pyav import PyAV
+from videmo.errors import MissingDependency, VideoError
+
+ANY = 1e-9  # decord's fault_tol: fail at the first frame that it would replace by its neighbour
+
+
+class Decord(Decoder):
+    """Reads a video file with decord, seeking to the key frame before each frame it wants.
+
+    decord alone gives wrong frames in silence where it misreads a file. So PyAV reads the header,
+    the first frame and the time stamps (without decoding), and a file that decord would get
+    wrong is refused with a VideoError that says why.
+    """
+
+    def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
+        self.warnings: list[str] = []
+        self.broken = False  # whether the last read ended before the clip did
+        self._path, self._bytes, self._threads = path, batch_bytes, threads
+        self._reader: Any
+        with PyAV(path, threads=1) as header:
+            self.info = replace(header.info, decoder="decord")
+            if refused := _refused(header):
+                raise VideoError(path, f"{refused}; use --decoder pyav")
+            stamps, keys = header.stamps()
+        if refused := _misread(stamps, keys):
+            raise VideoError(path, f"{refused}; use --decoder pyav")
+        self._time = header.seconds(np.sort(stamps))
+        self._open(None)
+        if len(self._reader) != len(stamps) or abs(self._time[0] - header.begins) > 1e-6:
+            raise VideoError(path, "decord counts its frames otherwise; use --decoder pyav")
+
+    def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
+        self.broken = False
+        for frames in batches(self._frames(sampling), self._bytes):
+            self._rest()
+            yield frames
+
+    def close(self) -> None:
+        self._reader = None
+
+    def _open(self, max_side: int | None) -> float:
+        """Open the file at the wanted size and return the scale; decord shrinks as it decodes."""
+        height, width, scale = fit(self.info.height, self.info.width, max_side)
+        decord = _decord()
+        with _speaking(self._path, "decord cannot open it; use --decoder pyav"):
+            self._reader = decord.VideoReader(
+                os.path.abspath(self._path),  # or a colon in it makes FFmpeg look for a protocol
+                width=width,
+                height=height,
+                num_threads=self._threads,
+                fault_tol=ANY,
+            )
+        self._shape = (height, width, 3)
+        return scale
+
+    def _frames(self, sampling: Sampling) -> Iterator[Frame]:
+        scale = self._open(sampling.max_side)
+        for given, number in enumerate(plan(self._time, sampling).tolist()):
+            time = float(self._time[number])
+            try:
+                pixels = self._frame(number)
+            except VideoError as error:
+                if not given:
+                    raise
+                self.broken = True
+                self.warnings.append(f"{error.reason} (at {time:.2f} s)")
+                return
+            yield Frame(pixels, number, time, scale)
+
+    def _frame(self, number: int) -> U8:
+        with _speaking(self._path, f"damaged at frame {number}: decord cannot go on"):
+            self._reader.seek_accurate(number)
+            pixels: U8 = self._reader.next().asnumpy()
+        if pixels.shape != self._shape:  # small frames come out as another memory layout
+            raise VideoError(self._path, "decord garbles frames this small; use --decoder pyav")
+        return pixels
+
+    def _rest(self) -> None:
+        # or its thread decodes on towards the end of the file while we think (dmlc/decord#157)
+        with _speaking(self._path, "decord cannot rewind"):
+            self._reader.seek(0)
+
+
+def _refused(header: PyAV) -> str | None:
+    """Return what decord would get wrong about a file, going by its header."""
+    if not os.path.isfile(header.info.path):
+        return "decord needs a file that it can seek in"
+    if not ("mp4" in header.container or "matroska" in header.container):
+        return "decord seeks truly in MP4 and Matroska files only"
+    if header.mirrored:
+        return "decord does not mirror pictures"
+    if header.turned and "mp4" not in header.container:
+        return "decord turns pictures upright in MP4 files only"  # its FFmpeg is of 2018
+    if header.info.duration is None:
+        return "decord needs a declared duration"
+    return None
+
+
+def _misread(stamps: Array, keys: Array) -> str | None:
+    """Return what decord would get wrong about a file, going by its packets in stored order."""
+    if not len(stamps) or (stamps < 0).any() or len(np.unique(stamps)) < len(stamps):
+        return "decord misreads its edit list or time stamps"
+    # decord takes a key frame's place in the file for its number. That holds if all that is
+    # stored before it is shown before it, and all that is stored behind it is shown behind it.
+    place = np.argsort(np.argsort(stamps))
+    first_behind = np.minimum.accumulate(place[::-1])[::-1]
+    if (
+        not keys[0]
+        or (place != np.arange(len(place)))[keys].any()
+        or (first_behind < place)[keys].any()
+    ):
+        return "decord misnumbers frames where groups of pictures overlap (open GOP)"
+    return None
+
+
+def _decord() -> Any:
+    try:
+        import decord
+    except ImportError as error:
+        raise MissingDependency("decord", "video") from error
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord
+
+
+@contextmanager
+def _speaking(path: str, reason: str) -> Iterator[None]:
+    """Turn decord's bare errors, which name a line of C++, into a VideoError."""
+    try:
+        yield
+    except (RuntimeError, AssertionError, IndexError, StopIteration) as error:
+        raise VideoError(path, reason) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "decord":
+            raise
+        raise VideoError(path, reason) from error

@@ -1,0 +1,69 @@
+"""What a file is, before and after a decoder fails on it: reasons in words."""
+
+from __future__ import annotations
+
+import os
+
+from videmo.errors import VideoError
+
+LFS = b"version https://git-lfs"
+
+
+def check(path: str) -> None:
+    """Raise VideoError where the file system already says that there is nothing to decode."""
+    try:
+        if os.path.isdir(path):
+            raise VideoError(path, "is a folder; name the videos in it")
+        if os.path.exists(path) and not os.path.isfile(path):
+            return  # a pipe: looking would take away its first bytes
+        with open(path, "rb") as file:
+            head = file.read(len(LFS))
+    except ValueError as error:
+        raise VideoError(path, "not a file name") from error
+    except FileNotFoundError as error:
+        raise VideoError(path, "no such file; check the path") from error
+    except PermissionError as error:
+        raise VideoError(path, "permission denied; ask for the right to read it") from error
+    except OSError as error:
+        raise VideoError(path, error.strerror or str(error)) from error
+    if not head:
+        raise VideoError(path, "empty file (0 bytes); copy or download it again")
+    if head == LFS:
+        raise VideoError(path, "git-lfs pointer, not the video itself; run git lfs pull")
+
+
+def why_unreadable(path: str) -> str:
+    """Return why a file that no demuxer knows is no video, as far as its first bytes tell."""
+    if not os.path.isfile(path):
+        return "not a video"
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+    if b"encv" in head or b"pssh" in head:  # ISO/IEC 23001-7, common encryption
+        return "encrypted; decrypt it first"
+    if head[4:8] in (b"ftyp", b"moof", b"mdat", b"wide", b"free", b"styp", b"sidx"):
+        if b"moov" not in _boxes(path):
+            return (
+                "its index (moov) is missing: a recording that was cut off, or one fragment of "
+                "a stream; copy it again, or join it to its first fragment"
+            )
+        return "damaged beyond its header; copy or download it again"
+    if all(byte >= 32 or byte in b"\t\n\r\f" for byte in head[:1024]):
+        return "text, not a video; check the path"
+    return "not a video, or damaged from its first bytes; try to play it"
+
+
+def _boxes(path: str) -> set[bytes]:
+    """Return the names of the top-level boxes of an MP4 file (ISO/IEC 14496-12, 4.2)."""
+    names, at, size = set[bytes](), 0, os.path.getsize(path)
+    with open(path, "rb") as file:
+        while at + 8 <= size and len(names) < 100:
+            file.seek(at)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            names.add(head[4:8])
+            if length == 1:  # the true length is in the next 8 bytes
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:  # 0: to the end of the file
+                break
+            at += length
+    return names
