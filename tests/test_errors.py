@@ -36,7 +36,7 @@ EXAMPLES = [
     ModelError("the card is not sound"),
     ModelNotFound("afew", ("afew7", "vgaf3")),
     CorruptModel("card.json", "JSON", "bytes"),
-    RecipeMismatch(["sampling.fps None -> 5", "pooling.by clip -> track"]),
+    RecipeMismatch(["sampling.fps None -> 5", "pooling.normalise l2 -> None"]),
     MissingDependency("ray", "cluster"),
     OutputError("out.csv", "is a folder"),
 ]

@@ -183,7 +183,7 @@ def test_each_track_is_pooled_as_if_it_were_alone(track: list[int], ends: list[i
     values = np.random.default_rng(m).normal(1000, 0.01, (m, 3)).astype(np.float32)
     index = np.arange(m) * 2
     ends = [e for e in ends if e <= m]
-    got = pool_tracks(in_batches(values, ends, index, track), Pooling(by="track"))
+    got = pool_tracks(in_batches(values, ends, index, track))
     assert [one.track for one in got] == sorted(set(track))
     for one in got:
         here = np.array(track) == one.track

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from videmo.data import F32, F64, U8, Array, Crops, Faces, FrameBatch
+from videmo.errors import InputError, UnknownName
 from videmo.image import to_grey, warp
 
 
@@ -22,6 +23,14 @@ class Cropping:
     shift: tuple[float, float] = (0.0, 0.0)  # of the centre, x y, in sides of the box
     margin: tuple[float, float] = (0.0, 0.0)  # px of the source added on each side, x y
     colour: Literal["rgb", "grey"] = "rgb"  # grey: three equal channels
+
+    def __post_init__(self) -> None:
+        if self.shape not in ("box", "square", "five"):
+            raise UnknownName("shape of a crop", str(self.shape), ("box", "square", "five"))
+        if self.colour not in ("rgb", "grey"):
+            raise UnknownName("colour of a crop", str(self.colour), ("rgb", "grey"))
+        if not isinstance(self.size, int) or self.size < 1 or not self.scale > 0:
+            raise InputError(f"a crop of {self.size!r} px, scale {self.scale}; both are above 0")
 
 
 # The ArcFace five points for 112 x 96 px, moved by 8 px in x and doubled: image-left eye,

@@ -65,7 +65,8 @@ def fold(scores: Array, source: Sequence[str], target: Sequence[str]) -> F32:
     """Return probabilities over `source` as probabilities over `target`, matched by meaning.
 
     scores: (..., C) >= 0 over `source`; labels that `target` lacks are left out and the rest is
-    made to sum to 1 again, as a 7-class answer is read off an 8-class model
+    made to sum to 1 again, as a 7-class answer is read off an 8-class model; a row with
+        nothing left is all zeros
     """
     matrix = np.zeros((len(source), len(target)))
     words = [meaning(label) for label in target]

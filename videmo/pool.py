@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from videmo.data import F32, F64, Array, Descriptor, Faces, Features
-from videmo.errors import UnknownName
+from videmo.errors import InputError, UnknownName
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,16 @@ class Pooling:
 
     stats: tuple[str, ...] = ("mean", "std", "min", "max")
     within: tuple[str, ...] = ()  # statistics of the faces of one frame, taken first
-    by: Literal["clip", "track"] = "clip"
     normalise: Literal["l2"] | None = "l2"  # of the whole vector
 
     def __post_init__(self) -> None:
+        if not self.stats or isinstance(self.stats, str) or isinstance(self.within, str):
+            raise InputError(f"stats is {self.stats!r}; give a tuple such as ('mean', 'std')")
         for name in (*self.stats, *self.within):
             if name not in STATS:
                 raise UnknownName("statistic", name, STATS)
+        if self.normalise not in ("l2", None):
+            raise UnknownName("normalisation", str(self.normalise), ("l2", "None"))
 
 
 class Moments:
@@ -94,7 +97,7 @@ def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> 
 
     `seen` of each counts the frames of the whole clip.
     """
-    pooling = pooling or Pooling(by="track")
+    pooling = pooling or Pooling()
     tracks: dict[int, _Pool] = {}
     seen = 0
     for features in batches:

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from videmo.crop import Cropping
 from videmo.decode import Sampling
 from videmo.detect import Detection
-from videmo.errors import ModelError
+from videmo.errors import InputError, ModelError
 from videmo.pool import Pooling
 from videmo.track import Tracking
 
@@ -44,8 +44,7 @@ class Recipe:
 
         The part of the clip (start, end) is the input's, not the recipe's, and does not count.
         """
-        whole = replace(self, sampling=replace(self.sampling, start=None, end=None))
-        plain = json.loads(json.dumps(whole.to_dict()), parse_int=float)  # fps 5 and 5.0 are one
+        plain = json.loads(json.dumps(self._whole().to_dict()), parse_int=float)  # fps 5 and 5.0 are one
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -56,8 +55,11 @@ class Recipe:
 
     def differences(self, other: Recipe) -> list[str]:
         """Return a line for each option in which `other` differs: `sampling.fps None -> 5`."""
-        mine, theirs = _flat(self.to_dict()), _flat(other.to_dict())
-        return [f"{k} {mine.get(k)} -> {theirs.get(k)}" for k in mine if mine[k] != theirs.get(k)]
+        mine, theirs = (_flat(recipe._whole().to_dict()) for recipe in (self, other))
+        return [f"{k} {mine[k]} -> {theirs[k]}" for k in mine if mine[k] != theirs[k]]
+
+    def _whole(self) -> Recipe:
+        return replace(self, sampling=replace(self.sampling, start=None, end=None))
 
 
 def _build(cls: Any, plain: Any, where: str) -> Any:
@@ -74,8 +76,8 @@ def _build(cls: Any, plain: Any, where: str) -> Any:
         values[name] = tuple(value) if isinstance(value, list) else value
     try:
         return cls(**values)
-    except TypeError as error:
-        raise ModelError(f"{where} is not complete: {error}; update videmo") from error
+    except (TypeError, ValueError, InputError) as error:
+        raise ModelError(f"{where} cannot be followed: {error}; update videmo") from error
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -127,6 +127,7 @@ def save(
         arrays = {k: np.ascontiguousarray(v, dtype) for k, v in sorted(weights.items())}
         save_file(arrays, part / WEIGHTS)
         write_card(part, card)
+        (part / WEIGHTS).chmod(0o644)
         part.chmod(0o755)
         part.rename(folder)
     except OSError as error:

@@ -65,6 +65,11 @@ def make_backbone(
 def embed(batches: Iterable[Crops], backbone: Backbone) -> Iterator[Features]:
     """Yield the features of each batch of crops; a batch without faces yields zero rows."""
     for crops in batches:
+        if crops.pixels.shape[1:] != (backbone.input_size, backbone.input_size, 3):
+            raise ValueError(
+                f"crops are {crops.pixels.shape[1:]}, the network takes squares of "
+                f"{backbone.input_size} px: Cropping.size and the backbone disagree"
+            )
         values, outputs = backbone(crops.pixels)
         yield Features(values, crops.faces, crops.seen, outputs)
 
