@@ -183,9 +183,14 @@ def _batch(room: U8, rows: list[tuple[int, float, float]]) -> FrameBatch:
 
 
 def fit(height: int, width: int, max_side: int | None) -> tuple[int, int, float]:
-    """Return the height, width and scale at which the longer side is at most `max_side`."""
+    """Return the height, width and scale at which the longer side is at most `max_side`.
+
+    The shorter side is rounded down, so that a box inside the smaller frame lies inside the
+    source once it is divided by the scale.
+    """
     scale = min(1.0, max_side / max(height, width)) if max_side else 1.0
-    return max(1, round(height * scale)), max(1, round(width * scale)), scale
+    high, wide = (max(1, int(side * scale + 1e-6)) for side in (height, width))
+    return high, wide, scale
 
 
 def prefetch(source: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
