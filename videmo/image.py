@@ -7,14 +7,15 @@ import numpy as np
 from videmo.data import F64, U8, Array
 
 
-def resize(pixels: U8, height: int, width: int) -> U8:
+def resize(pixels: U8, height: int, width: int, *, average: bool = True) -> U8:
     """Return `pixels` (H, W, 3) at another size, in uint8.
 
     Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
+    average: False is bilinear throughout, which is several times faster and sound down to half
     """
     import cv2
 
-    shrink = height <= pixels.shape[0] and width <= pixels.shape[1]
+    shrink = average and height <= pixels.shape[0] and width <= pixels.shape[1]
     how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from videmo.heads import Head, make_head, predict
 from videmo.pool import pool
 from videmo.recipe import Recipe
 from videmo.track import track
+
+DECODING = 2  # threads at most that decode: the stages behind need the others
 
 
 @dataclass(frozen=True)
@@ -156,13 +159,17 @@ class Pipeline:
             engine = "openvino" if self.engine.device in ("auto", "cpu") and there else "torch"
         return make_backbone(
             model.backbone_spec(), model.folder,
-            engine=engine, device=self.engine.device, threads=self.engine.threads,
+            engine=engine, device=self.engine.device, threads=self._threads,
         )  # fmt: skip
 
     @cached_property
     def detector(self) -> Detector:
         """The face detector, made when it is first wanted."""
-        return make_detector(self.recipe.detection, threads=self.engine.threads or None)
+        return make_detector(self.recipe.detection, threads=self._threads)
+
+    @property
+    def _threads(self) -> int:
+        return self.engine.threads or cpus()
 
     @cached_property
     def _head(self) -> Head:
@@ -177,7 +184,7 @@ class Pipeline:
     def _open(self, path: str | Path) -> Decoder:
         return open_video(
             path, self.engine.decoder,
-            batch_bytes=self.engine.batch_mb << 20, threads=self.engine.threads or 2,
+            batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODING),
         )  # fmt: skip
 
     def _sampling(self, start: float | None, end: float | None) -> Sampling:
@@ -190,6 +197,13 @@ class Pipeline:
             tracked = track(faces, self.recipe.tracking)
             crops = crop(tracked, self.recipe.cropping)  # Crops ...
             yield from embed(crops, self.backbone)  # Features ...
+
+
+def cpus() -> int:
+    """Return how many CPUs this process may use: its affinity, not the machine's count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def load(

@@ -44,7 +44,7 @@ class Recipe:
 
         The part of the clip (start, end) is the input's, not the recipe's, and does not count.
         """
-        plain = json.loads(json.dumps(self._whole().to_dict()), parse_int=float)  # fps 5 and 5.0 are one
+        plain = json.loads(json.dumps(self._whole().to_dict()), parse_int=float)  # 5 is 5.0
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

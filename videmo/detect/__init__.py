@@ -1,0 +1,144 @@
+"""Frames in, faces out: boxes, scores and five points in px of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from videmo.data import I64, Array, Faces, FrameBatch
+from videmo.errors import InputError, UnknownName
+from videmo.registry import find
+
+DETECTORS = {
+    "mtcnn": "videmo.detect.mtcnn:MTCNN",
+    "retinaface": "videmo.detect.retinaface:RetinaFace",
+    "whole": "videmo.detect:WholeFrame",
+}
+POLICIES = ("all", "largest", "best")
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How faces are looked for; every field changes numbers."""
+
+    detector: str = "mtcnn"  # a name of DETECTORS
+    score: float = 0.9  # keep faces at least this sure, 0..1; 0.9 is the paper's O-Net threshold
+    min_face: int = 32  # px of the frame as it is looked at: the smallest face looked for
+    max_side: int | None = 960  # px: a frame with a longer side is looked at as if it had this
+    faces: str = "all"  # of each frame: all, largest or best
+
+    def __post_init__(self) -> None:
+        if self.faces not in POLICIES:
+            raise UnknownName("choice of faces", self.faces, POLICIES)
+        for name, least in (("min_face", 1), ("max_side", 12)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} is {value} px; give {least} or more")
+        if not 0 <= self.score <= 1:
+            raise InputError(f"score is {self.score}; give a number from 0 to 1")
+
+
+class Detector(Protocol):
+    """Anything that finds faces in frames."""
+
+    def __call__(self, frames: FrameBatch) -> Faces:
+        """Return the faces of all frames, ordered by row, then by falling score.
+
+        frames: (N, H, W, 3) uint8 RGB; N may be 0
+        returns: boxes and points in px of the source, boxes inside the frame; no face is no row
+        """
+        ...
+
+
+def detector(
+    options: Detection,
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+    weights: Path | None = None,
+) -> Detector:
+    """Return the detector that `options` names, ready to be called.
+
+    threads: how many the CPU may use; None leaves it to the engine
+    weights: where its weights lie, if not where its package or the cache keeps them
+
+    Raises UnknownName for a detector that is not in DETECTORS.
+    """
+    build = find("detector", DETECTORS, options.detector)
+    built: Detector = build(options, threads=threads, device=device, weights=weights)
+    return built
+
+
+def detect(batches: Iterable[FrameBatch], detector: Detector) -> Iterator[tuple[FrameBatch, Faces]]:
+    """Yield each batch of frames with its faces."""
+    for frames in batches:
+        yield frames, detector(frames)
+
+
+def select(faces: Faces, policy: str) -> Faces:
+    """Return the faces of each frame that `policy` keeps.
+
+    all: every face; largest: the one of the greatest area; best: the one of the highest score.
+    Ties go to the higher score, then the greater area, then the lefter and upper box.
+
+    Raises UnknownName for another policy.
+    """
+    if policy not in POLICIES:
+        raise UnknownName("choice of faces", policy, POLICIES)
+    if policy == "all" or not len(faces):
+        return faces
+    size = (faces.box[:, 2] - faces.box[:, 0]) * (faces.box[:, 3] - faces.box[:, 1])
+    first, second = (size, faces.score) if policy == "largest" else (faces.score, size)
+    order = np.lexsort((faces.box[:, 1], faces.box[:, 0], -second, -first, faces.row))
+    _, head = np.unique(faces.row[order], return_index=True)
+    return faces[order[head]]
+
+
+def ordered(faces: Faces) -> Faces:
+    """Return the faces by row, then by falling score, then from left to right."""
+    return faces[np.lexsort((faces.box[:, 1], faces.box[:, 0], -faces.score, faces.row))]
+
+
+def suppress(row: I64, box: Array, score: Array, overlap: float, *, smaller: bool = False) -> I64:
+    """Return which boxes remain when the best of each frame removes what it covers, and so on.
+
+    A box is removed if it shares more than `overlap` of the union with a better one that stays,
+    or of the area of the smaller of both. Exact: each round treats the best of all frames.
+    """
+    rest, kept = np.lexsort((-score, row)), []
+    area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    while len(rest):
+        first = np.diff(row[rest], prepend=-1) != 0
+        best = rest[first][np.cumsum(first) - 1]  # of the frame of each
+        kept.append(rest[first])
+        low, high = np.maximum(box[rest], box[best]), np.minimum(box[rest], box[best])
+        shared = (high[:, 2:] - low[:, :2]).clip(0).prod(1)
+        whole = np.minimum(area[rest], area[best])
+        if not smaller:
+            whole = area[rest] + area[best] - shared
+        rest = rest[~first & (shared <= overlap * whole)]
+    return np.concatenate(kept) if kept else rest
+
+
+class WholeFrame:
+    """The frame is the face: for clips that are cut to a face already."""
+
+    def __init__(
+        self,
+        options: Detection | None = None,
+        *,
+        threads: int | None = None,
+        device: str = "cpu",
+        weights: Path | None = None,
+    ) -> None:
+        pass  # nothing to choose
+
+    def __call__(self, frames: FrameBatch) -> Faces:
+        """Return one face a frame: its box the frame, its score 1, its points NaN."""
+        n, (height, width) = len(frames), frames.pixels.shape[1:3]
+        box: Array = np.tile(np.array([0, 0, width, height], np.float32), (n, 1))
+        return Faces.on(frames, np.arange(n), box, np.ones(n))
