@@ -8,10 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import clips
 import numpy as np
 import pytest
 
-import clips
 from videmo.data import FrameBatch
 from videmo.decode import DECODERS, Decoder, Sampling, open_video
 from videmo.errors import VideoError

@@ -1,0 +1,1 @@
+"""Learning: still faces with labels to a backbone, clips' descriptors to a head."""

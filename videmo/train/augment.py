@@ -1,0 +1,189 @@
+"""Grey faces in; out come grey faces as a camera and a detector would give them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+# Annex K of ITU-T T.81 (JPEG), luminance: how coarsely each 8x8 frequency is stored at quality 50.
+_LUMINANCE = (
+    (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56), (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101), (72, 92, 95, 98, 112, 100, 103, 99),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a picture may be changed; a share is the part of a batch that is changed."""
+
+    shift: float = 0.08  # of the side, either way
+    scale: float = 0.12  # of the side, either way
+    stretch: float = 0.05  # width against height, either way
+    rotation: float = 12.0  # degrees, either way
+    flip: float = 0.5  # share
+    contrast: float = 0.3  # factor 1 +- this, about the picture's mean
+    brightness: float = 0.12  # of full scale, either way
+    gamma: float = 0.4  # exponent exp(+- this)
+    coarse: float = 0.2  # share made small and large again
+    coarse_side: tuple[int, int] = (20, 40)  # px, the small side
+    blur: float = 0.15  # share
+    blur_sigma: tuple[float, float] = (0.005, 0.018)  # of the side
+    jpeg: float = 0.3  # share
+    jpeg_quality: tuple[int, int] = (15, 90)
+    noise: float = 0.2  # share
+    noise_sigma: float = 0.05  # of full scale, at most
+    erase: float = 0.1  # share with a grey rectangle
+    erase_side: tuple[float, float] = (0.1, 0.4)  # of the side
+
+
+def augment(
+    faces: torch.Tensor, side: int, options: Augmentation, generator: torch.Generator
+) -> torch.Tensor:
+    """Return the faces moved, lit and worsened, each in its own way.
+
+    faces:   (B, 1, H, W) float32, 0..1
+    returns: (B, 1, side, side) float32, 0..1
+    """
+    import torch
+
+    def between(least: float, most: float, count: int = len(faces)) -> torch.Tensor:
+        return least + torch.rand(count, generator=generator) * (most - least)
+
+    def some(share: float, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        chosen = between(0, 1) < share
+        if bool(chosen.any()):
+            faces[chosen] = change(faces[chosen])
+
+    def either_way(most: float) -> torch.Tensor:
+        return between(-most, most)
+
+    faces = move(
+        faces,
+        side,
+        shift=torch.stack([either_way(options.shift), either_way(options.shift)], 1),
+        scale=1 + either_way(options.scale),
+        stretch=1 + either_way(options.stretch),
+        angle=either_way(math.radians(options.rotation)),
+        mirror=between(0, 1) < options.flip,
+    )
+    faces = light(
+        faces,
+        gamma=either_way(options.gamma).exp(),
+        contrast=1 + either_way(options.contrast),
+        brightness=either_way(options.brightness),
+    )
+    small = int(between(*options.coarse_side, count=1))  # one size for all, for speed
+    some(options.coarse, lambda x: coarsen(x, small))
+    some(options.blur, lambda x: blur(x, side * between(*options.blur_sigma, count=len(x))))
+    some(options.jpeg, lambda x: jpeg(x, between(*options.jpeg_quality, count=len(x))))
+    sigma = between(0, options.noise_sigma)[:, None, None, None]
+    some(options.noise, lambda x: x + torch.randn(x.shape, generator=generator) * sigma[: len(x)])
+    return _erase(faces, options, generator).clamp(0, 1)
+
+
+def enlarge(faces: torch.Tensor, side: int) -> torch.Tensor:
+    """Return the faces at the network's side: (B, 1, H, W) -> (B, 1, side, side), bilinear."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(faces, (side, side), mode="bilinear", align_corners=False)
+
+
+def move(
+    faces: torch.Tensor,
+    side: int,
+    *,
+    shift: torch.Tensor,
+    scale: torch.Tensor,
+    stretch: torch.Tensor,
+    angle: torch.Tensor,
+    mirror: torch.Tensor,
+) -> torch.Tensor:
+    """Return (B, 1, side, side): each face (B, 1, H, W) seen through a box that missed it.
+
+    shift (B, 2) and scale (B,) are in sides of the box, stretch (B,) is width over height,
+    angle (B,) radians, mirror (B,) bool. Beyond its border a picture goes on as it ended.
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    across = scale * stretch * torch.where(mirror, -1.0, 1.0)
+    down = scale / stretch
+    cos, sin = angle.cos(), angle.sin()
+    x, y = 2 * shift[:, 0], 2 * shift[:, 1]  # the grid is 2 wide
+    theta = torch.stack([cos * across, -sin * down, x, sin * across, cos * down, y], 1)
+    grid = affine_grid(theta.view(-1, 2, 3), [len(faces), 1, side, side], align_corners=False)
+    return grid_sample(faces, grid, padding_mode="border", align_corners=False)
+
+
+def light(
+    faces: torch.Tensor, *, gamma: torch.Tensor, contrast: torch.Tensor, brightness: torch.Tensor
+) -> torch.Tensor:
+    """Return the faces ** gamma, with contrast about their mean and brightness added; each (B,)."""
+    gamma, contrast, brightness = (x[:, None, None, None] for x in (gamma, contrast, brightness))
+    faces = faces.clamp(1e-4, 1) ** gamma
+    mean = faces.mean((2, 3), keepdim=True)
+    return ((faces - mean) * contrast + mean + brightness).clamp(0, 1)
+
+
+def coarsen(faces: torch.Tensor, small: int) -> torch.Tensor:
+    """Return the faces as if they had been `small` px wide and were enlarged."""
+    from torch.nn.functional import interpolate
+
+    shrunk = interpolate(faces, (small, small), mode="bilinear", antialias=True)
+    return enlarge(shrunk, faces.shape[-1])
+
+
+def blur(faces: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Return the faces blurred by a Gaussian 7 px wide, each with its own sigma (B,) in px."""
+    import torch
+    from torch.nn.functional import conv2d, pad
+
+    count = len(faces)
+    line = torch.exp(-(torch.arange(-3, 4)[None] ** 2) / (2 * sigma[:, None] ** 2))
+    line = line / line.sum(1, keepdim=True)  # (B, 7)
+    flat = pad(faces.transpose(0, 1), (3, 3, 3, 3), mode="reflect")  # (1, B, H, W): a group a face
+    flat = conv2d(flat, line.view(count, 1, 7, 1), groups=count)
+    return conv2d(flat, line.view(count, 1, 1, 7), groups=count).transpose(0, 1)
+
+
+def jpeg(faces: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
+    """Return the faces with their 8x8 frequencies rounded as JPEG does at `quality` (B,), 1..100.
+
+    The sides of the faces must be multiples of 8 px.
+    """
+    import torch
+
+    count, _, height, width = faces.shape
+    quality = quality.view(count, 1, 1, 1, 1)
+    factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50)  # as in libjpeg
+    step = (torch.tensor(_LUMINANCE) * factor).round().clamp(1, 255)  # (B, 1, 1, 8, 8)
+    k = torch.arange(8.0)
+    basis = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) / 2  # orthonormal DCT-II
+    basis[0] /= math.sqrt(2)
+    blocks = faces.reshape(count, height // 8, 8, width // 8, 8).transpose(2, 3) * 255 - 128
+    waves = basis @ blocks @ basis.T
+    blocks = basis.T @ ((waves / step).round() * step) @ basis
+    return ((blocks + 128) / 255).transpose(2, 3).reshape(faces.shape).clamp(0, 1)
+
+
+def _erase(faces: torch.Tensor, options: Augmentation, generator: torch.Generator) -> torch.Tensor:
+    """Cover a part of some faces with one grey."""
+    import torch
+
+    count, side = len(faces), faces.shape[-1]
+    least, most = options.erase_side
+    size = least + torch.rand(2, count, 1, generator=generator) * (most - least)
+    start = torch.rand(2, count, 1, generator=generator) * (1 - size)
+    place = torch.arange(side)[None, None] / side
+    inside = (place >= start) & (place < start + size)  # (2, B, side): down and across
+    chosen = torch.rand(count, 1, 1, generator=generator) < options.erase
+    hole = inside[0][:, :, None] & inside[1][:, None, :] & chosen
+    grey = torch.rand(count, 1, 1, 1, generator=generator)
+    return torch.where(hole[:, None], grey, faces)
