@@ -117,6 +117,17 @@ class Pipeline:
             raise NoFaceError(str(path), answer.descriptor.seen)
         return answer.prediction
 
+    def prepare(self) -> Pipeline:
+        """Load and compile the models now, and return self.
+
+        So that what is wrong with them is said before the first clip: InputError for a detector,
+        engine or device that is not there, ModelError, MissingDependency.
+        """
+        _ = self.detector, self.backbone
+        if self.head_model is not None:
+            _ = self._head
+        return self
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The head's labels in its order, or none without a head."""

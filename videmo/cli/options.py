@@ -179,7 +179,7 @@ def pipeline_of(options: dict[str, Any]) -> Pipeline:
     """Return the pipeline that the recipe and engine options describe."""
     from videmo.pipeline import load
 
-    return load(options["head"], engine=engine_of(options), **_changes(options))
+    return load(options["head"], engine=engine_of(options), **_changes(options)).prepare()
 
 
 def engine_of(options: dict[str, Any]) -> Engine:

@@ -89,6 +89,9 @@ class MTCNN:
             _compile(_network(name, _arrays(folder, name)), threads, self._workers)
             for name in WEIGHTS
         ]
+        # OpenVINO's first array is taken by one thread alone: two at once may wait for each other
+        # for ever, one holding the GIL, one the lock of a C++ static (1 start in 20 did).
+        _Network(compiled[0])(np.zeros((1, CELL, CELL, 3), np.uint8))
         self._idle: SimpleQueue[_Cascade] = SimpleQueue()
         for _ in range(self._workers):
             self._idle.put(_Cascade([_Network(one) for one in compiled], self._options.score))

@@ -1,0 +1,138 @@
+"""Print the figures that README and the cards state, on the clips and faces of ../shared.
+
+python tests/figures.py odd         # how many odd files give frames, and what the others say
+python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
+python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
+python tests/figures.py memory      # peak memory of a long clip beside a short one
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import videmo
+from videmo import batch, crop, decode, detect, embed, pool, track
+from videmo.inputs import find_clips
+from videmo.metrics import wilson
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
+
+
+def odd() -> None:
+    """Read every odd file with PyAV alone and with the decoder that videmo chooses."""
+    clips = find_clips([SHARED / "clips" / "odd"], ext=["*"])
+    for decoder in ("pyav", "auto"):
+        pipeline = videmo.load("afew7", engine=videmo.Engine(decoder=decoder))
+        records = list(batch.classify(clips, pipeline))
+        print(decoder, len(clips), "files", dict(Counter(r["status"] for r in records)))
+    for record in records:
+        if record["error"]:
+            print(f"  {Path(record['path']).name}: {record['error']['message']}")
+
+
+def detector() -> None:
+    """Look for the labelled face of 1,000 random pictures."""
+    from test_detect_accuracy import labelled, measure
+
+    pictures = labelled(SHARED / "data" / "ytf_faces.parquet", 1000)
+    found, error = measure(pictures)
+    interval = wilson(round(found * len(pictures)), len(pictures))
+    print(
+        f"n {len(pictures)}: found {found:.4f} {interval}, points {error:.4f} of the eye distance"
+    )
+
+
+def speed() -> None:
+    """Time the whole command beside decoding alone, then each stage by itself in one thread."""
+    for number in range(3):
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "videmo", "classify", "-q", str(CLIP)]
+        subprocess.run(command, check=True, capture_output=True)
+        wall, peak = time.perf_counter() - start, _children_peak()
+        print(f"classify, run {number + 1}: {wall:.2f} s, {472 / wall:.0f} frames/s, {peak} MB")
+    start = time.perf_counter()
+    code = f"from videmo.decode import *\nfor _ in open_video({str(CLIP)!r}).read(Sampling()): pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    print(f"decoding alone, in a process of its own: {time.perf_counter() - start:.2f} s")
+    _shares()
+
+
+def _shares() -> None:
+    pipeline = videmo.load("afew7", engine=videmo.Engine(threads=1)).prepare()
+    recipe, spent = pipeline.recipe, {}
+
+    def clocked(name: str, items: Iterable[object]) -> Iterator[object]:
+        iterator = iter(items)
+        while True:
+            start = time.perf_counter()
+            item = next(iterator, None)
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
+            if item is None:
+                return
+            yield item
+
+    with decode.open_video(CLIP, threads=1) as video:
+        river = clocked("decode", video.read(recipe.sampling))
+        river = clocked("detect", detect.detect(river, pipeline.detector))
+        river = clocked("track", track.track(river, recipe.tracking))
+        river = clocked("crop", crop.crop(river, recipe.cropping))
+        river = clocked("embed", embed.embed(river, pipeline.backbone))
+        start = time.perf_counter()
+        pool.pool(river, recipe.pooling)
+        spent["pool"] = time.perf_counter() - start
+    before = 0.0
+    for name, total in spent.items():  # each holds the time of those before it
+        print(
+            f"  {name:7}{(total - before):6.2f} s {100 * (total - before) / spent['pool']:5.1f} %"
+        )
+        before = total
+
+
+def memory() -> None:
+    """Classify one clip of 640 x 360, and the same clip again and again for 10 minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in (10, 600):
+            path = Path(folder) / f"{seconds}.mp4"
+            _repeat(CLIP, path, seconds)
+            code = "import sys, videmo\nd = videmo.load().answer(sys.argv[1]).descriptor\n"
+            code += "peak = open('/proc/self/status').read().split('VmHWM:')[1].split()[0]\n"
+            code += "print(d.seen, 'frames', int(peak) // 1024, 'MB')"
+            done = subprocess.run([sys.executable, "-c", code, path], check=True, text=True,
+                                  capture_output=True)  # fmt: skip
+            print(f"{seconds} s: {done.stdout.strip()}")
+
+
+def _repeat(source: Path, path: Path, seconds: float) -> None:
+    """Write the packets of `source` again and again until `path` is so long."""
+    import av
+
+    with av.open(str(source)) as once, av.open(str(path), "w") as out:
+        stream = once.streams.video[0]
+        target = out.add_stream_from_template(stream)
+        packets = [packet for packet in once.demux(stream) if packet.dts is not None]
+        length = max(packet.pts + packet.duration for packet in packets)
+        for turn in range(math.ceil(seconds / float(length * stream.time_base))):
+            for packet in packets:
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts = packet.pts + turn * length, packet.dts + turn * length
+                again.duration, again.time_base = packet.duration, packet.time_base
+                again.is_keyframe, again.stream = packet.is_keyframe, target
+                if float(again.pts * packet.time_base) < seconds:
+                    out.mux(again)
+
+
+def _children_peak() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    {"odd": odd, "detector": detector, "speed": speed, "memory": memory}[sys.argv[1]]()
