@@ -18,10 +18,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 import videmo
 from videmo import batch, crop, decode, detect, embed, pool, track
 from videmo.inputs import find_clips
-from videmo.metrics import wilson
+from videmo.metrics import scores, wilson
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
@@ -49,6 +51,22 @@ def detector() -> None:
     print(
         f"n {len(pictures)}: found {found:.4f} {interval}, points {error:.4f} of the eye distance"
     )
+
+
+def faces() -> None:
+    """Score the embedded backbone, as it predicts, on pictures that it never saw."""
+    from videmo.image import resize
+    from videmo.train.faces import read_ferplus
+
+    test = read_ferplus(SHARED / "data" / "ferplus48.parquet", "test")
+    run = videmo.load("afew7").backbone
+    side = run.input_size
+    grey = (np.repeat(face[..., None], 3, -1) for face in test.pixels)
+    _, outputs = run(np.stack([resize(face, side, side) for face in grey]))
+    found = scores(outputs["emotion"].argmax(1), test.majority, test.labels)
+    print(f"n {found['n']}: accuracy {found['accuracy']} {found['interval']}, UAR {found['uar']}")
+    for label, recall in found["recall"].items():
+        print(f"  {label:10} {recall['recall']:.3f} {recall['interval']} n {recall['n']}")
 
 
 def speed() -> None:
@@ -135,4 +153,5 @@ def _children_peak() -> int:
 
 
 if __name__ == "__main__":
-    {"odd": odd, "detector": detector, "speed": speed, "memory": memory}[sys.argv[1]]()
+    commands = {f.__name__: f for f in (odd, detector, speed, memory, faces)}
+    commands[sys.argv[1]]()

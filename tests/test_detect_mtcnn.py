@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,17 @@ def test_the_code_of_the_package_is_not_imported(find: mtcnn.MTCNN) -> None:
     import sys
 
     assert "mtcnn" not in sys.modules and "tensorflow" not in sys.modules
+
+
+@pytest.mark.slow
+def test_every_start_ends() -> None:
+    """Two threads that meet at OpenVINO's first array once waited for ever, in 1 start of 20."""
+    code = (
+        "import numpy as np\n"
+        "from videmo.data import FrameBatch\n"
+        "from videmo.detect.mtcnn import MTCNN\n"
+        "frames = FrameBatch(np.zeros((8, 90, 120, 3), np.uint8), np.arange(8), np.zeros(8))\n"
+        "MTCNN(threads=2)(frames)"
+    )
+    for _ in range(60):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

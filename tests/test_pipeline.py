@@ -115,3 +115,15 @@ def test_classify_and_extract_features_are_the_pipeline_in_one_call(pipeline, de
     assert videmo.classify(demo, end=0.5).label == pipeline.predict(demo, end=0.5).label
     got = videmo.extract_features(demo, end=0.5).values
     assert got.tobytes() == pipeline.describe(demo, end=0.5).values.tobytes()
+
+
+@pytest.mark.parametrize("name", ["rot_meta_270", "portrait_stored_sideways_rot"])
+def test_both_decoders_give_a_turned_clip_the_same_boxes(shared, name):
+    pytest.importorskip("decord", reason="decord has no wheel for this platform")
+    clip, boxes = shared / "clips" / "odd" / "derived" / f"{name}.mp4", {}
+    for decoder in ("pyav", "decord"):
+        pipeline = videmo.load(engine=videmo.Engine(decoder=decoder), sampling={"every": 10})
+        boxes[decoder] = np.concatenate([f.faces.box for f in pipeline.features(clip)])
+    assert len(boxes["pyav"]) > 0
+    # decoded pixels of 8-bit H.264 are equal, so boxes differ by nothing but rounding
+    assert boxes["decord"] == pytest.approx(boxes["pyav"], abs=0.1)

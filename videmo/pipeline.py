@@ -34,7 +34,8 @@ class Engine:
     engine: str = "auto"  # auto, openvino, torch
     decoder: str = "auto"  # auto, decord, pyav
     threads: int = 0  # 0: as many as this process may use
-    batch_mb: int = 64  # MiB of pixels in one batch of frames
+    detector_weights: str | None = None  # where a copy of the detector's own weights lies
+    batch_mb: int = 16  # MiB of pixels in one batch of frames; about five batches live at once
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,13 @@ class Pipeline:
     @cached_property
     def detector(self) -> Detector:
         """The face detector, made when it is first wanted."""
-        return make_detector(self.recipe.detection, threads=self._threads)
+        weights = self.engine.detector_weights
+        return make_detector(
+            self.recipe.detection,
+            threads=self._threads,
+            device=self.backbone.device,
+            weights=Path(weights) if weights else None,
+        )
 
     @property
     def _threads(self) -> int:

@@ -127,7 +127,13 @@ engine_options = _group(
         default=0,
         show_default=True,
         metavar="N",
-        help="CPU threads; 0 is as many as there are.",
+        help="CPU threads; 0 is as many as this process may use.",
+    ),
+    click.option(
+        "--detector-weights",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="A copy of the detector's own weights, for a machine without network.",
     ),
 )
 
@@ -186,7 +192,7 @@ def engine_of(options: dict[str, Any]) -> Engine:
     """Return the Engine that the options describe."""
     from videmo.pipeline import Engine
 
-    names = ("device", "engine", "decoder", "threads")
+    names = ("device", "engine", "decoder", "threads", "detector_weights")
     return Engine(**{name: options[name] for name in names})
 
 
