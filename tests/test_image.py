@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videmo.errors import MissingDependency
 from videmo.image import resize, to_grey, warp
 
 
@@ -197,3 +200,11 @@ def test_grey_keeps_greys_and_does_not_overflow() -> None:
 
 def test_grey_takes_any_number_of_pictures() -> None:
     assert to_grey(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, 8, 8, 3)
+
+
+def test_an_opencv_that_cannot_be_loaded_says_how_to_mend_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as without libGL: the import fails
+    with pytest.raises(
+        MissingDependency, match="--force-reinstall --no-deps opencv-python-headless"
+    ):
+        resize(np.zeros((4, 4, 3), np.uint8), 2, 2)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 
 class VidemoError(Exception):
@@ -128,15 +129,25 @@ class RecipeMismatch(ModelError):
 
 
 class MissingDependency(VidemoError):
-    """A package that this choice needs is not installed."""
+    """A package that this choice needs is not installed, or cannot be loaded."""
 
-    def __init__(self, package: str, extra: str | None = None) -> None:
-        step = f"pip install 'videmo[{extra}]'" if extra else f"pip install {package}"
-        super().__init__(f"{package} is not installed; {step}")
-        self.package, self.extra = package, extra
+    def __init__(
+        self,
+        package: str,
+        extra: str | None = None,
+        *,
+        reason: str = "is not installed",
+        step: str | None = None,
+    ) -> None:
+        self.package, self.extra, self.reason = package, extra, reason
+        self.step = step or (
+            f"pip install 'videmo[{extra}]'" if extra else f"pip install {package}"
+        )
+        super().__init__(f"{package} {reason}; {self.step}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.package, self.extra)
+        build = partial(type(self), reason=self.reason, step=self.step)
+        return build, (self.package, self.extra)
 
 
 class OutputError(VidemoError):

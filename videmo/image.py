@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from videmo.data import F64, U8, Array
+from videmo.errors import MissingDependency
 
 
 def resize(pixels: U8, height: int, width: int, *, average: bool = True) -> U8:
@@ -13,8 +16,7 @@ def resize(pixels: U8, height: int, width: int, *, average: bool = True) -> U8:
     Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
     average: False is bilinear throughout, which is several times faster and sound down to half
     """
-    import cv2
-
+    cv2 = _cv2()
     shrink = average and height <= pixels.shape[0] and width <= pixels.shape[1]
     how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
@@ -27,8 +29,7 @@ def warp(pixels: U8, matrix: Array, side: int) -> U8:
     Beyond the border the outermost pixels are repeated. Where the picture shrinks, the source
     is averaged over areas first, so that bilinear sampling skips nothing.
     """
-    import cv2
-
+    cv2 = _cv2()
     pixels, matrix = _region(pixels, np.array(matrix, np.float64), side)
     steps = np.linalg.norm(matrix[:, :2], axis=1)  # source px per result px, x and y
     height, width = (
@@ -65,3 +66,16 @@ def to_grey(pixels: U8) -> U8:
     weights = np.array([77, 150, 29], np.uint16)  # 0.299, 0.587, 0.114 in 1/256
     grey = ((pixels.astype(np.uint16) * weights).sum(-1, dtype=np.uint16) + 128) >> 8
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _cv2() -> Any:
+    """Return OpenCV, or say how to mend it: its desktop build wants libGL, which servers lack."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingDependency(
+            "opencv-python-headless",
+            reason=f"cannot be loaded ({error})",
+            step="pip install --force-reinstall --no-deps opencv-python-headless",
+        ) from error
+    return cv2

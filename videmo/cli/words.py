@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 def say_record(record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Say a clip's failure, missing face or (with verbose) its warnings, each in one line."""
     path = _one_line(record["path"])
-    if options["quiet"]:
+    if options["quiet"] or _shown_anyway(options):
         return
     if record["status"] == "error":
         click.echo(f"videmo: error: {path}: {record['error']['message']}", err=True)
     elif record["status"] == "no_face" or options["verbose"]:
         for warning in record["warnings"]:
             click.echo(f"videmo: warning: {path}: {warning}", err=True)
+
+
+def _shown_anyway(options: Mapping[str, Any]) -> bool:
+    """Return whether the table says the same on the same terminal."""
+    table = options.get("format_") in (None, "table") and not options.get("out")
+    return table and sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def say_pipeline(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
