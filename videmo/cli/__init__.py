@@ -17,15 +17,16 @@ from videmo.cli.score import classify, extract_features
 from videmo.errors import InputError, MissingDependency, ModelError, NothingToDo, VidemoError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example:  videmo classify clip.mp4",
+)
 @click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
 def videmo() -> None:
     """Tell which emotion a video clip shows.
 
     Everything runs on this machine; nothing is uploaded. A face's emotion is sensitive:
     README.md says what these answers are good for, and where they must not be used.
-
-    Example:  videmo classify clip.mp4
     """
 
 

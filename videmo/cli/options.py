@@ -105,7 +105,7 @@ engine_options = _group(
         default="auto",
         show_default=True,
         metavar="NAME",
-        help="auto, cpu, cuda, cuda:N or mps.",
+        help="auto (the CPU; with --engine torch the best there is), cpu, cuda, cuda:N or mps.",
     ),
     click.option(
         "--engine",

@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     from videmo.pipeline import Answer, Pipeline, Through
 
 
-@click.command(no_args_is_help=True)
+CLASSIFY = """\b
+Examples:
+  videmo classify clip.mp4
+  videmo classify clips/ --out emotions.csv
+  find . -name '*.mp4' -print0 | videmo classify --files0-from - | jq -r '[.path,.label]|@tsv'
+"""
+EXTRACT = """\b
+Example:
+  videmo extract-features clips/ --out features.npz
+"""
+
+
+@click.command(no_args_is_help=True, epilog=CLASSIFY)
 @input_options
 @recipe_options
 @click.option("--format", "format_", type=click.Choice(["table", "ndjson", "json", "csv", "tsv"]),
@@ -37,12 +49,6 @@ def classify(**options: Any) -> None:
     """Tell the emotion of each clip: one record for every input, in order.
 
     PATHS are video files, folders (searched for videos), quoted globs, or - for a list on stdin.
-
-    \b
-    Examples:
-      videmo classify clip.mp4
-      videmo classify clips/ --out emotions.csv
-      find . -name '*.mp4' -print0 | videmo classify --files0-from - | jq -r '[.path,.label]|@tsv'
     """
     from videmo.cli.words import say_pipeline
     from videmo.write import format_of, open_writer
@@ -58,7 +64,7 @@ def classify(**options: Any) -> None:
     sys.exit(1 if failed else 0)
 
 
-@click.command("extract-features", no_args_is_help=True)
+@click.command("extract-features", no_args_is_help=True, epilog=EXTRACT)
 @input_options
 @recipe_options
 @click.option("--out", required=True, metavar="FILE.npz", help="Write the features here.")
@@ -72,10 +78,6 @@ def extract_features(**options: Any) -> None:
     mean, std, min and max for afew7. The archive has no object arrays; `numpy.load` reads it,
     and its `meta` tells the models and the recipe. With --frames it also holds an embedding of
     every face, which is biometric data: keep it as carefully as the faces.
-
-    \b
-    Example:
-      videmo extract-features clips/ --out features.npz
     """
     from videmo.cli.words import say_pipeline
     from videmo.write.npz import FeatureFile
