@@ -53,6 +53,27 @@ def detector() -> None:
     )
 
 
+def crop_geometry() -> None:
+    """Find the faces of 600 training pictures, padded and enlarged, and compare box and picture."""
+    from videmo.data import FrameBatch
+    from videmo.image import resize
+    from videmo.train.faces import read_ferplus
+
+    pictures = read_ferplus(SHARED / "data" / "ferplus48.parquet", "train").pixels
+    chosen = np.random.default_rng(0).permutation(len(pictures))[:600]
+    pad, side, larger = 24, 48, 4
+    edged = np.pad(pictures[chosen], ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    size = edged.shape[1] * larger
+    frames = np.stack([resize(np.repeat(p[..., None], 3, -1), size, size) for p in edged])
+    find = detect.detector(detect.Detection(score=0.7, min_face=40, faces="best"))
+    boxes = find(FrameBatch(frames, np.arange(600), np.arange(600.0))).box / larger - pad
+    longer = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    centre = (side / 2 - (boxes[:, :2] + boxes[:, 2:]) / 2) / longer[:, None]
+    print(f"n 600: found {len(boxes)}; the 10th, 50th and 90th percentile of")
+    for name, column in (("scale", side / longer), ("shift x", centre[:, 0]), ("y", centre[:, 1])):
+        print(f"  {name:8}", np.percentile(column, [10, 50, 90]).round(3))
+
+
 def faces() -> None:
     """Score the embedded backbone, as it predicts, on pictures that it never saw."""
     from videmo.image import resize
@@ -116,17 +137,33 @@ def _shares() -> None:
 
 
 def memory() -> None:
-    """Classify one clip of 640 x 360, and the same clip again and again for 10 minutes."""
+    """Classify 10 s and 10 minutes of 640 x 360, and 1080p behind a slow consumer."""
+    import clips
+
     with tempfile.TemporaryDirectory() as folder:
         for seconds in (10, 600):
             path = Path(folder) / f"{seconds}.mp4"
             _repeat(CLIP, path, seconds)
-            code = "import sys, videmo\nd = videmo.load().answer(sys.argv[1]).descriptor\n"
-            code += "peak = open('/proc/self/status').read().split('VmHWM:')[1].split()[0]\n"
-            code += "print(d.seen, 'frames', int(peak) // 1024, 'MB')"
-            done = subprocess.run([sys.executable, "-c", code, path], check=True, text=True,
-                                  capture_output=True)  # fmt: skip
-            print(f"{seconds} s: {done.stdout.strip()}")
+            print(f"{seconds} s:", _peak(path, 0))
+        large = clips.make(Path(folder) / "large.mp4", 240, size=(1080, 1920))
+        print("1080p, 0.2 s a batch:", _peak(large, 0.2))
+
+
+def _peak(path: Path, wait: float) -> str:
+    code = (
+        "import sys, time, videmo\n"
+        "def status(key): return int(open('/proc/self/status').read().split(key)[1].split()[0])\n"
+        "pipeline = videmo.load().prepare()\n"
+        "before = status('VmRSS:') // 1024\n"
+        "def slow(river):\n"
+        "    for features in river:\n"
+        "        time.sleep(float(sys.argv[2]))\n"
+        "        yield features\n"
+        "seen = pipeline.answer(sys.argv[1], through=slow).descriptor.seen\n"
+        "print(seen, 'frames,', before, 'MB before, peak', status('VmHWM:') // 1024, 'MB')"
+    )
+    command = [sys.executable, "-c", code, str(path), str(wait)]
+    return subprocess.run(command, check=True, text=True, capture_output=True).stdout.strip()
 
 
 def _repeat(source: Path, path: Path, seconds: float) -> None:
@@ -154,4 +191,5 @@ def _children_peak() -> int:
 
 if __name__ == "__main__":
     commands = {f.__name__: f for f in (odd, detector, speed, memory, faces)}
+    commands["crop"] = crop_geometry
     commands[sys.argv[1]]()

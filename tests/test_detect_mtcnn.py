@@ -178,4 +178,5 @@ def test_every_start_ends() -> None:
         "MTCNN(threads=2)(frames)"
     )
     for _ in range(60):
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, b"")

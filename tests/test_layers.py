@@ -18,7 +18,7 @@ PACKAGE = ROOT / "videmo"
 
 FLOORS = {
     1: "errors",
-    2: "data labels registry image",
+    2: "data labels registry image files",
     3: "decode detect track crop embed pool heads metrics write inputs",
     4: "recipe",
     5: "store",
@@ -42,14 +42,14 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "mtcnn": "detect.mtcnn",
     "onnx": "embed.timm",
     "openvino": "detect.mtcnn embed.openvino",
-    "platformdirs": "store detect.retinaface",
+    "platformdirs": "files",
     "pyarrow": "train write",
     "ray": "cluster",
     "retinaface": "detect.retinaface",
     "rich": "cli write.table",
     "safetensors": "store embed.timm train",
     "sklearn": "train.head metrics",
-    "timm": "embed.timm train.backbone",
+    "timm": "embed.timm",
     "torch": "embed.timm detect.retinaface train",
 }
 HEAVY = (

@@ -52,10 +52,11 @@ def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> 
 
 def record(clip: Input, answer: Answer | Failure, provenance: dict[str, str | None]) -> Record:
     """Return the record of one clip, as plain types."""
-    failed = isinstance(answer, Failure)
-    facts = _nothing(answer) if isinstance(answer, Failure) else _found(answer)
+    if isinstance(answer, Failure):
+        facts, decoder = _nothing(answer), None
+    else:
+        facts, decoder = _found(answer), answer.info.decoder
     part = {k: v for k, v in (("start", clip.start), ("end", clip.end)) if v is not None}
-    decoder = None if failed else answer.info.decoder  # type: ignore[union-attr]
     return {
         "schema_version": SCHEMA_VERSION,
         "path": clip.path,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def scores(
-    found: NDArray[np.int64], truth: NDArray[np.int64], labels: Sequence[str]
+    found: NDArray[np.int64], truth: NDArray[np.int64], labels: Sequence[Any]
 ) -> dict[str, Any]:
     """Return accuracy with its 95 % interval, UAR, recall by label and the confusion matrix.
 

@@ -137,9 +137,9 @@ class _Pool:
         self.moments.add(rows)
 
     def descriptor(self, pooling: Pooling, track: int | None = None) -> Descriptor:
-        values = _side_by_side(self.moments, pooling.stats)
+        values: Array = _side_by_side(self.moments, pooling.stats)
         if pooling.normalise == "l2" and len(values):
-            values = values / max(float(np.linalg.norm(values)), 1e-12)
+            values = unit(values)
         return Descriptor(
             values.astype(np.float32), self.faces, self.frames, self.seen,
             track, self.start, self.end,
@@ -153,10 +153,20 @@ def _within(values: F32, faces: Faces, stats: tuple[str, ...]) -> F64:
 
 def _frame_rows(values: F32, faces: Faces, stats: tuple[str, ...]) -> Iterator[F64]:
     for index in np.unique(faces.index):
-        moments = Moments()
-        moments.add(values[faces.index == index])
-        yield _side_by_side(moments, stats)
+        yield statistics(values[faces.index == index], stats)
 
 
 def _side_by_side(moments: Moments, stats: tuple[str, ...]) -> F64:
     return np.concatenate([getattr(moments, STATS[name]) for name in stats])
+
+
+def statistics(rows: Array, stats: tuple[str, ...]) -> F64:
+    """Return the named statistics of rows (M, D), M > 0, side by side: (len(stats) * D,)."""
+    moments = Moments()
+    moments.add(rows)
+    return _side_by_side(moments, stats)
+
+
+def unit(values: Array) -> F32:
+    """Return a vector divided by its length (L2)."""
+    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-12), np.float32)

@@ -7,7 +7,6 @@ head the whole `recipe` it was trained with, and what a reader wants to know: `t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Any
 from videmo.data import Array
 from videmo.embed import BackboneSpec
 from videmo.errors import CorruptModel, ModelNotFound, OutputError
+from videmo.files import cache_dir, sha256
 from videmo.heads import HeadSpec
 from videmo.recipe import Recipe
 
@@ -80,14 +80,6 @@ class Model:
         return spec
 
 
-def cache_dir() -> Path:
-    """Return where models that are not in the package are kept: VIDEMO_CACHE, or the platform's."""
-    import platformdirs
-
-    given = os.environ.get("VIDEMO_CACHE")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("videmo", False))
-
-
 def names(kind: str | None = None) -> list[str]:
     """Return the names of the models that are here, of one kind or of all."""
     folders = [EMBEDDED, cache_dir() / "models"]
@@ -145,15 +137,6 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     part = folder / ".card.json.part"
     part.write_text(text, encoding="utf-8")
     part.replace(folder / "card.json")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _find(name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -111,7 +112,7 @@ def _each(
     from videmo.cli.words import Bar, say_record
 
     failed = 0
-    with Bar(len(clips), quiet=options["quiet"]) as bar:
+    with closing(Bar(len(clips), quiet=options["quiet"])) as bar:
         for clip in clips:
             bar.begin(clip.path)
             answer = attempt(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,21 +77,13 @@ class Bar:
     def end(self) -> None:
         """Take the bar away, so that a record can be written."""
         self.done += 1
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away for good."""
         if self._bar:
             self._bar.stop()
             self._bar = None
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
 
 def _progress() -> Progress:

@@ -6,7 +6,6 @@ ours: the package looks at one frame at a time and returns boxes that it forgot 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 import zipfile
@@ -15,13 +14,14 @@ from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import mkstemp
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from videmo.data import F32, U8, Array, Faces, FrameBatch
 from videmo.detect import Detection, ordered, select, suppress
 from videmo.errors import CorruptModel, MissingDependency, ModelError, ModelNotFound
+from videmo.files import cache_dir, sha256
 from videmo.image import resize
 
 URL = (  # retinaface-pytorch 0.0.6, pre_trained_models.py
@@ -61,7 +61,7 @@ class RetinaFace:
     ) -> None:
         self._options, self._device = options or Detection(), device
         network = _empty()
-        path = Path(weights) if weights else fetch(URL, cache(), SHA256)
+        path = Path(weights) if weights else fetch(URL, cache_dir(), SHA256)
         state = _state(path)
         try:
             network.load_state_dict(state)
@@ -135,13 +135,6 @@ def decode(anchor: F32, box: F32, points: F32) -> tuple[Array, Array]:
     return np.concatenate([middle - half, middle + half], 1), places
 
 
-def cache() -> Path:
-    """Return the folder in which fetched weights are kept."""
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("videmo"))
-
-
 def fetch(url: str, folder: Path, sha256_prefix: str, *, timeout: float = TIMEOUT) -> Path:
     """Return the file of `url` in `folder`, downloaded if it is not there yet.
 
@@ -194,22 +187,15 @@ def _download(url: str, file: BinaryIO, timeout: float) -> None:
 def _check(path: Path, name: str, sha256_prefix: str) -> None:
     """Raise CorruptModel unless the file, or the only member of the archive, has that hash."""
     with path.open("rb") as file:
-        got = [_sha256(file)]
+        got = [sha256(file)]
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()
             if len(members) == 1:
                 with archive.open(members[0]) as member:
-                    got.append(_sha256(member))
+                    got.append(sha256(member))
     if not any(digest.startswith(sha256_prefix) for digest in got):
         raise CorruptModel(name, f"SHA-256 {sha256_prefix}", got[0][: max(12, len(sha256_prefix))])
-
-
-def _sha256(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    for block in _blocks(file):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _blocks(file: Any) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
     class Network(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy
         def __init__(self) -> None:
             super().__init__()
-            self.body = body(spec)
+            self.body = body(spec.architecture, spec.arguments, spec.changes)
             self.outputs = torch.nn.ModuleDict(
                 {name: torch.nn.Linear(spec.dim, len(of)) for name, of in spec.outputs.items()}
             )
@@ -96,16 +97,23 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
     return net
 
 
-def body(spec: BackboneSpec) -> torch.nn.Module:
-    """Return timm's network of `spec` without a classifier, with its declared changes."""
+def body(
+    architecture: str, arguments: Mapping[str, Any], changes: Sequence[str]
+) -> torch.nn.Module:
+    """Return timm's network without a classifier, and without the modules named in `changes`.
+
+    Raises InputError for a module that it does not have.
+    """
     import timm
     import torch
 
-    net: torch.nn.Module = timm.create_model(
-        spec.architecture, num_classes=0, **dict(spec.arguments)
-    )
-    for name in spec.changes:
+    net: torch.nn.Module = timm.create_model(architecture, num_classes=0, **dict(arguments))
+    for name in changes:
         parent, _, child = name.rpartition(".")
+        try:
+            net.get_submodule(name)
+        except AttributeError as error:
+            raise InputError(f"{architecture} has no layer {name!r} to leave out") from error
         setattr(net.get_submodule(parent), child, torch.nn.Identity())
     return net
 

@@ -61,22 +61,18 @@ class BackboneTraining:
 def build(options: BackboneTraining, labels: int) -> nn.Module:
     """Return an untrained network: (B, 3, S, S) to logits (B, labels); `body` is timm's."""
     try:
-        import timm
         import torch
         from torch import nn
+
+        from videmo.embed.timm import body
     except ImportError as error:
         raise MissingDependency(error.name or "timm", "train") from error
     torch.manual_seed(options.seed)
-    body = timm.create_model(options.architecture, num_classes=0, **options.arguments)
-    for name in options.changes:
-        if not hasattr(body, name):
-            raise InputError(f"{options.architecture} has no layer {name!r} to leave out")
-        setattr(body, name, nn.Identity())
-
+    network = body(options.architecture, options.arguments, options.changes)
     parts = {
-        "body": body,
+        "body": network,
         "dropout": nn.Dropout(options.dropout),
-        "output": nn.Linear(body.num_features, labels),
+        "output": nn.Linear(network.num_features, labels),
     }
     return nn.Sequential(OrderedDict(parts)).to(memory_format=torch.channels_last)
 
@@ -126,13 +122,13 @@ def train(
             _follow(average, model, min(options.ema, (1 + now) / (10 + now)))
 
         epoch += 1
-        scores = evaluate(average, val_faces, options)
-        if scores["accuracy"] > best:
-            best = scores["accuracy"]
+        found = evaluate(average, val_faces, options)
+        if found["accuracy"] > best:
+            best = found["accuracy"]
             _save(average.state_dict(), out / "best.pt")
         state.save(out / "last.pt", epoch, best)
         seconds = time.perf_counter() - began
-        line = {"epoch": epoch, "loss": float(np.mean(losses)), **scores, "seconds": seconds}
+        line = {"epoch": epoch, "loss": float(np.mean(losses)), **found, "seconds": seconds}
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps({k: round(v, 4) for k, v in line.items()}) + "\n")
     return _load(out / "best.pt")
@@ -148,9 +144,9 @@ def rate_at(progress: float, options: BackboneTraining) -> float:
 
 def evaluate(model: nn.Module, faces: StillFaces, options: BackboneTraining) -> dict[str, float]:
     """Return accuracy and UAR (mean recall of the labels that occur) on the majority label."""
-    right = logits_of(model, faces.pixels, options).argmax(1) == faces.majority
-    recalls = [right[faces.majority == label].mean() for label in np.unique(faces.majority)]
-    return {"accuracy": float(right.mean()), "uar": float(np.mean(recalls))}
+    found = logits_of(model, faces.pixels, options).argmax(1)
+    measured = scores(found, faces.majority, faces.labels)
+    return {key: measured[key] for key in ("accuracy", "uar")}
 
 
 def logits_of(

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videmo.errors import InputError, MissingDependency
+from videmo.labels import label_set
 
-EMOTIONS = (
-    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
-)  # fmt: skip  # the order of the vote columns of Barsoum et al. 2016 (FER+)
+EMOTIONS = label_set("ferplus8")  # the order of FER+'s vote columns
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,17 +100,9 @@ def choose(
     for balanced in options.balanced:
         for strength in options.strengths:
             head = fit(rows, truth, strength=strength, balanced=balanced, options=options)
-            found = head.logits(val_rows).argmax(1)
-            recalls = [
-                (found == truth_)[val_truth == truth_].mean() for truth_ in np.unique(val_truth)
-            ]
-            facts = {
-                "C": strength,
-                "balanced": balanced,
-                "accuracy": float((found == val_truth).mean()),
-                "uar": float(np.mean(recalls)),
-            }
-            tried.append(facts)
+            found = scores(head.logits(val_rows).argmax(1), val_truth, range(len(head.bias)))
+            facts = {key: found[key] for key in ("accuracy", "uar")}
+            tried.append({"C": strength, "balanced": balanced, **facts})
             heads.append(head)
     best = int(np.argmax([facts["accuracy"] + facts["uar"] for facts in tried]))
     heat = temperature(heads[best].logits(val_rows), val_truth)

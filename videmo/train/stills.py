@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videmo.labels import label_set, meaning
+from videmo.pool import statistics, unit
 from videmo.train.faces import StillFaces, read_ferplus
 from videmo.train.head import HeadTraining, choose, measure_head, save_head
 from videmo.train.measure import network, write_json
@@ -102,7 +103,7 @@ def single_face(tracks: Sequence[Track]) -> tuple[F32, I64]:
     A row is mean, std (population), min, max over the frames, divided by its length.
     """
     order = [meaning(label) for label in label_set("afew7")]
-    rows = [_unit(statistics(track.values, ("mean", "std", "min", "max"))) for track in tracks]
+    rows = [unit(statistics(track.values, ("mean", "std", "min", "max"))) for track in tracks]
     return np.stack(rows), np.array([order.index(track.label) for track in tracks])
 
 
@@ -138,22 +139,6 @@ def groups(tracks: Sequence[Track], options: Gathering, seed: int) -> tuple[F32,
     truth = np.arange(options.clips) % len(order)
     rows = [_group(by_label, order[label], options, rng) for label in truth]
     return np.stack(rows), truth.astype(np.int64)
-
-
-def statistics(values: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.float64]:
-    """Return the named statistics of rows (N, D), side by side; std is the population's."""
-    return np.concatenate(
-        [
-            getattr(values, name)(0, dtype=np.float64)
-            if name in ("mean", "std")
-            else getattr(values, name)(0)
-            for name in names
-        ]
-    )
-
-
-def _unit(row: NDArray[np.float64]) -> F32:
-    return (row / max(float(np.linalg.norm(row)), 1e-12)).astype(np.float32)
 
 
 def _shown(
@@ -276,7 +261,7 @@ def _group(
     seen[~seen.any(1), 0] = True
     values = np.stack(people, 1)  # (frames, faces, D)
     rows = [statistics(values[i, seen[i]], ("mean", "std")) for i in range(frames)]
-    return _unit(statistics(np.stack(rows), ("mean", "std")))
+    return unit(statistics(np.stack(rows), ("mean", "std")))
 
 
 def _stretched(tracks: list[Track], frames: int, rng: np.random.Generator) -> F32:

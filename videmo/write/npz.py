@@ -29,7 +29,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -38,7 +37,7 @@ import numpy.typing as npt
 from videmo.data import F32, F64, I64, Array, Descriptor, Features
 from videmo.errors import InputError
 from videmo.write.record import plain
-from videmo.write.sink import open_file
+from videmo.write.sink import Whole, open_file
 
 Text = npt.NDArray[np.str_]
 
@@ -47,7 +46,7 @@ _BLOCK = 1 << 20  # bytes copied at a time
 _PER_FACE = ("features", "index", "time", "box", "score", "track")
 
 
-class FeatureFile:
+class FeatureFile(Whole):
     """Collects the features of clips and writes them as one .npz file when it is closed.
 
     out: the file, which appears or is replaced only on close
@@ -151,20 +150,10 @@ class FeatureFile:
         finally:
             self._release()
 
-    def __enter__(self) -> FeatureFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._sink.discard()
-            self._release()
+    def discard(self) -> None:
+        """Remove the unfinished file and let go of what was spooled."""
+        self._sink.discard()
+        self._release()
 
     def _row(self, descriptor: Descriptor | None) -> F32:
         """Return the values as (1, X), NaN where there are none."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from videmo.write.sink import Sink
+from videmo.write.sink import Sink, Whole
 
 KEYS = (
     "schema_version", "path", "status", "label", "scores", "frames", "face_frames", "faces",
@@ -23,10 +23,8 @@ SCORE_DIGITS = 6  # a float32 probability has no more
 TIME_DIGITS = 4  # 0.1 ms
 _TIMES = frozenset({"coverage", "duration", "start", "end"})
 
-Self = TypeVar("Self", bound="RecordWriter")
 
-
-class RecordWriter:
+class RecordWriter(Whole):
     """The part that the formats share: a subclass has `write`, and may have `begin` and `finish`.
 
     labels: the head's, in its order
@@ -45,9 +43,9 @@ class RecordWriter:
     def begin(self) -> None:
         """Write what comes before the first record."""
 
+    @abstractmethod
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one record."""
-        raise NotImplementedError
 
     def finish(self) -> None:
         """Write what comes after the last record."""
@@ -58,19 +56,9 @@ class RecordWriter:
             self.finish()
             self.sink.close()
 
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.sink.discard()
+    def discard(self) -> None:
+        """Remove the unfinished output."""
+        self.sink.discard()
 
 
 def tidy(

@@ -8,13 +8,15 @@ import os
 import secrets
 import stat
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, TextIO
+from typing import IO, Any, TextIO, TypeVar
 
 from videmo.errors import OutputError
 
 Out = str | os.PathLike[str] | None
+Self = TypeVar("Self", bound="Whole")
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -31,6 +33,27 @@ _REASONS = {
 }
 # These name an open file, whatever it is: replacing it would hide the rest of its output.
 _OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
+
+
+class Whole(ABC):
+    """Output that is whole or nothing: leaving a `with` by an exception discards it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Complete the output; a second time does nothing."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove what is unfinished; what was there before stays as it was."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
 
 
 class Sink:
