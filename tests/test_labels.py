@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from videmo.errors import UnknownName
 from videmo.labels import LABELS, fold, label_set, meaning
 
+EMOTIONS = sorted(set(LABELS) - {"fairface7", "utkface5"})  # the sets that have meanings
+
 
 @pytest.mark.parametrize(
     ("name", "first", "last", "size"),
@@ -19,6 +21,15 @@ from videmo.labels import LABELS, fold, label_set, meaning
         ("ferplus8", "neutral", "contempt", 8),
         ("affectnet8", "Anger", "Surprise", 8),
         ("affectnet7", "Anger", "Surprise", 7),
+        ("ravdess8", "neutral", "surprised", 8),
+        ("cremad6", "Anger", "Sad", 6),
+        ("enterface6", "anger", "surprise", 6),
+        ("dfew7", "happy", "fear", 7),
+        ("ferv39k7", "Happy", "Fear", 7),
+        ("mafw11", "anger", "disappointment", 11),
+        ("meld7", "neutral", "surprise", 7),
+        ("fairface7", "white", "latino hispanic", 7),
+        ("utkface5", "white", "others", 5),
     ],
 )
 def test_a_set_keeps_its_published_order(name: str, first: str, last: str, size: int) -> None:
@@ -26,13 +37,13 @@ def test_a_set_keeps_its_published_order(name: str, first: str, last: str, size:
     assert (labels[0], labels[-1], len(labels)) == (first, last, size)
 
 
-@pytest.mark.parametrize("name", ["afew7", "affectnet8", "affectnet7"])
+@pytest.mark.parametrize("name", ["afew7", "affectnet8", "affectnet7", "enterface6"])
 def test_sets_made_of_folder_names_are_alphabetical(name: str) -> None:
     assert list(label_set(name)) == sorted(label_set(name))
 
 
-@pytest.mark.parametrize("name", LABELS)
-def test_every_label_has_a_meaning_and_no_set_has_one_twice(name: str) -> None:
+@pytest.mark.parametrize("name", EMOTIONS)
+def test_every_emotion_has_a_meaning_and_no_set_has_one_twice(name: str) -> None:
     words = [meaning(label) for label in label_set(name)]
     assert len(set(words)) == len(words)
 
@@ -83,9 +94,9 @@ def test_eight_emotions_fold_onto_three_valences() -> None:
 
 @settings(deadline=None)
 @given(
-    st.sampled_from(sorted(LABELS)),
-    st.sampled_from(sorted(LABELS)),
-    st.lists(st.floats(0.01, 1), min_size=8, max_size=8),
+    st.sampled_from(EMOTIONS),
+    st.sampled_from(EMOTIONS),
+    st.lists(st.floats(0.01, 1), min_size=11, max_size=11),
 )
 def test_what_is_folded_sums_to_one(source: str, target: str, values: list[float]) -> None:
     labels = label_set(source)
@@ -94,6 +105,31 @@ def test_what_is_folded_sums_to_one(source: str, target: str, values: list[float
     shared = {meaning(x) for x in labels} & {meaning(x) for x in label_set(target)}
     assert folded.dtype == np.float32 and folded.shape == (len(label_set(target)),)
     assert not shared or folded.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_calm_is_neutral_where_there_is_no_calm() -> None:
+    source, target = label_set("ravdess8"), label_set("afew7")
+    calm = np.eye(8)[source.index("calm")]
+    assert target[fold(calm, source, target).argmax()] == "Neutral"
+    assert fold(calm, source, source).argmax() == source.index("calm")
+
+
+def test_the_two_orders_of_one_set_of_names_fold_by_name() -> None:
+    source, target = label_set("ferv39k7"), label_set("afew7")
+    for row, label in zip(fold(np.eye(7), source, target), source, strict=True):
+        assert target[row.argmax()] == label
+
+
+@pytest.mark.parametrize("label", ["anxiety", "helplessness", "disappointment"])
+def test_what_mafw_adds_is_negative_and_no_other_emotion(label: str) -> None:
+    scores = np.eye(11)[label_set("mafw11").index(label)]
+    assert fold(scores, label_set("mafw11"), label_set("vgaf3")).tolist() == [0, 0, 1]
+    assert fold(scores, label_set("mafw11"), label_set("afew7")).max() == 0
+
+
+def test_what_is_no_emotion_has_no_meaning() -> None:
+    with pytest.raises(UnknownName, match="no emotion is called 'white'"):
+        meaning("white")
 
 
 def test_rows_of_any_shape_are_folded() -> None:

@@ -26,23 +26,57 @@ LABELS: dict[str, tuple[str, ...]] = {
         "Anger", "Contempt", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise",
     ),
     "affectnet7": ("Anger", "Disgust", "Fear", "Happiness", "Neutral", "Sadness", "Surprise"),
+    # RAVDESS: codes 01 to 08 of the third field of a name (Livingstone & Russo 2018)
+    "ravdess8": (
+        "neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised",
+    ),
+    # CREMA-D: ANG, DIS, FEA, HAP, NEU, SAD of a name, spelled out (README of CREMA-D)
+    "cremad6": ("Anger", "Disgust", "Fear", "Happy", "Neutral", "Sad"),
+    # eNTERFACE'05: folder names, alphabetical (Martin et al. 2006)
+    "enterface6": ("anger", "disgust", "fear", "happiness", "sadness", "surprise"),
+    # DFEW: codes 1 to 7 of set_1.csv, the columns 1happy ... 7fear of annotation.xlsx
+    "dfew7": ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"),
+    # FERV39k: folder names in the order of DFEW, as MAE-DFER has them (preprocess/ferv39k.py);
+    # others number the same names alphabetically (FERV39k writes names, no numbers)
+    "ferv39k7": ("Happy", "Sad", "Neutral", "Angry", "Surprise", "Disgust", "Fear"),
+    # MAFW, single expressions (Liu et al. 2022; MAE-DFER preprocess/mafw.py)
+    "mafw11": (
+        "anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise", "contempt",
+        "anxiety", "helplessness", "disappointment",
+    ),
+    # MELD: the names of the column Emotion, ordered as in its copy on the Hugging Face hub
+    "meld7": ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise"),
+    # No emotions: what else is read from a face, so without a meaning below.
+    # FairFace, seven groups (Karkkainen & Joo 2021), in the order of the shipped backbone
+    "fairface7": (
+        "white", "black", "east asian", "southeast asian", "indian", "middle eastern",
+        "latino hispanic",
+    ),
+    # UTKFace: codes 0 to 4 of the third field of a name (Zhang et al. 2017)
+    "utkface5": ("white", "black", "asian", "indian", "others"),
 }  # fmt: skip
 
-_MEANING = {  # what the names of all sets have in common
+_MEANING = {  # what the names of all sets of emotions have in common
     "angry": "anger", "anger": "anger",
+    "anxiety": "anxiety",
+    "calm": "calm",
     "contempt": "contempt",
+    "disappointment": "disappointment",
     "disgust": "disgust", "disgusted": "disgust",
     "fear": "fear", "fearful": "fear",
     "happy": "happiness", "happiness": "happiness", "joy": "happiness",
+    "helplessness": "helplessness",
     "neutral": "neutral",
     "sad": "sadness", "sadness": "sadness",
     "surprise": "surprise", "surprised": "surprise",
     "positive": "positive", "negative": "negative",
 }  # fmt: skip
 
-_VALENCE = {  # eight emotions onto three; surprise may go either way and belongs to none
+_VALENCE = {  # emotions onto three; surprise may go either way and belongs to none
     "happiness": "positive", "neutral": "neutral", "anger": "negative", "contempt": "negative",
-    "disgust": "negative", "fear": "negative", "sadness": "negative",
+    "disgust": "negative", "fear": "negative", "sadness": "negative", "anxiety": "negative",
+    "disappointment": "negative", "helplessness": "negative",
+    "calm": "neutral",  # RAVDESS has it as a second baseline beside neutral
 }  # fmt: skip
 
 
