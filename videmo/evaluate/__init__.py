@@ -1,0 +1,259 @@
+"""Truth and predictions go in, matched by name; figures over both denominators come out.
+
+Clips with a face (those that have an answer), and all clips: there one without a face, one that
+cannot be read and one that is missing is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from videmo.data import F64, I64
+from videmo.errors import InputError, UnknownName
+from videmo.evaluate.pairs import STATES, Pair, Scores
+from videmo.evaluate.rows import Row
+from videmo.labels import LABELS, fold
+from videmo.metrics import (
+    DRAWS,
+    agreement,
+    bootstrap,
+    brier,
+    by_label,
+    calibration_error,
+    confusion,
+    moments,
+    shares,
+    wilson,
+)
+
+Result = dict[str, Any]
+Read = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What is compared with what, and how sure one may be of it."""
+
+    labels: tuple[str, ...] = ()  # the whole set; else those with a probability, or of the truth
+    by_meaning: bool = False  # Happy is happiness; 8 labels are read as 7, or 7 as 3
+    draws: int = DRAWS  # samples of the bootstrap
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is published of a data set: metrics, the one that decides first, over all clips."""
+
+    metrics: tuple[str, ...]
+    split: str | None = None  # None: cross-validated, the clips of all folds or of one
+    clips: int | None = None  # how many these are, over all folds
+
+
+# EmotiW scores AFEW and VGAF by accuracy, MELD has weighted F1 (Poria et al. 2019), the others UAR
+# and then WAR, which is accuracy (MAE-DFER, engine_for_finetuning.py).
+PROTOCOLS = {
+    "afew": Protocol(("accuracy",), "val", 383),
+    "vgaf": Protocol(("accuracy",), "val", 766),
+    "ravdess": Protocol(("uar", "accuracy"), None, 1440),
+    "crema-d": Protocol(("uar", "accuracy"), None, 7442),
+    "enterface": Protocol(("uar", "accuracy")),
+    "dfew": Protocol(("uar", "accuracy"), None, 11697),
+    "ferv39k": Protocol(("uar", "accuracy"), "test", 7847),
+    "mafw": Protocol(("uar", "accuracy", "macro_f1"), None, 9172),
+    "meld": Protocol(("weighted_f1",), "test", 2610),
+}
+
+
+def judge(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
+    """Return the figures of labels over clips with a face and over all clips.
+
+    README lists the keys. Intervals draw subjects where every clip has one, else clips.
+
+    Raises InputError where no clip has an answer, ManifestError for a label that is not known.
+    """
+    judging = judging or Judging()
+    labels, found, truth, chances = _settled(pairs, judging)
+    units = _subjects(pairs)
+    answered = found >= 0
+    result = _counts(pairs, "labels", judging, units) | {"labels": list(labels)}
+    for name, rows in (("with_face", answered), ("all", np.ones_like(answered))):
+        some = None if units is None else [u for u, row in zip(units, rows, strict=True) if row]
+        result[name] = _figures(found[rows], truth[rows], labels, some, judging)
+    if chances is not None:
+        result["with_face"] |= {
+            "ece": round(calibration_error(chances, truth[answered]), 4),
+            "brier": round(brier(chances, truth[answered]), 4),
+        }
+    return result
+
+
+def judge_numbers(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
+    """Return CCC, PCC, MAE and RMSE over the clips with a face, with bootstrap intervals.
+
+    A clip without an answer has no error that could be averaged: the counts tell how many.
+
+    Raises InputError, ManifestError for a cell that is no number.
+    """
+    judging = judging or Judging()
+    answered = _answered(pairs)
+    truth = np.array([p.truth.row.number(p.truth.clip.label) for p in answered])
+    found = np.array([p.found.row.number(p.found.label) for p in answered if p.found])
+    parts, units = moments(found, truth), _subjects(answered)
+    point = {k: _rounded(v) for k, v in agreement(parts.sum(0)).items()}
+    ends = bootstrap(agreement, parts, units, draws=judging.draws, seed=judging.seed)
+    figures = {"n": len(answered), **point, "intervals": ends}
+    return _counts(pairs, "numbers", judging, units) | {"with_face": figures}
+
+
+def with_protocol(result: Result, name: str) -> Result:
+    """Return `result` with what the protocol calls official, over all clips, before it.
+
+    Raises UnknownName.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownName("protocol", name, PROTOCOLS)
+    protocol = PROTOCOLS[name]
+    official = {
+        metric: {
+            "value": result["all"][metric],
+            "interval": result["all"]["intervals"][metric],
+            "with_face": result["with_face"][metric],
+        }
+        for metric in protocol.metrics
+    }
+    told = {"name": name, "split": protocol.split, "clips": protocol.clips}
+    return {"protocol": told, "official": official, **result}
+
+
+def _figures(
+    found: I64, truth: I64, labels: Sequence[str], units: list[str] | None, judging: Judging
+) -> Result:
+    """Return the figures of one denominator."""
+    wide = len(labels) + 1
+    matrix = confusion(found, truth, len(labels))
+    parts = np.zeros((len(truth), len(labels) * wide))
+    parts[np.arange(len(truth)), truth * wide + found % wide] = 1  # -1 is the last column
+    ends = bootstrap(
+        lambda sums: shares(sums.reshape(-1, len(labels), wide)),
+        parts, units, draws=judging.draws, seed=judging.seed,
+    )  # fmt: skip
+    return {
+        "n": len(truth),
+        **{name: _rounded(value) for name, value in shares(matrix).items()},
+        "intervals": ends,
+        "wilson": wilson(int(matrix.diagonal().sum()), len(truth)),
+        "by_label": by_label(matrix, labels),
+        "confusion": matrix[:, :-1].tolist(),
+        "no_answer": matrix[:, -1].tolist(),
+    }
+
+
+def _counts(
+    pairs: Sequence[Pair], kind: str, judging: Judging, units: list[str] | None
+) -> dict[str, Any]:
+    states = [pair.status for pair in pairs]
+    return {
+        "kind": kind,
+        "clips": len(pairs),
+        **{name: states.count(name) for name in (*STATES, "missing")},
+        "subjects": None if units is None else len(set(units)),
+        "bootstrap": {
+            "units": "clips" if units is None else "subjects",
+            "draws": judging.draws,
+            "seed": judging.seed,
+        },
+    }
+
+
+def _subjects(pairs: Sequence[Pair]) -> list[str] | None:
+    """Return the subject of every clip, None where one has none."""
+    subjects = [pair.truth.clip.subject for pair in pairs]
+    return [s for s in subjects if s] if all(subjects) else None
+
+
+def _answered(pairs: Sequence[Pair]) -> list[Pair]:
+    answered = [pair for pair in pairs if pair.status == "ok"]
+    if not answered:
+        raise InputError(f"not one of {len(pairs)} clips has an answer; nothing can be measured")
+    return answered
+
+
+def _settled(
+    pairs: Sequence[Pair], judging: Judging
+) -> tuple[tuple[str, ...], I64, I64, F64 | None]:
+    """Return the labels, found (-1: no answer) and true numbers, and probabilities (M, C)."""
+    answered = _answered(pairs)
+    for pair in pairs:
+        if not pair.truth.clip.label:
+            raise pair.truth.row.wrong(f"{pair.truth.clip.path} has no true label; add it")
+    reading = _read_by_meaning if judging.by_meaning else _read_by_name
+    labels, read = reading(pairs, judging)
+    place = {label: n for n, label in enumerate(labels)}
+    truth = np.array([place[read(p.truth.row, p.truth.clip.label or "", {})[0]] for p in pairs])
+    told = [read(p.found.row, p.found.label or "", p.found.scores) for p in answered if p.found]
+    found = np.full(len(pairs), -1, np.int64)
+    found[[p.status == "ok" for p in pairs]] = [place[label] for label, _ in told]
+    sure = [scores for _, scores in told if scores]
+    if len(sure) < len(told):
+        return labels, found, truth, None
+    return labels, found, truth, np.array([[s.get(n, 0.0) for n in labels] for s in sure])
+
+
+def _read_by_name(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, ...], Read]:
+    """Return the labels by name, and what refuses all others."""
+    scored = dict.fromkeys(label for p in pairs if p.found for label in p.found.scores)
+    given = sorted({p.truth.clip.label or "" for p in pairs})
+    labels = judging.labels or tuple(scored) or tuple(given)
+
+    def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
+        for name in (label, *scores):
+            if name not in labels:
+                raise row.wrong(
+                    f"label {name!r} is not among {', '.join(labels)}; name all labels with "
+                    "--labels, or compare what they mean: --by-meaning"
+                )
+        return label, scores
+
+    return labels, read
+
+
+def _read_by_meaning(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, ...], Read]:
+    """Return the labels of the truth's set, and what folds all others onto them."""
+    labels = judging.labels or _published(pairs)
+
+    def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
+        source = scores or {label: 1.0}
+        try:
+            folded = fold(np.array([*source.values()]), [*source], labels)
+        except UnknownName as error:
+            raise row.wrong(str(error)) from error
+        if not folded.any():
+            raise row.wrong(
+                f"label {label!r} means none of {', '.join(labels)}; name the set with --labels, "
+                "or give probabilities, so that the next of them can count"
+            )
+        sure = dict(zip(labels, folded.tolist(), strict=True))
+        return max(sure, key=sure.__getitem__), sure if scores else {}
+
+    return labels, read
+
+
+def _published(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Return the smallest published set that has every label of the truth.
+
+    The labels of the truth alone would not do: leaving out those that no clip has makes it easier.
+    """
+    given = {pair.truth.clip.label for pair in pairs}
+    sets = [labels for labels in LABELS.values() if given <= set(labels)]
+    if not sets:
+        names = ", ".join(sorted(map(str, given)))
+        raise InputError(f"no published set has the labels {names}; name all with --labels")
+    return min(sets, key=len)
+
+
+def _rounded(value: Any) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
