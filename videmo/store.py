@@ -18,7 +18,7 @@ from typing import Any
 
 from videmo.data import Array
 from videmo.embed import BackboneSpec
-from videmo.errors import CorruptModel, ModelNotFound, OutputError
+from videmo.errors import CorruptModel, ModelError, ModelNotFound, OutputError
 from videmo.files import cache_dir, sha256
 from videmo.heads import HeadSpec
 from videmo.recipe import Recipe
@@ -46,7 +46,12 @@ class Model:
 
     @property
     def recipe(self) -> Recipe:
-        """How a head's descriptors are made; raises ModelError where the card is not sound."""
+        """How a head's descriptors are made; raises ModelError where the card does not say it."""
+        if "recipe" not in self.card:
+            raise ModelError(
+                f"{self.name}: learned from a table of numbers, so its card has no recipe by which "
+                "a clip becomes such a row; choose a head that was trained on clips"
+            )
         return Recipe.from_dict(self.card["recipe"])
 
     def head_spec(self) -> HeadSpec:

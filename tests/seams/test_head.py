@@ -40,7 +40,47 @@ def mlp(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
     return model, arrays | {f"bias.{i}": b for i, b in enumerate(model.intercepts_)}
 
 
-LEARNT = {"linear": linear, "mlp": mlp}
+class OneVsRest:
+    """scikit-learn's SVMs, one a label; probabilities are the softmax of their decisions."""
+
+    def __init__(self, values: np.ndarray, truth: np.ndarray) -> None:
+        from sklearn.multiclass import OneVsRestClassifier
+        from sklearn.svm import SVC
+
+        self.model = OneVsRestClassifier(SVC(C=3, gamma=1.0)).fit(values, truth)
+
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        return softmax(self.model.decision_function(rows * WIDTH))
+
+
+WIDTH = 0.2  # of a column, so that gamma is its square
+
+
+def rbf(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
+    values, truth = clips(rng)
+    model = OneVsRest(values * WIDTH, truth)
+    weight = np.zeros((len(LABELS), len(values)))
+    for row, one in zip(weight, model.model.estimators_, strict=True):
+        row[one.support_] = one.dual_coef_[0]
+    bias = np.array([one.intercept_[0] for one in model.model.estimators_])
+    width = np.full(COLUMNS, WIDTH)
+    return model, {"weight": weight, "bias": bias, "support": values, "width": width}
+
+
+def forest(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
+    """Three trees of depth 4, as videmo.train.head writes them."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    from videmo.train.head import HeadTraining, fit
+
+    values, truth = clips(rng)
+    params = {"trees": 3, "depth": 4, "balanced": False}
+    model = RandomForestClassifier(3, max_depth=4, random_state=0).fit(values, truth)
+    return model, fit(values, truth, params, HeadTraining(kind="forest")).arrays
+
+
+LEARNT = {"linear": linear, "mlp": mlp, "rbf": rbf, "forest": forest}
+DENSE = ("linear", "mlp", "rbf")
 
 
 @pytest.fixture(scope="module", params=sorted(HEADS))
@@ -48,6 +88,13 @@ def learnt(request: pytest.FixtureRequest) -> tuple[Any, HeadSpec, dict[str, np.
     """A scikit-learn model, and the spec and arrays of the head that stands for it."""
     model, arrays = LEARNT[request.param](np.random.default_rng(1))
     return model, HeadSpec(request.param, LABELS), arrays
+
+
+@pytest.fixture(params=DENSE)
+def dense(request: pytest.FixtureRequest) -> tuple[HeadSpec, dict[str, np.ndarray]]:
+    """The spec and arrays of a head that ends in a weight and a bias."""
+    arrays = LEARNT[request.param](np.random.default_rng(1))[1]
+    return HeadSpec(request.param, LABELS), arrays
 
 
 @pytest.fixture
@@ -118,29 +165,67 @@ def test_another_number_of_labels_is_refused(learnt) -> None:
 
 def test_no_arrays_at_all_are_refused(learnt) -> None:
     _, spec, _ = learnt
-    with pytest.raises(ValueError, match="the head's weights lack weight"):
+    with pytest.raises(ValueError, match=r"the head's weights lack (weight|value)"):
         make_head(spec, {})
 
 
 def test_a_missing_array_is_named(learnt) -> None:
     _, spec, arrays = learnt
-    bias = next(k for k in arrays if k.startswith("bias"))
-    with pytest.raises(ValueError, match=f"lack {bias}"):
-        make_head(spec, {k: v for k, v in arrays.items() if k != bias})
+    needed = [name for name in arrays if name != "width" and not name.startswith("weight.")]
+    for name in needed:  # the number of an MLP's layers is that of its weights
+        with pytest.raises(ValueError, match=f"lack .*{name}"):
+            make_head(spec, {k: v for k, v in arrays.items() if k != name})
 
 
-def test_a_bias_of_another_length_is_refused(learnt) -> None:
-    _, spec, arrays = learnt
+def test_a_bias_of_another_length_is_refused(dense) -> None:
+    spec, arrays = dense
     bias = next(k for k in arrays if k.startswith("bias"))
     with pytest.raises(ValueError, match=rf"{bias} is \(\d+,\), expected \(C, X\) and \(C,\)"):
         make_head(spec, arrays | {bias: arrays[bias][:-1]})
 
 
-def test_a_weight_that_is_no_matrix_is_refused(learnt) -> None:
-    _, spec, arrays = learnt
+def test_a_weight_that_is_no_matrix_is_refused(dense) -> None:
+    spec, arrays = dense
     weight = next(k for k in arrays if k.startswith("weight"))
     with pytest.raises(ValueError, match=weight):
         make_head(spec, arrays | {weight: arrays[weight][0]})
+
+
+def test_standardising_and_cooling_are_arrays_like_others(dense, rng, rows: np.ndarray) -> None:
+    spec, arrays = dense
+    mean, width = rng.normal(size=COLUMNS), rng.uniform(0.5, 2, COLUMNS)
+    if spec.type == "rbf":
+        arrays = arrays | {"width": np.ones(COLUMNS)}
+        support = arrays["support"] / width + mean  # is standardised as the rows are
+    more = {"mean": mean, "width": width, "temperature": np.array([2.0])}
+    moved = arrays | more | ({"support": support} if spec.type == "rbf" else {})
+    got = make_head(spec, moved)(rows)
+    plain = make_head(spec, arrays)((rows - mean) * width)
+    expected = np.sqrt(plain.astype(np.float64))  # softmax of halved decisions
+    np.testing.assert_allclose(got, expected / expected.sum(1, keepdims=True), atol=1e-6)
+
+
+def test_support_vectors_are_as_many_as_weights() -> None:
+    arrays = rbf(np.random.default_rng(1))[1]
+    with pytest.raises(ValueError, match="89 support vectors, expected 90"):
+        make_head(HeadSpec("rbf", LABELS), arrays | {"support": arrays["support"][1:]})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("left", 0, "a child that stands before it"),
+        ("right", 1e6, "right has numbers outside"),
+        ("feature", COLUMNS, f"feature has numbers outside 0..{COLUMNS - 1}"),
+        ("root", -1, "root has numbers outside"),
+    ],
+)
+def test_a_forest_that_would_not_end_is_refused(name: str, value: float, said: str) -> None:
+    arrays = forest(np.random.default_rng(1))[1]
+    broken = arrays[name].copy()
+    broken[-1] = value
+    with pytest.raises(ValueError, match=said):
+        make_head(HeadSpec("forest", LABELS), arrays | {name: broken})
 
 
 def test_layers_that_do_not_meet_are_refused_when_the_head_is_made(rng) -> None:
@@ -167,8 +252,8 @@ def test_an_mlp_without_hidden_layers_is_the_linear_head(rows: np.ndarray) -> No
 
 
 def test_a_head_nobody_knows_lists_the_heads() -> None:
-    with pytest.raises(UnknownName, match="no head is called 'forest'; there is linear, mlp"):
-        make_head(HeadSpec("forest", LABELS), {})
+    with pytest.raises(UnknownName, match="no head is called 'oracle'; there is linear, mlp, rbf"):
+        make_head(HeadSpec("oracle", LABELS), {})
 
 
 def test_softmax_is_its_formula() -> None:

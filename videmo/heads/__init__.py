@@ -30,6 +30,8 @@ class Head(Protocol):
 HEADS = {
     "linear": "videmo.heads.arrays:Linear",
     "mlp": "videmo.heads.arrays:MLP",
+    "rbf": "videmo.heads.arrays:RBF",
+    "forest": "videmo.heads.arrays:Forest",
 }
 
 

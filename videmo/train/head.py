@@ -1,109 +1,240 @@
-"""From descriptors with labels to a head of plain arrays: scikit-learn learns, arrays remain."""
+"""From rows with labels to a head of plain arrays: scikit-learn learns, arrays remain.
+
+What is tried and the temperature are chosen on folds of what is learned from, and the figures
+come from clips that took part in neither.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videmo.errors import InputError, MissingDependency
-from videmo.heads import softmax
+from videmo.data import F32, F64, I64, Array
+from videmo.errors import InputError, MissingDependency, UnknownName
+from videmo.heads import HEADS
+from videmo.heads.arrays import ArrayHead
 from videmo.metrics import calibration_error, scores
-from videmo.train.measure import write_json
+from videmo.registry import find
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+Arrays = dict[str, F32]
+Params = Mapping[str, Any]
+Split = tuple[I64, I64]  # rows to learn from, rows to look at
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A family of classifiers that scikit-learn fits."""
+
+    type: str  # the head that it becomes, a name of HEADS
+    grid: Mapping[str, tuple[Any, ...]]  # what is tried of each parameter
+    standardise: bool  # whether columns get mean 0 and std 1, unless told otherwise
+
+
+_STRENGTHS = {"balanced": (False, True), "C": (0.1, 0.3, 1, 3, 10, 30, 100)}
+KINDS = {
+    "logistic": Kind("linear", _STRENGTHS, False),  # multinomial regression
+    "svm": Kind("linear", _STRENGTHS | {"C": (0.01, 0.03, 0.1, 0.3, 1, 3, 10)}, False),
+    "rbf": Kind(
+        "rbf",
+        # gamma as a multiple of 1 / (columns * variance), which scikit-learn calls scale
+        {"balanced": (False, True), "C": (0.5, 2, 8), "gamma": (0.3, 1)},
+        True,
+    ),
+    "forest": Kind(
+        "forest", {"balanced": (False, True), "trees": (300,), "depth": (5, 10, 20)}, False
+    ),
+    "mlp": Kind("mlp", {"width": (32, 128), "alpha": (0.001, 0.1, 10)}, True),
+}
 
 
 @dataclass(frozen=True)
 class HeadTraining:
-    """What is fitted to the descriptors, and what is tried."""
+    """What is fitted to the rows, what is tried, and what decides."""
 
-    kind: Literal["logistic", "svm"] = "logistic"  # multinomial regression, or one against rest
-    strengths: tuple[float, ...] = (0.1, 0.3, 1, 3, 10, 30, 100)  # scikit-learn's C
-    balanced: tuple[bool, ...] = (False, True)  # weigh classes by 1 / their share
+    kind: str = "logistic"  # a name of KINDS
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # in place of the kind's own
+    metric: Literal["uar", "accuracy"] = "uar"  # what the chosen parameters are best in
+    standardise: bool | None = None  # None: as the kind wants it
+    folds: int = 5  # parts that figures come from, where no split is given
+    inner: int = 3  # parts of what is learned from, on which parameters are chosen
     seed: int = 0
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """Return every combination of what is tried; raises UnknownName, InputError."""
+        grid = {**find_kind(self.kind).grid}
+        for name, values in self.grid.items():
+            if name not in grid:
+                raise InputError(f"{self.kind} has no {name!r}; it has {', '.join(grid)}")
+            grid[name] = tuple(values)
+        return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def find_kind(name: str) -> Kind:
+    """Return the kind of that name; raises UnknownName."""
+    if name not in KINDS:
+        raise UnknownName("kind of head", name, KINDS)
+    return KINDS[name]
 
 
 @dataclass(frozen=True, eq=False)
-class LinearHead:
-    """Probabilities are softmax(x @ weight.T + bias)."""
+class Learnt:
+    """A head as its arrays, and how it came about."""
 
-    weight: F32  # (C, X)
-    bias: F32  # (C,)
+    type: str  # a name of HEADS
+    labels: int
+    arrays: Arrays
+    params: Params = field(default_factory=dict)  # those chosen
+    tried: tuple[Mapping[str, Any], ...] = ()
 
     def __call__(self, rows: F32) -> F32:
-        """Return probabilities (K, C) of descriptors (K, X)."""
-        return softmax(self.logits(rows))
+        """Return probabilities (K, C) of rows (K, X)."""
+        return self._head(rows)
 
     def logits(self, rows: F32) -> F64:
         """Return (K, C), before the softmax."""
-        product: F64 = rows.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
-        return product
+        return self._head.logits(rows)
 
-    def cooled(self, temperature: float) -> LinearHead:
-        """Return the head with its logits divided by `temperature`."""
-        return LinearHead(
-            self.weight / np.float32(temperature), self.bias / np.float32(temperature)
-        )
+    @property
+    def temperature(self) -> float:
+        """What the decisions are divided by."""
+        return float(self.arrays.get("temperature", np.ones(1))[0])
+
+    def cooled(self, temperature: float) -> Learnt:
+        """Return the head with its decisions divided by `temperature`, once more."""
+        heat = np.array([self.temperature * temperature], np.float32)
+        return replace(self, arrays={**self.arrays, "temperature": heat})
+
+    @cached_property
+    def _head(self) -> ArrayHead:
+        head: ArrayHead = find("head", HEADS, self.type)(self.arrays, self.labels)
+        return head
 
 
-def fit(
-    rows: F32, truth: I64, *, strength: float, balanced: bool, options: HeadTraining | None = None
-) -> LinearHead:
-    """Return the head that scikit-learn fits, as arrays; equal to its predict_proba (logistic).
+def learn(
+    rows: F32, truth: I64, groups: I64 | None = None, options: HeadTraining | None = None
+) -> Learnt:
+    """Return the head that does best on folds of the rows, fitted to all and calibrated.
+
+    The temperature has the lowest cross entropy on what the folds' heads said of the clips that
+    they had not seen. With `groups`, rows of one group are never parted.
+
+    rows:   (K, X) float32; truth: (K,) 0..C-1, each of which occurs; groups: (K,)
+    raises: InputError where the rows cannot be parted
+    """
+    options = options or HeadTraining()
+    candidates = options.candidates()
+    splits = part(truth, groups, options.inner, options.seed)
+    tried, best = [], (-1.0, np.zeros((0, 0)), candidates[0])
+    for params in candidates:
+        logits = _unseen(rows, truth, splits, params, options)
+        found = scores(logits.argmax(1), truth, range(logits.shape[1]))
+        tried.append({**params, "accuracy": found["accuracy"], "uar": found["uar"]})
+        if found[options.metric] > best[0]:
+            best = found[options.metric], logits, params
+    _, logits, params = best
+    tried[candidates.index(params)]["chosen"] = True
+    head = fit(rows, truth, params, options).cooled(temperature(logits, truth))
+    return replace(head, tried=tuple(tried))
+
+
+def cross_validate(
+    rows: F32,
+    truth: I64,
+    groups: I64 | None = None,
+    options: HeadTraining | None = None,
+    tell: Told | None = None,
+) -> F32:
+    """Return probabilities (K, C) of every row, by a head that was chosen and fitted without it.
+
+    Nested: each fold's head is the whole of `learn` on the other folds, its parameters and
+    temperature too (Varma and Simon 2006).
+    """
+    options = options or HeadTraining()
+    chances = np.zeros((len(truth), int(truth.max()) + 1), np.float32)
+    splits = plan(truth, groups, options)
+    for number, (seen, unseen) in enumerate(splits, 1):
+        head = learn(rows[seen], truth[seen], None if groups is None else groups[seen], options)
+        chances[unseen] = head(rows[unseen])
+        right = (chances[unseen].argmax(1) == truth[unseen]).mean()
+        if tell:
+            tell(f"fold {number} of {len(splits)}: {_said(head.params)}: accuracy {right:.3f}")
+    return chances
+
+
+def plan(truth: I64, groups: I64 | None, options: HeadTraining) -> list[Split]:
+    """Return the folds of `cross_validate`; raises InputError if they or theirs are not sound."""
+    splits = part(truth, groups, options.folds, options.seed)
+    for seen, _ in splits:
+        part(truth[seen], None if groups is None else groups[seen], options.inner, options.seed)
+    return splits
+
+
+def part(truth: I64, groups: I64 | None, folds: int, seed: int) -> list[Split]:
+    """Return `folds` ways to part the rows, each label spread evenly, no group on both sides.
+
+    raises: InputError where a label is missing on the side to learn from
+    """
+    with _sklearn():
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        splitter = kind(folds, shuffle=True, random_state=seed)
+        try:
+            splits = list(splitter.split(np.zeros((len(truth), 1)), truth, groups))
+        except ValueError as error:
+            raise InputError(f"{len(truth)} clips cannot be parted into {folds} folds") from error
+    for seen, unseen in splits:
+        if not len(unseen) or len(np.unique(truth[seen])) < len(np.unique(truth)):
+            raise InputError(
+                f"a label has clips of too few subjects to be parted into {folds} folds; "
+                "give fewer --folds, or clips of more subjects"
+            )
+    return splits
+
+
+def fit(rows: F32, truth: I64, params: Params, options: HeadTraining | None = None) -> Learnt:
+    """Return the head that scikit-learn fits, as float32 arrays.
+
+    Where rows are standardised, mean and width are rounded to float32 first, so that nothing is
+    lost when they are stored.
 
     rows:   (K, X) float32; truth: (K,) 0..C-1, each of which occurs
     raises: InputError if there are fewer than two labels or one of 0..C-1 does not occur
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.svm import LinearSVC
-    except ImportError as error:
-        raise MissingDependency("scikit-learn", "train") from error
     options = options or HeadTraining()
-    seen = np.unique(truth)
-    if len(seen) < 2 or not np.array_equal(seen, np.arange(len(seen))):
-        raise InputError(f"clips of the labels {seen.tolist()} only; give clips of every label")
-    weights = "balanced" if balanced else None
-    if options.kind == "svm":
-        model = LinearSVC(
-            C=strength, class_weight=weights, random_state=options.seed, max_iter=5000
-        )
-    else:
-        model = LogisticRegression(C=strength, class_weight=weights, max_iter=3000)
-    model.fit(rows, truth)
-    weight, bias = model.coef_, model.intercept_
-    if len(weight) == 1:  # two labels: scikit-learn keeps one row, a logistic of its difference
-        weight, bias = np.concatenate([0 * weight, weight]), np.append(0.0, bias)
-    return LinearHead(weight.astype(np.float32), bias.astype(np.float32))
+    labels = np.unique(truth)
+    if len(labels) < 2 or not np.array_equal(labels, np.arange(len(labels))):
+        raise InputError(f"clips of the labels {labels.tolist()} only; give clips of every label")
+    kind = find_kind(options.kind)
+    wanted = kind.standardise if options.standardise is None else options.standardise
+    scale = _scale(rows) if wanted and kind.type != "forest" else {}
+    with _sklearn():
+        arrays = _FITS[options.kind](rows, truth, params, options.seed, scale)
+    return Learnt(kind.type, len(labels), arrays, params)
 
 
 def choose(
-    rows: F32,
-    truth: I64,
-    val_rows: F32,
-    val_truth: I64,
-    options: HeadTraining | None = None,
-) -> tuple[LinearHead, list[dict[str, Any]]]:
+    rows: F32, truth: I64, val_rows: F32, val_truth: I64, options: HeadTraining | None = None
+) -> tuple[Learnt, list[dict[str, Any]]]:
     """Return the head that does best on the val clips, calibrated on them, and what was tried.
 
     Best is the highest mean of accuracy and UAR; the temperature has the lowest cross entropy.
     """
     options = options or HeadTraining()
     tried, heads = [], []
-    for balanced in options.balanced:
-        for strength in options.strengths:
-            head = fit(rows, truth, strength=strength, balanced=balanced, options=options)
-            found = scores(head.logits(val_rows).argmax(1), val_truth, range(len(head.bias)))
-            facts = {key: found[key] for key in ("accuracy", "uar")}
-            tried.append({"C": strength, "balanced": balanced, **facts})
-            heads.append(head)
+    for params in options.candidates():
+        head = fit(rows, truth, params, options)
+        found = scores(head.logits(val_rows).argmax(1), val_truth, range(head.labels))
+        tried.append({**params, "accuracy": found["accuracy"], "uar": found["uar"]})
+        heads.append(head)
     best = int(np.argmax([facts["accuracy"] + facts["uar"] for facts in tried]))
     heat = temperature(heads[best].logits(val_rows), val_truth)
     tried[best] |= {"chosen": True, "temperature": heat}
@@ -126,23 +257,173 @@ def cross_entropy(logits: F64, truth: I64) -> float:
     return float((normal - shifted[np.arange(len(truth)), truth]).mean())
 
 
-def measure_head(head: LinearHead, rows: F32, truth: I64, labels: Sequence[str]) -> dict[str, Any]:
+def measure_head(head: Learnt, rows: F32, truth: I64, labels: Sequence[str]) -> dict[str, Any]:
     """Return the scores on clips, with the calibration error of the probabilities."""
-    chances = head(rows)
-    found = scores(chances.argmax(1).astype(np.int64), truth, labels)
-    return found | {"ece": round(calibration_error(chances, truth), 4)}
+    return measure(head(rows), truth, labels)
 
 
-def save_head(
-    head: LinearHead, labels: Sequence[str], stats: dict[str, Any], folder: str | Path
-) -> None:
-    """Write weights.safetensors (weight, bias) and spec.json."""
-    from safetensors.numpy import save_file
+def measure(
+    chances: F32, truth: I64, labels: Sequence[str], faceless: I64 | None = None
+) -> dict[str, Any]:
+    """Return the scores of probabilities (K, C), with their calibration error.
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # scikit-learn keeps columns together in memory, and safetensors writes memory as it lies
-    tensors = {"weight": head.weight.copy("C"), "bias": head.bias.copy("C")}
-    save_file(tensors, folder / "weights.safetensors")
-    spec = {"type": "linear", "level": "clip", "labels": list(labels), "normalise": "l2", **stats}
-    write_json(spec, folder / "spec.json")
+    faceless: the labels of clips without an answer; where given, `all` tells the scores in
+        which they count as wrong
+    """
+    found = chances.argmax(1).astype(np.int64)
+    facts = scores(found, truth, labels) | {"ece": round(calibration_error(chances, truth), 4)}
+    if faceless is None:
+        return facts
+    silent = np.full(len(faceless), len(labels), np.int64)  # a column that is never true
+    every = np.concatenate([truth, faceless])
+    whole = scores(np.concatenate([found, silent]), every, [*labels, "no answer"])
+    return facts | {"all": {key: whole[key] for key in ("n", "accuracy", "interval", "uar")}}
+
+
+def _unseen(
+    rows: F32, truth: I64, splits: Sequence[Split], params: Params, options: HeadTraining
+) -> F64:
+    """Return decisions (K, C) on every row, by heads that were fitted without it."""
+    logits = np.zeros((len(truth), int(truth.max()) + 1))
+    for seen, unseen in splits:
+        logits[unseen] = fit(rows[seen], truth[seen], params, options).logits(rows[unseen])
+    return logits
+
+
+def _said(params: Params) -> str:
+    return ", ".join(f"{name} {value}" for name, value in params.items())
+
+
+@contextmanager
+def _sklearn() -> Iterator[None]:
+    """Translate a missing scikit-learn; a fit that stopped early is judged by its scores alone."""
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+    except ImportError as error:
+        raise MissingDependency("scikit-learn", "train") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        yield
+
+
+def _scale(rows: F32) -> Arrays:
+    """Return mean and width of the columns; a column that never changes has the width 0."""
+    spread = rows.std(0, dtype=np.float64)
+    width = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-9)
+    return {"mean": rows.mean(0, dtype=np.float64).astype(np.float32), "width": _f32(width)}
+
+
+def _scaled(rows: F32, scale: Arrays) -> Array:
+    """Return the rows as an ArrayHead standardises them."""
+    if not scale:
+        return rows
+    mean, width = (scale[name].astype(np.float64) for name in ("mean", "width"))
+    return np.asarray((rows.astype(np.float64) - mean) * width)
+
+
+def _fit_logistic(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) -> Arrays:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=params["C"], class_weight=_weights(params), max_iter=3000)
+    model.fit(_scaled(rows, scale), truth)
+    return scale | _dense(model.coef_, model.intercept_)
+
+
+def _fit_svm(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) -> Arrays:
+    from sklearn.svm import LinearSVC
+
+    model = LinearSVC(
+        C=params["C"], class_weight=_weights(params), random_state=seed, max_iter=5000, dual="auto"
+    )
+    model.fit(_scaled(rows, scale), truth)
+    return scale | _dense(model.coef_, model.intercept_)
+
+
+def _fit_rbf(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) -> Arrays:
+    """Fit one machine a label against the rest, as OneVsRestClassifier(SVC()) does."""
+    from sklearn.svm import SVC
+
+    columns = rows.shape[1]
+    gamma = params["gamma"] / max(columns * float(_scaled(rows, scale).var()), 1e-12)
+    width = scale.get("width", np.ones(columns, np.float32)).astype(np.float64)
+    scale = {"mean": np.zeros(columns, np.float32), **scale, "width": _f32(width * gamma**0.5)}
+    values = _scaled(rows, scale)
+    labels = np.unique(truth)
+    weight, bias = np.zeros((len(labels), len(rows))), np.zeros(len(labels))
+    for label in labels if len(labels) > 2 else labels[1:]:  # of two, one says it all
+        model = SVC(C=params["C"], gamma=1.0, class_weight=_weights(params))
+        model.fit(values, truth == label)
+        weight[label, model.support_], bias[label] = model.dual_coef_[0], model.intercept_[0]
+    used = weight.any(0)
+    return scale | {"weight": _f32(weight[:, used]), "bias": _f32(bias), "support": rows[used]}
+
+
+def _fit_forest(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) -> Arrays:
+    from sklearn.ensemble import RandomForestClassifier
+
+    model = RandomForestClassifier(
+        params["trees"], max_depth=params["depth"], class_weight=_weights(params), random_state=seed
+    )
+    model.fit(rows, truth)
+    trees = [tree.tree_ for tree in model.estimators_]
+    root = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
+    nodes = [_nodes(tree, int(first)) for tree, first in zip(trees, root, strict=True)]
+    joined = {name: _f32(np.concatenate([one[name] for one in nodes])) for name in nodes[0]}
+    return joined | {"root": _f32(root), "columns": np.array([rows.shape[1]], np.float32)}
+
+
+def _nodes(tree: Any, first: int) -> dict[str, Array]:
+    """Return the nodes of one tree, whose numbers begin with `first`; a leaf is its own child."""
+    here, leaf = np.arange(tree.node_count), tree.children_left < 0
+    value = tree.value[:, 0]
+    cut = tree.threshold.astype(np.float32)
+    low = np.nextafter(cut, np.float32(-np.inf))
+    return {
+        "feature": np.where(leaf, 0, tree.feature),
+        # the largest float32 that is not above the cut parts float32 values as the cut does
+        "threshold": np.where(cut > tree.threshold, low, cut),
+        "left": first + np.where(leaf, here, tree.children_left),
+        "right": first + np.where(leaf, here, tree.children_right),
+        "value": value / value.sum(1, keepdims=True),
+    }
+
+
+def _fit_mlp(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) -> Arrays:
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier(
+        (params["width"],), alpha=params["alpha"], random_state=seed, max_iter=300
+    )
+    model.fit(_scaled(rows, scale), truth)
+    *inner, last = zip(model.coefs_, model.intercepts_, strict=True)
+    layers = [*inner, tuple(_dense(last[0].T, last[1]).values())]
+    arrays = dict(scale)
+    for number, (weight, bias) in enumerate(layers):
+        arrays[f"weight.{number}"] = _f32(weight.T if number < len(inner) else weight)
+        arrays[f"bias.{number}"] = _f32(bias)
+    return arrays
+
+
+def _dense(weight: Array, bias: Array) -> Arrays:
+    """Return weight (C, X) and bias (C,), also of two labels, which scikit-learn keeps as one."""
+    if len(weight) == 1:  # a logistic of the difference
+        weight, bias = np.concatenate([0 * weight, weight]), np.append(0.0, bias)
+    return {"weight": _f32(weight), "bias": _f32(bias)}
+
+
+def _weights(params: Params) -> str | None:
+    return "balanced" if params["balanced"] else None
+
+
+def _f32(array: Array) -> F32:
+    return np.ascontiguousarray(array, np.float32)
+
+
+_FITS: dict[str, Callable[[F32, I64, Params, int, Arrays], Arrays]] = {
+    "logistic": _fit_logistic,
+    "svm": _fit_svm,
+    "rbf": _fit_rbf,
+    "forest": _fit_forest,
+    "mlp": _fit_mlp,
+}
