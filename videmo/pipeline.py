@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from videmo.decode import Decoder, Sampling, open_video, prefetch
 from videmo.detect import Detector, detect
 from videmo.detect import detector as make_detector
 from videmo.embed import Backbone, embed, make_backbone
-from videmo.errors import NoFaceError, RecipeMismatch
+from videmo.errors import ModelError, NoFaceError, RecipeMismatch
 from videmo.heads import Head, make_head, predict
 from videmo.pool import pool
 from videmo.recipe import Recipe
@@ -56,10 +56,23 @@ def _straight(river: Iterator[Features]) -> Iterator[Features]:
 
 
 class Pipeline:
-    """A recipe with the models it names, ready to read clips; use `load` to make one."""
+    """A recipe with the models it names, ready to read clips; use `load` to make one.
+
+    outputs: names of what the backbone is to say of each face beside its features ("age"), which
+    `features` then yields. Nothing is inferred that is not asked for: what is not named here is
+    not computed.
+
+    Raises ModelNotFound, CorruptModel, RecipeMismatch; ModelError for an output that the
+    backbone does not have.
+    """
 
     def __init__(
-        self, recipe: Recipe, head: store.Model | None = None, engine: Engine | None = None
+        self,
+        recipe: Recipe,
+        head: store.Model | None = None,
+        engine: Engine | None = None,
+        *,
+        outputs: Collection[str] = (),
     ) -> None:
         self.recipe, self.head_model, self.engine = recipe, head, engine or Engine()
         self.backbone_model = store.load(recipe.backbone)
@@ -68,6 +81,7 @@ class Pipeline:
                 [f"backbone {recipe.backbone} {recipe.backbone_sha256[:12]} -> "
                  f"{self.backbone_model.sha256[:12]}"]
             )  # fmt: skip
+        self.outputs = _outputs(self.backbone_model, outputs)  # name -> labels in order
 
     def features(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
@@ -172,6 +186,7 @@ class Pipeline:
         return make_backbone(
             model.backbone_spec(), model.folder,
             engine=engine, device=self.engine.device, threads=self._threads,
+            outputs=tuple(self.outputs),
         )  # fmt: skip
 
     @cached_property
@@ -217,6 +232,16 @@ class Pipeline:
             yield from embed(crops, self.backbone)  # Features ...
 
 
+def _outputs(model: store.Model, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
+    there = model.backbone_spec().outputs
+    if missing := [name for name in wanted if name not in there]:
+        raise ModelError(
+            f"backbone {model.name} has no output {', '.join(missing)}; it has "
+            f"{', '.join(there) or 'features alone'}; choose another one"
+        )
+    return {name: labels for name, labels in there.items() if name in wanted}
+
+
 def cpus() -> int:
     """Return how many CPUs this process may use: its affinity, not the machine's count."""
     if hasattr(os, "sched_getaffinity"):
@@ -225,18 +250,23 @@ def cpus() -> int:
 
 
 def load(
-    head: str | Path = "afew7", *, engine: Engine | None = None, **changes: dict[str, Any]
+    head: str | Path = "afew7",
+    *,
+    engine: Engine | None = None,
+    outputs: Collection[str] = (),
+    **changes: dict[str, Any],
 ) -> Pipeline:
     """Return a pipeline with a trained head and the recipe it was trained with.
 
     head: name of an installed head, or its folder
+    outputs: as in `Pipeline`
     changes: options of a stage to replace, as in `load(sampling={"fps": 5})`; the answer is then
     no longer what the head's card measured, and the record's recipe says so
 
-    Raises ModelNotFound, CorruptModel, RecipeMismatch.
+    Raises ModelNotFound, CorruptModel, RecipeMismatch, ModelError.
     """
     model = store.load(head)
-    return Pipeline(model.recipe.with_changes(**changes), model, engine)
+    return Pipeline(model.recipe.with_changes(**changes), model, engine, outputs=outputs)
 
 
 def classify(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from videmo.data import F32, U8, Crops, Features
+from videmo.errors import UnknownName
 from videmo.registry import find
 
 
@@ -31,8 +32,8 @@ class Backbone(Protocol):
     """Maps crops to features.
 
     Called with (M, S, S, 3) uint8 RGB, M may be 0, returns features (M, D) float32 and the
-    outputs by name, (M, C) float32 each, before any softmax. A row does not depend on the rows
-    beside it.
+    outputs that were asked for by name, (M, C) float32 each, before any softmax. A row does not
+    depend on the rows beside it.
     """
 
     dim: int
@@ -49,16 +50,25 @@ BACKBONES = {
 
 
 def make_backbone(
-    spec: BackboneSpec, folder: Path, *, engine: str, device: str = "auto", threads: int = 0
+    spec: BackboneSpec,
+    folder: Path,
+    *,
+    engine: str,
+    device: str = "auto",
+    threads: int = 0,
+    outputs: Collection[str] | None = None,
 ) -> Backbone:
     """Return the network in `folder` (weights.safetensors, graph.onnx), run by `engine`.
 
     threads: 0 is as many as this process may use
+    outputs: those of the spec that are computed, () for the features alone; None for all
     Raises UnknownName, MissingDependency, CorruptModel.
     """
-    backbone: Backbone = find("engine", BACKBONES, engine)(
-        spec, folder, device=device, threads=threads
-    )
+    make = find("engine", BACKBONES, engine)
+    for name in outputs or ():
+        if name not in spec.outputs:
+            raise UnknownName("output of this backbone", name, spec.outputs)
+    backbone: Backbone = make(spec, folder, device=device, threads=threads, outputs=outputs)
     return backbone
 
 

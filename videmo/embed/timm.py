@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,30 @@ BATCH = 64  # rows a call at most
 
 
 class Timm:
-    """Runs the network of `spec` with the weights of `folder`, on a CPU or a GPU."""
+    """Runs the network of `spec` with the weights of `folder`, on a CPU or a GPU.
+
+    outputs: those that are computed, by name; None for all
+    """
 
     def __init__(
-        self, spec: BackboneSpec, folder: Path, *, device: str = "auto", threads: int = 0
+        self,
+        spec: BackboneSpec,
+        folder: Path,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        outputs: Collection[str] | None = None,
     ) -> None:
         import torch
 
         if threads:
             torch.set_num_threads(threads)
         self.dim, self.input_size, self.device = spec.dim, spec.input_size, pick_device(device)
-        self._network = network(spec, folder / "weights.safetensors").to(self.device)
+        net: Any = network(spec, folder / "weights.safetensors")
+        for name in spec.outputs:
+            if outputs is not None and name not in outputs:
+                del net.outputs[name]
+        self._network = net.to(self.device)
 
     def __call__(self, pixels: U8) -> tuple[F32, dict[str, F32]]:
         """Return features (M, D) and outputs {name: (M, C)} of crops (M, S, S, 3)."""
@@ -138,6 +151,15 @@ def _fill(net: torch.nn.Module, weights: Path) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise CorruptModel(str(weights), "tensors that fit", reason) from error
+
+
+def can_write_graphs() -> None:
+    """Raise MissingDependency where `write_graph` would, before hours of work."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingDependency(str(error.name), "train") from error
 
 
 def write_graph(spec: BackboneSpec, folder: Path) -> Path:

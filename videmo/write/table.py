@@ -48,7 +48,7 @@ class Table(RecordWriter):
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one row, and a line below it for each warning."""
         status = str(record.get("status"))
-        line = self._text((_fit(self._name(record), self._clip, self._cut, keep="end"), ""), _GAP)
+        line = self._text((fit(self._name(record), self._clip, self._cut, keep="end"), ""), _GAP)
         if status in _STATUS:
             self._state(line, record, *_STATUS[status])
         else:
@@ -90,8 +90,8 @@ class Table(RecordWriter):
         scores = record.get("scores") or {}
         label = record.get("label")
         mine = plain(scores.get(label))
-        name = _fit(self._clean("-" if label is None else str(label)), self._label, self._cut)
-        line.append(name, "bold").append(_GAP).append(_percent(mine).rjust(len("100 %")))
+        name = fit(self._clean("-" if label is None else str(label)), self._label, self._cut)
+        line.append(name, "bold").append(_GAP).append(percent(mine).rjust(len("100 %")))
         if self._bar:
             full = round(_BAR * min(1.0, max(0.0, mine or 0.0)))
             line.append(_GAP).append(self._full * full, "cyan")
@@ -99,8 +99,8 @@ class Table(RecordWriter):
         if self._after:
             others = {k: v for k, v in scores.items() if k != label}
             following = order(others, self.labels, self._show)
-            text = ", ".join(f"{self._clean(k)} {_percent(v)}" for k, v in following.items())
-            line.append(_GAP).append(_fit(text, self._after, self._cut), "dim")
+            text = ", ".join(f"{self._clean(k)} {percent(v)}" for k, v in following.items())
+            line.append(_GAP).append(fit(text, self._after, self._cut), "dim")
         seen = f"{record.get('face_frames', 0)}/{record.get('frames', 0)}"
         line.append(_GAP).append(seen.rjust(len("with face")))
 
@@ -115,7 +115,7 @@ class Table(RecordWriter):
             if word == "error"
             else f"in {frames} {'frame' if frames == 1 else 'frames'} looked at"
         )
-        line.append(_fit(word, self._label, self._cut), f"bold {style}").append(_GAP)
+        line.append(fit(word, self._label, self._cut), f"bold {style}").append(_GAP)
         line.append(self._last(self._clean(why), self._width - line.cell_len))
 
     def _name(self, record: Mapping[str, Any]) -> str:
@@ -134,7 +134,7 @@ class Table(RecordWriter):
 
     def _last(self, text: str, cells: int) -> str:
         """Shorten what ends a line, but only where a terminal would wrap it."""
-        return _fit(text, max(1, cells), self._cut).rstrip() if self._tty else text
+        return fit(text, max(1, cells), self._cut).rstrip() if self._tty else text
 
     def _text(self, *parts: str | tuple[str, str]) -> Text:
         from rich.text import Text
@@ -148,11 +148,11 @@ class Table(RecordWriter):
         self.sink.write(captured.get(), self._encoding)
 
 
-def _percent(score: float | None) -> str:
+def percent(score: float | None) -> str:
     return "" if score is None else f"{100 * score:.0f} %"
 
 
-def _fit(text: str, cells: int, cut: str, keep: str = "start") -> str:
+def fit(text: str, cells: int, cut: str, keep: str = "start") -> str:
     """Return `text` in exactly `cells` terminal cells, shortened where it is too long."""
     from rich.cells import cell_len
 
