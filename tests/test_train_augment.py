@@ -85,3 +85,10 @@ def test_each_face_is_blurred_by_its_own_sigma() -> None:
     point[:, :, 24, 24] = 1
     sharp, soft = blur(point, torch.tensor([0.3, 1.5]))[:, 0, 24, 24]
     assert float(sharp) > 0.9 and float(soft) < 0.1
+
+
+def test_a_side_that_is_no_multiple_of_eight_is_compressed_too() -> None:
+    faces = torch.rand(2, 3, 20, 20)
+    after = jpeg(faces, torch.full((2,), 90.0))
+    assert after.shape == faces.shape
+    assert float((after - faces).abs().mean()) < 0.05

@@ -1,4 +1,4 @@
-"""Grey faces in; out come grey faces as a camera and a detector would give them."""
+"""Faces in; out come faces as a camera and a detector would give them, grey or in colour."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _LUMINANCE = (
 class Augmentation:
     """How far a picture may be changed; a share is the part of a batch that is changed."""
 
+    area: tuple[float, float] = (1.0, 1.0)  # part of the picture that is cut out, anywhere in it
     shift: float = 0.08  # of the side, either way
     scale: float = 0.12  # of the side, either way
     stretch: float = 0.05  # width against height, either way
@@ -31,6 +32,7 @@ class Augmentation:
     contrast: float = 0.3  # factor 1 +- this, about the picture's mean
     brightness: float = 0.12  # of full scale, either way
     gamma: float = 0.4  # exponent exp(+- this)
+    grey: float = 0.2  # share of colour pictures that lose their colour
     coarse: float = 0.2  # share made small and large again
     coarse_side: tuple[int, int] = (20, 40)  # px, the small side
     blur: float = 0.15  # share
@@ -48,8 +50,8 @@ def augment(
 ) -> torch.Tensor:
     """Return the faces moved, lit and worsened, each in its own way.
 
-    faces:   (B, 1, H, W) float32, 0..1
-    returns: (B, 1, side, side) float32, 0..1
+    faces:   (B, C, H, W) float32, 0..1; C is 1 or 3
+    returns: (B, C, side, side) float32, 0..1
     """
     import torch
 
@@ -64,11 +66,13 @@ def augment(
     def either_way(most: float) -> torch.Tensor:
         return between(-most, most)
 
+    zoom = between(*options.area).sqrt()
+    place = [either_way(options.shift) + either_way(1) * (1 - zoom) / 2 for _ in "xy"]
     faces = move(
         faces,
         side,
-        shift=torch.stack([either_way(options.shift), either_way(options.shift)], 1),
-        scale=1 + either_way(options.scale),
+        shift=torch.stack(place, 1),
+        scale=zoom * (1 + either_way(options.scale)),
         stretch=1 + either_way(options.stretch),
         angle=either_way(math.radians(options.rotation)),
         mirror=between(0, 1) < options.flip,
@@ -79,6 +83,8 @@ def augment(
         contrast=1 + either_way(options.contrast),
         brightness=either_way(options.brightness),
     )
+    if faces.shape[1] == 3:
+        some(options.grey, lambda x: x.mean(1, keepdim=True).expand(-1, 3, -1, -1))
     small = int(between(*options.coarse_side, count=1))  # one size for all, for speed
     some(options.coarse, lambda x: coarsen(x, small))
     some(options.blur, lambda x: blur(x, side * between(*options.blur_sigma, count=len(x))))
@@ -89,7 +95,7 @@ def augment(
 
 
 def enlarge(faces: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the faces at the network's side: (B, 1, H, W) -> (B, 1, side, side), bilinear."""
+    """Return the faces at the network's side: (B, C, H, W) -> (B, C, side, side), bilinear."""
     from torch.nn.functional import interpolate
 
     return interpolate(faces, (side, side), mode="bilinear", align_corners=False)
@@ -105,7 +111,7 @@ def move(
     angle: torch.Tensor,
     mirror: torch.Tensor,
 ) -> torch.Tensor:
-    """Return (B, 1, side, side): each face (B, 1, H, W) seen through a box that missed it.
+    """Return (B, C, side, side): each face (B, C, H, W) seen through a box that missed it.
 
     shift (B, 2) and scale (B,) are in sides of the box, stretch (B,) is width over height,
     angle (B,) radians, mirror (B,) bool. Beyond its border a picture goes on as it ended.
@@ -128,7 +134,7 @@ def light(
     """Return the faces ** gamma, with contrast about their mean and brightness added; each (B,)."""
     gamma, contrast, brightness = (x[:, None, None, None] for x in (gamma, contrast, brightness))
     faces = faces.clamp(1e-4, 1) ** gamma
-    mean = faces.mean((2, 3), keepdim=True)
+    mean = faces.mean((1, 2, 3), keepdim=True)
     return ((faces - mean) * contrast + mean + brightness).clamp(0, 1)
 
 
@@ -145,32 +151,32 @@ def blur(faces: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     import torch
     from torch.nn.functional import conv2d, pad
 
-    count = len(faces)
+    _, channels, height, width = faces.shape
     line = torch.exp(-(torch.arange(-3, 4)[None] ** 2) / (2 * sigma[:, None] ** 2))
-    line = line / line.sum(1, keepdim=True)  # (B, 7)
-    flat = pad(faces.transpose(0, 1), (3, 3, 3, 3), mode="reflect")  # (1, B, H, W): a group a face
-    flat = conv2d(flat, line.view(count, 1, 7, 1), groups=count)
-    return conv2d(flat, line.view(count, 1, 1, 7), groups=count).transpose(0, 1)
+    line = (line / line.sum(1, keepdim=True)).repeat_interleave(channels, 0)  # (B C, 7)
+    flat = faces.reshape(1, -1, height, width)  # a group a channel of a face
+    flat = conv2d(pad(flat, (3, 3, 3, 3), mode="reflect"), line.view(-1, 1, 7, 1), groups=len(line))
+    return conv2d(flat, line.view(-1, 1, 1, 7), groups=len(line)).view(faces.shape)
 
 
 def jpeg(faces: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
-    """Return the faces with their 8x8 frequencies rounded as JPEG does at `quality` (B,), 1..100.
-
-    The sides of the faces must be multiples of 8 px.
-    """
+    """Return the faces with their 8x8 frequencies rounded as JPEG does at `quality`, (B,) 1-100."""
     import torch
+    from torch.nn.functional import pad
 
-    count, _, height, width = faces.shape
+    count, side = len(faces), faces.shape[-1]
     quality = quality.view(count, 1, 1, 1, 1)
     factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50)  # as in libjpeg
     step = (torch.tensor(_LUMINANCE) * factor).round().clamp(1, 255)  # (B, 1, 1, 8, 8)
     k = torch.arange(8.0)
     basis = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) / 2  # orthonormal DCT-II
     basis[0] /= math.sqrt(2)
-    blocks = faces.reshape(count, height // 8, 8, width // 8, 8).transpose(2, 3) * 255 - 128
+    whole = pad(faces, (0, -side % 8, 0, -side % 8), mode="replicate")  # of blocks
+    blocks = whole.reshape(count, -1, 8, whole.shape[-1] // 8, 8).transpose(2, 3) * 255 - 128
     waves = basis @ blocks @ basis.T
     blocks = basis.T @ ((waves / step).round() * step) @ basis
-    return ((blocks + 128) / 255).transpose(2, 3).reshape(faces.shape).clamp(0, 1)
+    whole = ((blocks + 128) / 255).transpose(2, 3).reshape(whole.shape)
+    return whole[..., :side, :side].clamp(0, 1)
 
 
 def _erase(faces: torch.Tensor, options: Augmentation, generator: torch.Generator) -> torch.Tensor:

@@ -1,35 +1,40 @@
-"""The training loop for backbones: still faces in, a folder with weights and their facts out.
+"""The training loop for backbones: labelled faces in, a network and its facts out.
 
-Run it as
-    python -m videmo.train.backbone --data ferplus48.parquet --out backbone
+One network learns several tasks at once (Savchenko 2021): which emotion a crowd sees, age,
+gender, ethnicity, and who it is. Each picture teaches the tasks that it has labels for.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from videmo.data import F32, Array
+from videmo.decode import prefetch
 from videmo.errors import InputError, MissingDependency
-from videmo.metrics import scores
+from videmo.heads import softmax
 from videmo.train.augment import Augmentation, augment, enlarge
-from videmo.train.faces import StillFaces, read_ferplus
-from videmo.train.measure import WORSENED, classifier, write_json
+from videmo.train.pictures import Faces
+from videmo.train.sam import climbed
+from videmo.train.tasks import IDENTITY, Losses, PeopleLoss, TaskLoss, known
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+Labels = Mapping[str, Sequence[str]]
+Batch = tuple[Any, dict[str, Any]]  # faces (B, C, S, S) and targets by task
+Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -40,26 +45,52 @@ class BackboneTraining:
     arguments: Mapping[str, Any] = field(default_factory=dict)  # more for timm.create_model
     changes: tuple[str, ...] = ()  # layers of it that are left out, such as "maxpool"
     input_size: int = 64  # px
-    mean: float = 0.5  # of grey 0..1, taken off
-    std: float = 0.25  # of grey 0..1, divided by
-    epochs: int = 20  # times over the training faces
-    batch: int = 128  # faces a step
-    rate: float = 2e-3  # AdamW, at its highest
-    warmup: float = 0.1  # part of the steps in which the rate rises from 0
+    colour: bool = False  # RGB; otherwise grey in three equal channels
+    mean: tuple[float, ...] = (0.5,)  # of RGB or grey in 0..1, taken off
+    std: tuple[float, ...] = (0.25,)  # divided by
+    epochs: int = 30  # times over the first data set; the others are drawn beside it
+    head_epochs: int = 0  # of them, at first, in which only the outputs learn
+    head_rate: float = 1e-3  # of these
+    batch: int = 128  # faces a step, of all data sets
+    shares: tuple[float, ...] = ()  # of a batch, by data set; by their sizes if empty
+    rate: float = 2e-3  # Adam's, at its highest
+    schedule: str = "cosine"  # or constant
+    warmup: float = 0.1  # part of the steps in which a cosine's rate rises from 0
     decay: float = 0.05  # AdamW's weight decay
-    dropout: float = 0.0  # before the last layer
-    mixup: float = 0.0  # Beta(a, a) mixing of two faces; 0 is none
-    ema: float = 0.998  # of the averaged weights that is kept at each step
+    dropout: float = 0.0  # before the outputs
+    mixup: float = 0.0  # Beta(a, a) mixing of two faces of a data set; 0 is none
+    weights: Mapping[str, float] = field(default_factory=dict)  # task -> part in the loss; else 1
+    smoothing: float = 0.0  # of the labels
+    balance: bool = False  # classes weigh max(n) / n
+    adjust: float = 0.0  # logit adjustment: 0 follows the classes' shares, 1 ignores them
+    scale: float = 0.0  # of the cosines to people; 0: plain softmax
+    margin: float = 0.0  # of the right person's cosine
+    ema: float = 0.998  # of the averaged weights that is kept at each step; 0: no average
+    rho: float = 0.0  # SAM's radius; 0: plain Adam, in half the time
+    sides: tuple[tuple[float, int], ...] = ()  # (from this part of the epochs, px): small at first
+    teacher: str = ""  # a model whose answers are mixed into the targets, and fill unknown ones
+    teaching: float = 0.3  # its share where a label is known
+    start: str = ""  # weights to begin with: a best.pt or a weights.safetensors
     seed: int = 0  # of the weights, the order and the changes to the pictures
+    device: str = "cpu"  # cpu, cuda, cuda:N, mps or auto
     precision: str = "float32"  # or bfloat16: autocast, on processors that have it
-    start: str = ""  # a best.pt to begin with; none: random weights
     parts: int = 1  # of a batch, each on a thread of its own: where other work shares the cores,
     # two threads that meet once a step lose far less time than two that meet at every layer
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def losses(self) -> Losses:
+        """Return the options of the losses."""
+        return Losses(
+            self.weights, self.smoothing, self.balance, self.adjust, self.scale, self.margin
+        )
 
-def build(options: BackboneTraining, labels: int) -> nn.Module:
-    """Return an untrained network: (B, 3, S, S) to logits (B, labels); `body` is timm's."""
+
+def build(options: BackboneTraining, labels: Labels) -> nn.Module:
+    """Return an untrained network: (B, 3, S, S) to {task: logits (B, C)}.
+
+    `body` is timm's; `outputs.<task>` are linear, `people` are the centres that identity's
+    embeddings are compared with while learning.
+    """
     try:
         import torch
         from torch import nn
@@ -67,32 +98,58 @@ def build(options: BackboneTraining, labels: int) -> nn.Module:
         from videmo.embed.timm import body
     except ImportError as error:
         raise MissingDependency(error.name or "timm", "train") from error
+
+    class Learner(nn.Module):  # type: ignore[misc]  # torch is not read by mypy
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body(options.architecture, options.arguments, options.changes)
+            self.dropout = nn.Dropout(options.dropout)
+            width = self.body.head_hidden_size  # some have a layer behind their num_features
+            self.outputs = nn.ModuleDict(
+                {task: nn.Linear(width, columns(task, of)) for task, of in labels.items()}
+            )
+            people = len(labels.get("identity", ()))
+            self.people = nn.Parameter(torch.randn(people, IDENTITY) / math.sqrt(IDENTITY))
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            features = self.dropout(self.body(x))
+            return {task: output(features) for task, output in self.outputs.items()}
+
     torch.manual_seed(options.seed)
-    network = body(options.architecture, options.arguments, options.changes)
-    parts = {
-        "body": network,
-        "dropout": nn.Dropout(options.dropout),
-        "output": nn.Linear(network.num_features, labels),
-    }
-    return nn.Sequential(OrderedDict(parts)).to(memory_format=torch.channels_last)
+    return Learner().to(memory_format=torch.channels_last)
+
+
+def columns(task: str, labels: Sequence[str]) -> int:
+    """Return how many numbers an output has: its labels, or those of an embedding."""
+    return IDENTITY if task == "identity" else len(labels)
 
 
 def as_input(faces: torch.Tensor, options: BackboneTraining) -> torch.Tensor:
-    """Return grey faces (B, 1, S, S) in 0..1 normalised, in three equal channels."""
+    """Return faces (B, C, S, S) in 0..1 normalised, in three channels."""
     import torch
 
-    faces = ((faces - options.mean) / options.std).expand(-1, 3, -1, -1)
+    mean, std = (
+        torch.tensor(of, device=faces.device).view(1, -1, 1, 1)
+        for of in (options.mean, options.std)
+    )
+    faces = ((faces - mean) / std).expand(-1, 3, -1, -1)
     return faces.contiguous(memory_format=torch.channels_last)
 
 
 def train(
-    train_faces: StillFaces, val_faces: StillFaces, options: BackboneTraining, out: str | Path
+    data: Sequence[Faces],
+    val: Sequence[Faces],
+    labels: Labels,
+    options: BackboneTraining,
+    out: str | Path,
+    report: Report = lambda line: None,
 ) -> dict[str, torch.Tensor]:
-    """Train, and return the averaged weights of the epoch that is best on val.
+    """Train, and return the (averaged) weights of the epoch that is best on val.
 
     After each epoch `out/last.pt` holds everything that is needed to go on: the same call
     made again after a stop ends with the same weights. `out/best.pt` holds the best epoch's
-    averaged weights, `out/log.jsonl` a line an epoch.
+    weights, `out/log.jsonl` a line an epoch. Best is the mean accuracy of the tasks, weighed
+    as in the loss.
 
     raises: InputError if `out` holds a run with other options
     """
@@ -100,88 +157,222 @@ def train(
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model, average = (build(options, len(train_faces.labels)) for _ in range(2))
+    model, average = (build(options, labels).to(pick(options)) for _ in range(2))
     if options.start:
-        model.load_state_dict(_load(Path(options.start)))
-    learner = _Learner(model, options)
+        begin_with(model, Path(options.start))
+        average.load_state_dict(model.state_dict())
+    learner = _Learner(model, data, options)
     optimiser = torch.optim.AdamW(_groups(model, options.decay), lr=options.rate)
     generator = torch.Generator().manual_seed(options.seed)
-    state = _State(model, average, optimiser, generator, options)
+    words = ", ".join(f"{len(faces)} of {faces.source}" for faces in data)
+    state = _State(model, average, optimiser, generator, options, words)
     epoch, best = state.load(out / "last.pt")
-    steps = math.ceil(len(train_faces) / options.batch)
+    steps = math.ceil(len(data[0]) / _rows(data, options)[0])
 
     while epoch < options.epochs:
         began, losses = time.perf_counter(), []
-        for step, (faces, votes) in enumerate(_batches(train_faces, options, generator)):
+        model.body.requires_grad_(epoch >= options.head_epochs)
+        batches = prefetch(_batches(data, options, generator, epoch))
+        for step, batch in enumerate(batches):
             now = epoch * steps + step
             for group in optimiser.param_groups:
-                group["lr"] = rate_at(now / (options.epochs * steps), options)
-            losses.append(learner.backward(faces, votes))
+                group["lr"] = rate_at(now / steps, options)
+            losses.append(learner.backward(batch))
+            if options.rho:
+                with climbed(model, options.rho):
+                    learner.backward(batch)
             optimiser.step()
             optimiser.zero_grad()
             _follow(average, model, min(options.ema, (1 + now) / (10 + now)))
+            report({"epoch": epoch + 1, "step": step + 1, "steps": steps, "loss": losses[-1]})
 
         epoch += 1
-        found = evaluate(average, val_faces, options)
-        if found["accuracy"] > best:
-            best = found["accuracy"]
+        found = evaluate(average, val, options)
+        value = weighed(found, options)
+        if value > best:
+            best = value
             _save(average.state_dict(), out / "best.pt")
         state.save(out / "last.pt", epoch, best)
         seconds = time.perf_counter() - began
         line = {"epoch": epoch, "loss": float(np.mean(losses)), **found, "seconds": seconds}
+        line = {key: round(number, 4) for key, number in line.items()}
         with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps({k: round(v, 4) for k, v in line.items()}) + "\n")
+            log.write(json.dumps(line) + "\n")
+        report(line)
     return _load(out / "best.pt")
 
 
-def rate_at(progress: float, options: BackboneTraining) -> float:
-    """Return the learning rate at `progress` (0..1): up in a line, down in half a cosine."""
+def rate_at(epoch: float, options: BackboneTraining) -> float:
+    """Return the learning rate at a (broken) number of epochs.
+
+    A constant schedule has the outputs' own rate first; a cosine's goes up in a line and down
+    in half a cosine.
+    """
+    if epoch < options.head_epochs:
+        return options.head_rate
+    if options.schedule == "constant":
+        return options.rate
+    progress = (epoch - options.head_epochs) / max(1, options.epochs - options.head_epochs)
     if progress < options.warmup:
         return options.rate * max(progress / options.warmup, 0.01)
     done = (progress - options.warmup) / (1 - options.warmup)
     return options.rate * max(0.5 * (1 + math.cos(math.pi * done)), 0.001)
 
 
-def evaluate(model: nn.Module, faces: StillFaces, options: BackboneTraining) -> dict[str, float]:
-    """Return accuracy and UAR (mean recall of the labels that occur) on the majority label."""
-    found = logits_of(model, faces.pixels, options).argmax(1)
-    measured = scores(found, faces.majority, faces.labels)
-    return {key: measured[key] for key in ("accuracy", "uar")}
+def side_at(epoch: int, options: BackboneTraining) -> int:
+    """Return the side in px that faces have in this epoch: small ones first save time."""
+    done = epoch / options.epochs
+    return [px for start, px in ((0.0, options.input_size), *options.sides) if start <= done][-1]
 
 
-def logits_of(
-    model: nn.Module, pixels: NDArray[np.uint8], options: BackboneTraining
-) -> NDArray[np.float32]:
-    """Return the logits (K, C) of grey faces (K, H, W), unchanged but for their size."""
+def evaluate(model: nn.Module, val: Sequence[Faces], options: BackboneTraining) -> dict[str, float]:
+    """Return the accuracy of each task on the faces that have its label, and emotion's UAR.
+
+    Age counts as right within five years; identity is right where the centre
+    that answers most is that person's.
+    """
+    answers = [answers_of(model, faces, options) for faces in val]
+    centres = model.people.detach().float().cpu().numpy()
+    if options.scale:
+        centres = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    found: dict[str, float] = {}
+    for task in sorted({task for faces in val for task in faces.targets}):
+        pairs = [
+            (answer[task], faces.targets[task])
+            for answer, faces in zip(answers, val, strict=True)
+            if task in faces.targets and task in answer
+        ]
+        logits, targets = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        found |= _measured(task, logits, targets, centres)
+    return found
+
+
+def _measured(task: str, logits: F32, targets: Array, centres: F32) -> dict[str, float]:
+    if task == "identity":
+        found = (logits @ centres.T).argmax(1)
+        return {task: float((found == targets)[targets >= 0].mean())}
+    there = np.isfinite(targets[:, 0])
+    logits, targets = logits[there], targets[there]
+    if task == "age":
+        years = np.arange(targets.shape[1])
+        return {task: float((np.abs(softmax(logits) @ years - targets @ years) < 5).mean())}
+    guess, truth = logits.argmax(1), targets.argmax(1)
+    share = {task: float((guess == truth).mean())}
+    if task == "emotion":
+        share["uar"] = float(np.mean([(guess == c)[truth == c].mean() for c in np.unique(truth)]))
+    return share
+
+
+def weighed(found: Mapping[str, float], options: BackboneTraining) -> float:
+    """Return the mean of the tasks' accuracies, weighed as in the loss."""
+    weight = {task: options.weights.get(task, 1.0) for task in found if task != "uar"}
+    return sum(found[task] * part for task, part in weight.items()) / sum(weight.values())
+
+
+def answers_of(model: nn.Module, faces: Faces, options: BackboneTraining) -> dict[str, F32]:
+    """Return each task's logits (K, C) of the faces, unchanged but for their size."""
     import torch
 
     model.eval()
-    parts = []
+    parts: dict[str, list[F32]] = {}
     with torch.inference_mode(), _autocast(options):
-        for start in range(0, len(pixels), 256):
-            faces = torch.from_numpy(pixels[start : start + 256, None]).float() / 255
-            parts.append(
-                model(as_input(enlarge(faces, options.input_size), options)).float().numpy()
-            )
-    return np.concatenate(parts)
+        for start in range(0, len(faces), 256):
+            pixels = _tensor(faces.pictures[range(start, min(start + 256, len(faces)))])
+            pixels = enlarge(pixels.to(pick(options)), options.input_size)
+            for task, logits in model(as_input(pixels, options)).items():
+                parts.setdefault(task, []).append(logits.float().cpu().numpy())
+    return {task: np.concatenate(of) for task, of in parts.items()}
+
+
+def pick(options: BackboneTraining) -> str:
+    """Return the device of torch that is meant; raises InputError if it is not there."""
+    from videmo.embed.timm import pick_device
+
+    return pick_device(options.device)
+
+
+def _tensor(pixels: Any) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+
+
+def _rows(data: Sequence[Faces], options: BackboneTraining) -> list[int]:
+    """Return how many faces of each data set a batch has."""
+    if options.shares and len(options.shares) != len(data):
+        raise InputError(f"{len(options.shares)} shares for {len(data)} data sets; give one each")
+    shares = np.array(options.shares or [len(faces) for faces in data], float)
+    return [max(1, round(n)) for n in options.batch * shares / shares.sum()]
 
 
 def _batches(
-    faces: StillFaces, options: BackboneTraining, generator: torch.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield one epoch of (B, 1, S, S) faces and (B, C) votes, in random order."""
+    data: Sequence[Faces], options: BackboneTraining, generator: torch.Generator, epoch: int
+) -> Iterator[Batch]:
+    """Yield one epoch of the first data set, in random order, with faces of the others beside."""
     import torch
 
-    for rows in torch.randperm(len(faces), generator=generator).split(options.batch):
-        pixels = torch.from_numpy(faces.pixels[rows.numpy()])[:, None].float() / 255
-        votes = torch.from_numpy(faces.votes[rows.numpy()])
-        pixels = augment(pixels, options.input_size, options.augmentation, generator)
-        if options.mixup:
-            seed = int(torch.randint(2**31, (1,), generator=generator))
-            part = float(np.random.default_rng(seed).beta(options.mixup, options.mixup))
-            pixels = part * pixels + (1 - part) * pixels.flip(0)
-            votes = part * votes + (1 - part) * votes.flip(0)
-        yield pixels, votes
+    side, rows = side_at(epoch, options), _rows(data, options)
+    steps = math.ceil(len(data[0]) / rows[0])
+    orders = [
+        _order(len(faces), count * steps, generator)
+        for faces, count in zip(data, rows, strict=True)
+    ]
+    orders[0] = orders[0][: len(data[0])]
+    for step in range(steps):
+        parts = [
+            _part(faces, order[step * count : (step + 1) * count], side, options, generator)
+            for faces, order, count in zip(data, orders, rows, strict=True)
+        ]
+        tasks = {task for _, targets in parts for task in targets}
+        yield (
+            torch.cat([pixels for pixels, _ in parts]),
+            {
+                task: _joined([(targets.get(task), len(pixels)) for pixels, targets in parts])
+                for task in sorted(tasks)
+            },
+        )
+
+
+def _order(count: int, wanted: int, generator: torch.Generator) -> Any:
+    """Return `wanted` numbers below `count`, each as often as the others give or take one."""
+    import torch
+
+    rounds = math.ceil(wanted / count)
+    orders = [torch.randperm(count, generator=generator) for _ in range(rounds)]
+    return torch.cat(orders)[:wanted].numpy()
+
+
+def _part(
+    faces: Faces, rows: Any, side: int, options: BackboneTraining, generator: torch.Generator
+) -> Batch:
+    """Return the faces in these rows, changed as a video would, and what is known of them."""
+    import torch
+
+    pixels = _tensor(faces.pictures[rows])
+    targets = {task: torch.from_numpy(of[rows]) for task, of in faces.targets.items()}
+    pixels = augment(pixels, side, options.augmentation, generator)
+    if options.mixup and "identity" not in targets:
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        part = float(np.random.default_rng(seed).beta(options.mixup, options.mixup))
+        pixels = part * pixels + (1 - part) * pixels.flip(0)
+        targets = {task: part * q + (1 - part) * q.flip(0) for task, q in targets.items()}
+    return pixels, targets
+
+
+def _joined(parts: Sequence[tuple[torch.Tensor | None, int]]) -> torch.Tensor:
+    """Return one task's targets of a whole batch; unknown where a data set does not tell."""
+    import torch
+
+    like = next(part for part, _ in parts if part is not None)
+    unknown = -1 if like.ndim == 1 else math.nan
+    return torch.cat(
+        [
+            torch.full((count, *like.shape[1:]), unknown, dtype=like.dtype)
+            if part is None
+            else part
+            for part, count in parts
+        ]
+    )
 
 
 class _Learner:
@@ -192,10 +383,10 @@ class _Learner:
     only a run with one part, or without dropout, can be repeated to the last bit.
     """
 
-    def __init__(self, model: nn.Module, options: BackboneTraining) -> None:
+    def __init__(self, model: nn.Module, data: Sequence[Faces], options: BackboneTraining) -> None:
         import torch
 
-        self.options, self.models = options, [model]
+        self.options, self.models, self.losses = options, [model], _losses(data, options)
         for _ in range(options.parts - 1):
             twin = deepcopy(model)
             for mine, theirs in zip(twin.parameters(), model.parameters(), strict=True):
@@ -204,18 +395,16 @@ class _Learner:
         one = {"initializer": torch.set_num_threads, "initargs": (1,)} if options.parts > 1 else {}
         self.threads = ThreadPoolExecutor(options.parts, **one)
 
-    def backward(self, faces: torch.Tensor, votes: torch.Tensor) -> float:
+    def backward(self, batch: Batch) -> float:
         """Add to the gradients of the network and return the loss of the batch."""
-
-        def part(model: nn.Module, faces: torch.Tensor, votes: torch.Tensor) -> float:
-            loss = _loss(model.train(), faces, votes, self.options) * (len(faces) / total)
-            loss.backward()
-            return float(loss.item())
-
-        total, size = len(faces), math.ceil(len(faces) / self.options.parts)
-        if self.options.parts == 1:
-            return part(self.models[0], faces, votes)
-        found = self.threads.map(part, self.models, faces.split(size), votes.split(size))
+        faces, targets = batch
+        parts = self.options.parts
+        if parts == 1:
+            return self._part(self.models[0], batch, len(faces))
+        shares = [
+            (faces[i::parts], {k: q[i::parts] for k, q in targets.items()}) for i in range(parts)
+        ]
+        found = self.threads.map(self._part, self.models, shares, [len(faces)] * parts)
         loss = sum(found)
         for twin in self.models[1:]:
             for mine, theirs in zip(self.models[0].parameters(), twin.parameters(), strict=True):
@@ -224,22 +413,51 @@ class _Learner:
                 theirs.grad = None
         return loss
 
+    def _part(self, model: nn.Module, batch: Batch, total: int) -> float:
+        """Add the gradients of some of the `total` faces of a batch and return their loss."""
+        faces, targets = batch
+        model.train()
+        model.body.train(next(model.body.parameters()).requires_grad)  # or its statistics drift
+        device = next(model.parameters()).device
+        with _autocast(self.options):
+            outputs = model(as_input(faces.to(device), self.options))
+        loss = (
+            sum(
+                self._task(task, outputs[task].float(), target.to(device), model)
+                for task, target in targets.items()
+            )
+            / total
+        )
+        loss.backward()
+        return float(loss.item())
 
-def _loss(
-    model: nn.Module, faces: torch.Tensor, votes: torch.Tensor, options: BackboneTraining
-) -> torch.Tensor:
-    """Return the cross entropy with all the votes, not only with the majority's."""
-    from torch.nn.functional import cross_entropy
+    def _task(
+        self, task: str, logits: torch.Tensor, target: torch.Tensor, model: nn.Module
+    ) -> torch.Tensor:
+        there = known(target)
+        loss = self.losses[task]
+        more = (model.people,) if task == "identity" else ()
+        return self.options.weights.get(task, 1.0) * loss(logits[there], target[there], *more)
 
-    with _autocast(options):
-        logits = model(as_input(faces, options))
-    return cross_entropy(logits.float(), votes)
+
+def _losses(data: Sequence[Faces], options: BackboneTraining) -> dict[str, Any]:
+    losses: dict[str, Any] = {}
+    for task in {task for faces in data for task in faces.targets}:
+        targets = [faces.targets[task] for faces in data if task in faces.targets]
+        made = options.losses()
+        losses[task] = (
+            PeopleLoss(made) if task == "identity" else TaskLoss(np.concatenate(targets), made)
+        )
+    return losses
 
 
 def _autocast(options: BackboneTraining) -> Any:
     import torch
 
-    return torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16")
+    if options.precision == "float32":
+        return nullcontext()
+    kind = pick(options).partition(":")[0]
+    return torch.autocast(kind, getattr(torch, options.precision))
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
@@ -262,6 +480,32 @@ def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
                 mine.copy_(theirs[name])
 
 
+def begin_with(model: nn.Module, path: Path) -> None:
+    """Fill the model with the weights of another training; outputs it did not have stay random.
+
+    path: a best.pt, or the weights.safetensors of a model folder
+    raises: InputError where the body is another
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        tensors = {
+            name if name.startswith("outputs.") else f"body.{name}": tensor.float()
+            for name, tensor in load_file(path).items()
+        }
+    else:
+        tensors = _load(path)
+    mine = model.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
+    missing = [
+        k for k in mine
+        if k.startswith("body.") and k not in fitting and not k.endswith("num_batches_tracked")
+    ]  # fmt: skip
+    if missing:
+        raise InputError(f"{path}: weights of another network; {missing[0]} does not fit")
+    model.load_state_dict(fitting, strict=False)
+
+
 @dataclass(frozen=True)
 class _State:
     """All that changes while training, as one file."""
@@ -271,16 +515,19 @@ class _State:
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
     options: BackboneTraining
+    data: str  # what it learns from, in words
 
     def save(self, path: Path, epoch: int, best: float) -> None:
         import torch
 
         state = {
+            "data": self.data,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "order": self.generator.get_state(),  # the order of faces and their changes
             "dropout": torch.get_rng_state(),
+            "dropout_cuda": torch.cuda.get_rng_state_all(),  # empty without such devices
             "epoch": epoch,
             "best": best,
             "options": json.dumps(asdict(self.options)),
@@ -297,11 +544,14 @@ class _State:
         state = _load(path)
         if state["options"] != json.dumps(asdict(self.options)):
             raise InputError(f"{path}: a run with other options; give another --out or remove it")
+        if state["data"] != self.data:
+            raise InputError(f"{path}: a run with other faces; give another --out or remove it")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["order"])
         torch.set_rng_state(state["dropout"])
+        torch.cuda.set_rng_state_all(state.get("dropout_cuda", []))
         return state["epoch"], state["best"]
 
 
@@ -315,111 +565,5 @@ def _save(state: Any, path: Path) -> None:
 def _load(path: Path) -> dict[str, Any]:
     import torch
 
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def save(
-    weights: Mapping[str, torch.Tensor],
-    labels: Sequence[str],
-    options: BackboneTraining,
-    folder: str | Path,
-) -> None:
-    """Write weights.safetensors and spec.json, from which the network can be built again.
-
-    Tensors have timm's names, and `outputs.emotion.weight` (C, D) and `.bias` (C,); they are
-    float16. The counters of batch norm are left out: they only matter in training.
-    """
-    import torch
-    from safetensors.torch import save_file
-
-    tensors = {
-        name.removeprefix("body.").replace("output.", "outputs.emotion."): tensor
-        for name, tensor in weights.items()
-        if not name.endswith("num_batches_tracked")
-    }
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    halves = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
-    save_file(halves, folder / "weights.safetensors")
-    spec = {
-        "architecture": options.architecture,
-        "arguments": dict(options.arguments),
-        "changes": dict.fromkeys(options.changes, "identity"),
-        "input_size": options.input_size,
-        "mean": [options.mean] * 3,
-        "std": [options.std] * 3,
-        "dim": tensors["outputs.emotion.weight"].shape[1],
-        "outputs": {"emotion": {"labels": list(labels)}},
-    }
-    write_json(spec, folder / "spec.json")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train as the command line says, then write and measure what came out."""
-    parser = argparse.ArgumentParser(prog="videmo.train.backbone", description=__doc__)
-    parser.add_argument("--data", required=True, help="FER+ as Parquet")
-    parser.add_argument("--out", required=True, help="a folder; a run in it goes on")
-    parser.add_argument("--test", action="store_true", help="score the test faces; do so once")
-    for name, value in asdict(BackboneTraining()).items():
-        if name != "augmentation":
-            kind = json.loads if isinstance(value, (dict, tuple)) else type(value)
-            parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
-    given = vars(parser.parse_args(arguments))
-    data, out, test = given.pop("data"), Path(given.pop("out")), given.pop("test")
-    options = BackboneTraining(**{**given, "changes": tuple(given["changes"])})
-    train_faces, val_faces = read_ferplus(data, "train"), read_ferplus(data, "val")
-    weights = train(train_faces, val_faces, options, out)
-    save(weights, train_faces.labels, options, out)
-    write_json(_trained(weights, len(train_faces), options, data, out), out / "trained.json")
-    splits = {"val": val_faces, **({"test": read_ferplus(data, "test")} if test else {})}
-    write_json(measure(out, splits), out / "measured.json")
-
-
-def measure(folder: Path, splits: Mapping[str, StillFaces]) -> dict[str, Any]:
-    """Return the scores of the weights in `folder`, as loaded back, and test's when worsened."""
-    classify = classifier(folder)
-    measured: dict[str, Any] = {"bytes": (folder / "weights.safetensors").stat().st_size}
-    for name, faces in splits.items():
-        measured[name] = scores(classify(faces.pixels), faces.majority, faces.labels)
-    if "test" in splits:
-        faces = splits["test"]
-        for name, change in WORSENED.items():
-            found = scores(classify(change(faces.pixels)), faces.majority, faces.labels)
-            measured.setdefault("worsened", {})[name] = {
-                key: found[key] for key in ("accuracy", "interval", "uar")
-            }
-    return measured
-
-
-def _trained(
-    weights: Mapping[str, torch.Tensor], n: int, options: BackboneTraining, data: str, out: Path
-) -> dict[str, Any]:
-    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    best = max(log, key=lambda line: line["accuracy"])
-    usual = asdict(BackboneTraining())
-    given = {k: v for k, v in asdict(options).items() if v != usual[k]}
-    return {
-        "data": Path(data).name,
-        "split": "train",
-        "n": n,
-        "seed": options.seed,
-        "command": " ".join(
-            ["python -m videmo.train.backbone", f"--data {Path(data).name}", "--out backbone"]
-            + [f"--{k.replace('_', '-')} {_argument(v)}" for k, v in given.items()]
-        ),
-        "epochs": options.epochs,
-        "best_epoch": best["epoch"],
-        "minutes": round(sum(line["seconds"] for line in log) / 60, 1),
-        "parameters": sum(v.numel() for k, v in weights.items() if "running" not in k and v.ndim),
-        "options": asdict(options),
-        "log": log,
-    }
-
-
-def _argument(value: Any) -> str:
-    return f"'{json.dumps(value)}'" if isinstance(value, (dict, tuple)) else str(value)
-
-
-if __name__ == "__main__":
-    main()

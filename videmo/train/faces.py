@@ -1,26 +1,28 @@
-"""Labelled still faces: in goes FER+ as a Parquet file, out come arrays."""
+"""Still faces of FER+ as arrays, for the clips that are made of them."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from videmo.errors import InputError, MissingDependency
+from videmo.data import F32, I64, U8
+from videmo.errors import InputError
 from videmo.labels import label_set
+from videmo.train.pictures import Pictures
+from videmo.train.tables import read_table
 
 EMOTIONS = label_set("ferplus8")  # the order of FER+'s vote columns
+SIDE = 48  # px of its pictures
 
 
 @dataclass(frozen=True, eq=False)
 class StillFaces:
     """K square grey faces with the share of the votes that each label got."""
 
-    pixels: NDArray[np.uint8]  # (K, S, S), grey
-    votes: NDArray[np.float32]  # (K, C), rows sum to 1
+    pixels: U8  # (K, S, S), grey
+    votes: F32  # (K, C), rows sum to 1
     labels: tuple[str, ...]  # C names, in the order of the columns of `votes`
 
     def __post_init__(self) -> None:
@@ -34,7 +36,7 @@ class StillFaces:
         return f"StillFaces(pixels{self.pixels.shape}, votes{self.votes.shape})"
 
     @property
-    def majority(self) -> NDArray[np.int64]:
+    def majority(self) -> I64:
         """The label with the most votes of each face, (K,); the first of equals."""
         return np.asarray(self.votes.argmax(1), np.int64)
 
@@ -45,40 +47,13 @@ def read_ferplus(path: str | Path, split: str) -> StillFaces:
     Left out: faces that most voters call unknown or no face, and repeats: in train those seen
     before in train, in val and test those that are also in train.
 
-    path:    a Parquet file with WebP bytes in `image` and one column `v_<emotion>` a label
+    path:    a Parquet file with encoded pictures in `image` and one column `v_<emotion>` a label
     split:   train, val or test
     returns: StillFaces; pixels (K, 48, 48)
     raises:  InputError if the file cannot be read or has no such rows
     """
-    table = _read(Path(path))
-    repeat = "repeat_in_train" if split == "train" else "leak_from_train"
-    try:
-        usable = (table["split"] == split) & (table["usable"] == 1) & (table[repeat] == 0)
-        votes = np.stack([table[f"v_{name}"] for name in EMOTIONS], 1)[usable]
-        pictures = table["image"][usable]
-    except KeyError as error:
-        raise InputError(f"{path}: no column {error}; it wants a FER+ table with votes") from error
-    if not len(pictures):
+    table = read_table("ferplus", path).part(split)
+    if not len(table) or table.votes is None:
         raise InputError(f"{path}: no usable face in split {split!r}; there are train, val, test")
-    shares = votes.astype(np.float32) / votes.sum(1, keepdims=True, dtype=np.float32)
-    return StillFaces(np.stack([_grey(picture) for picture in pictures]), shares, EMOTIONS)
-
-
-def _read(path: Path) -> dict[str, NDArray[np.generic]]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingDependency("pyarrow", "train") from error
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not read as Parquet ({error}); give a FER+ table") from error
-    return {name: table[name].to_numpy() for name in table.column_names}
-
-
-def _grey(picture: bytes) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(picture)) as image:
-        return np.asarray(image.convert("L"), np.uint8)
+    pixels = Pictures(table, SIDE, colour=False)[range(len(table))]
+    return StillFaces(pixels[..., 0], table.votes, table.voted)

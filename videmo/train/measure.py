@@ -2,87 +2,543 @@
 
 from __future__ import annotations
 
+import csv
 import io
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videmo.embed import BackboneSpec
-from videmo.image import resize
+from videmo import store
+from videmo.crop import Cropping, crop
+from videmo.data import F32, F64, I64, U8, Array, Faces, FrameBatch
+from videmo.embed import make_backbone
+from videmo.errors import InputError, ModelError
+from videmo.heads import softmax
+from videmo.image import resize, to_grey
+from videmo.labels import label_set
+from videmo.metrics import bootstrap, scores, wilson
+from videmo.train.tables import Table, read_table
 
-Grey = NDArray[np.uint8]  # (K, H, W)
+Split = Literal["test", "val"]  # val: what choices are made on; test: what is scored once
+Change = Callable[[U8], U8]  # a picture (H, W, 3) to another
 
+BATCH = 256  # pictures in memory at once
+CANVAS = 112  # px, the side at which pictures are blurred and compressed
+DRAWS = 200  # of a bootstrap
+SIZES = (24, 32, 48, 64, 112, 200)  # px
+SIGMAS = (0.0, 0.5, 1.0, 2.0, 3.0)  # px of CANVAS
+QUALITIES = (90, 70, 50, 30, 10)  # of JPEG
 
-def network(folder: Path) -> Callable[[Grey], tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Return the network in `folder` as a function: grey faces to features and emotion logits."""
-    from videmo.embed.timm import Timm
+# FairFace's bins, the open one as the tables close it. A bin's centre is the mean of its first
+# and last year: 1, 6, 14.5 ... 64.5, and 79.5 for more than 70.
+AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-89")
+FIRST = np.array([int(age.split("-")[0]) for age in AGES])
+CENTRE = np.array([np.mean([int(year) for year in age.split("-")]) for age in AGES])
 
-    spec = json.loads((folder / "spec.json").read_text())
-    outputs = {name: tuple(facts["labels"]) for name, facts in spec.pop("outputs").items()}
-    changes = tuple(spec.pop("changes"))
-    known = BackboneSpec(**spec, changes=changes, outputs=outputs)
-    run = Timm(known, folder, device="cpu")
-
-    def features(pixels: Grey) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        side = spec["input_size"]
-        colour = [resize(np.repeat(face[..., None], 3, -1), side, side) for face in pixels]
-        values, found = run(np.stack(colour))
-        return values, found["emotion"]
-
-    return features
-
-
-def classifier(folder: Path) -> Callable[[Grey], NDArray[np.int64]]:
-    """Return the network in `folder` as a function: grey faces to the number of their label."""
-    run = network(folder)
-    return lambda pixels: run(pixels)[1].argmax(1).astype(np.int64)
-
-
-def write_json(facts: dict[str, Any], path: Path) -> None:
-    """Write `facts` as JSON that a person can read."""
-    path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _smaller(side: int) -> Callable[[Grey], Grey]:
-    def change(pixels: Grey) -> Grey:
-        height, width = pixels.shape[1:]
-        small = [resize(np.repeat(face[..., None], 3, -1), side, side) for face in pixels]
-        return np.stack([resize(face, height, width)[..., 0] for face in small])
-
-    return change
+# FairFace's seven as UTKFace's five, whose last is "others (like Hispanic, Latino, Middle
+# Eastern)" in its own description.
+FOLD = {
+    "white": "white", "black": "black", "indian": "indian", "east asian": "asian",
+    "southeast asian": "asian", "middle eastern": "others", "latino hispanic": "others",
+}  # fmt: skip
 
 
-def _blurred(pixels: Grey) -> Grey:
-    """Blur with a Gaussian of 1 px."""
-    import torch
+class Shipped:
+    """A backbone in its folder, run by the engine that runs it for users.
 
-    from videmo.train.augment import blur
+    folder:   a model folder with card.json, weights and graph, or a model's name
+    cropping: how a head on it cuts faces; its size is replaced by the network's
+    raises:   ModelError where the folder holds no sound backbone
+    """
 
-    faces = torch.from_numpy(pixels[:, None]).float() / 255
-    parts = [blur(part, torch.ones(len(part))) for part in faces.split(256)]
-    return np.asarray((torch.cat(parts)[:, 0] * 255).round().byte().numpy())
+    def __init__(self, folder: str | Path, cropping: Cropping, *, threads: int = 0) -> None:
+        model = store.load(folder)
+        spec = model.backbone_spec()
+        self.name, self.outputs = model.name, spec.outputs
+        self.cropping = replace(cropping, size=spec.input_size)
+        self._run = make_backbone(spec, model.folder, engine="openvino", threads=threads)
+
+    def __call__(self, pictures: Iterable[U8]) -> dict[str, F32]:
+        """Return "features" (K, D) and every output (K, C) of K > 0 pictures (H, W, 3) of a face.
+
+        They are brought to the network's size, and to grey where the recipe says so.
+        """
+        side, rows, pictures = self.cropping.size, [], iter(pictures)
+        while chunk := list(islice(pictures, BATCH)):
+            pixels = np.stack([resize(picture, side, side) for picture in chunk])
+            grey = self.cropping.colour == "grey"
+            values, outputs = self._run(to_grey(pixels) if grey else pixels)
+            rows.append({"features": values, **outputs})
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    def needs(self, *outputs: str) -> None:
+        """Raise ModelError unless the network has all these outputs."""
+        for name in outputs:
+            if name not in self.outputs:
+                known = ", ".join(self.outputs) or "features alone"
+                raise ModelError(
+                    f"{self.name}: no output {name!r}, there is {known}; "
+                    "measure a backbone that learned it"
+                )
+
+    def numbers(self, output: str, labels: Iterable[Any]) -> I64:
+        """Return the number of each label in the output's own order."""
+        known = {label: number for number, label in enumerate(self.outputs[output])}
+        labels = list(labels)
+        if odd := sorted(set(labels) - set(known)):
+            raise ModelError(
+                f"{self.name}: output {output!r} has no label {odd[0]!r}; "
+                f"there are {', '.join(list(known)[:8])}"
+            )
+        return np.array([known[label] for label in labels], np.int64)
 
 
-def _jpeg(pixels: Grey) -> Grey:
+def emotions(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
+    """Return the scores of the eight emotions on the val or test faces of FER+."""
+    model.needs("emotion")
+    table = read_table("ferplus", path).part(split)
+    return _emotion(model, table, model(pictures(table)))
+
+
+def _emotion(model: Shipped, table: Table, found: Mapping[str, F32]) -> dict[str, Any]:
+    labels = model.outputs["emotion"]
+    majority = [table.voted[number] for number in _votes(table).argmax(1)]
+    return scores(_most(found["emotion"]), model.numbers("emotion", majority), labels)
+
+
+def _votes(table: Table) -> F32:
+    if table.votes is None:
+        raise InputError(f"{table.source}: no votes for emotions; give a FER+ table")
+    return table.votes
+
+
+def pictures(table: Table) -> Iterator[U8]:
+    """Yield each picture of the table, (H, W, 3) RGB."""
+    return map(decoded, table.pictures)
+
+
+def decoded(encoded: bytes | Path) -> U8:
+    """Return a picture as (H, W, 3) RGB."""
     from PIL import Image
 
-    def change(face: Grey) -> Grey:
-        file = io.BytesIO()
-        Image.fromarray(face).save(file, "JPEG", quality=30)
-        with Image.open(file) as image:
-            return np.asarray(image, np.uint8)
-
-    return np.stack([change(face) for face in pixels])
+    with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+        return np.asarray(image.convert("RGB"), np.uint8)
 
 
-WORSENED: dict[str, Callable[[Grey], Grey]] = {
-    "16 px and up": _smaller(16),
-    "24 px and up": _smaller(24),
-    "32 px and up": _smaller(32),
-    "JPEG quality 30": _jpeg,
-    "blur 1 px of 48": _blurred,
+def attributes(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
+    """Return how well age, gender and race of FairFace's faces are read, and of which faces.
+
+    test is FairFace's own val, which has no test beside it; val is each twentieth file of its
+    train. Age is given by every rule of AGE_RULES, and by "rule" the one to quote.
+    """
+    model.needs("age", "gender", "ethnicity")
+    table = read_table("fairface", path).part(split)
+    found = model(pictures(table))
+    true_age = _bins(table)
+    ages = {name: rule(*_years(model, found)) for name, rule in AGE_RULES.items()}
+    gender, race = (
+        (_most(found[name]), model.numbers(name, table.known[name]))
+        for name in ("gender", "ethnicity")
+    )
+    return {
+        "n": len(table),
+        "gender": scores(*gender, model.outputs["gender"]),
+        "race": scores(*race, model.outputs["ethnicity"]),
+        "race of five": _five(model, found["ethnicity"], table),
+        "age": {"rule": AGE_RULE, **{name: age_error(got, true_age) for name, got in ages.items()}},
+        "gender by race": _by(table.known["ethnicity"], gender, _share),
+        "race by gender": _by(table.known["gender"], race, _share),
+        "age by bin": _by(table.known["age"], (ages[AGE_RULE], true_age), age_error),
+    }
+
+
+def most_probable(probabilities: F32, years: I64) -> I64:
+    """Return the bin (K,) whose years (C,) have the largest sum of probabilities (K, C)."""
+    inside = (np.searchsorted(FIRST, years, "right") - 1)[:, None] == np.arange(len(AGES))
+    return _most(probabilities @ inside)
+
+
+def median(probabilities: F32, years: I64) -> I64:
+    """Return the bin (K,) of the first year at which the probabilities reach a half."""
+    year = years[(probabilities.cumsum(1) >= 0.5 * probabilities.sum(1, keepdims=True)).argmax(1)]
+    return np.asarray(np.searchsorted(FIRST, year, "right") - 1, np.int64)
+
+
+AGE_RULES: dict[str, Callable[[F32, I64], I64]] = {
+    "most probable": most_probable,
+    "median": median,
 }
+AGE_RULE = "median"  # it makes the expected error in years least; the other, that in bins
+
+
+def age_error(found: I64, truth: I64) -> dict[str, Any]:
+    """Return the share of right bins and the mean error in years between the bins' centres."""
+    errors = np.abs(CENTRE[found] - CENTRE[truth])
+    parts = np.stack([errors, np.ones(len(errors))], 1)
+    interval = bootstrap(lambda sums: {"years": sums[:, 0] / sums[:, 1]}, parts, draws=DRAWS)
+    years = {"years": round(float(errors.mean()), 3), "years interval": interval["years"]}
+    return {**_share(found, truth), **years}
+
+
+def _years(model: Shipped, found: Mapping[str, F32]) -> tuple[F32, I64]:
+    return softmax(found["age"]), np.array([int(year) for year in model.outputs["age"]])
+
+
+def _bins(table: Table) -> I64:
+    """Return the number of the bin of every face; raises InputError for ages of another kind."""
+    if odd := sorted({str(age) for age in table.known["age"]} - set(AGES)):
+        raise InputError(f"{table.source}: {odd[0]!r} is no bin of FairFace's ages; give its table")
+    return np.array([AGES.index(str(age)) for age in table.known["age"]], np.int64)
+
+
+def _five(model: Shipped, logits: F32, table: Table) -> dict[str, Any]:
+    """Score ethnicity over UTKFace's labels, whose probabilities are sums."""
+    five = label_set("utkface5")
+    onto = np.array([[FOLD[name] == of for of in five] for name in model.outputs["ethnicity"]])
+    truth = [five.index(FOLD[str(name)]) for name in table.known["ethnicity"]]
+    return scores(_most(softmax(logits) @ onto), np.array(truth, np.int64), five)
+
+
+def _by(
+    groups: Sequence[Any], answers: tuple[I64, I64], worth: Callable[[I64, I64], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what the answers (found, truth) are worth in every group by itself."""
+    names, (found, truth) = np.array([str(group) for group in groups]), answers
+    order = [*AGES, *sorted(set(names) - set(AGES))]
+    rows = {group: names == group for group in order if (names == group).any()}
+    return {group: worth(found[of], truth[of]) for group, of in rows.items()}
+
+
+def _share(found: I64, truth: I64) -> dict[str, Any]:
+    right, n = int((found == truth).sum()), len(truth)
+    return {"n": n, "accuracy": round(right / n, 4), "interval": wilson(right, n)}
+
+
+def _most(columns: Array) -> I64:
+    return np.asarray(columns.argmax(1), np.int64)
+
+
+def verification(model: Shipped, path: Path, pairs: Path, split: Split) -> dict[str, Any]:
+    """Return how well two pictures of LFW are told to show one person or two, by cosine.
+
+    test is folds 0-4, whose people no training of identity may meet; val is folds 5-9, whom it
+    does meet. A fold's threshold is the best of the other four.
+    """
+    model.needs("identity")
+    folds = range(5) if split == "test" else range(5, 10)
+    with pairs.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["fold"]) in folds]
+    table = read_table("lfw", path)
+    files = sorted({row[side] for row in rows for side in "ab"})
+    where = {name: number for number, name in enumerate(table.names)}
+    shown = [table.pictures[where[name]] for name in files]
+    found = model(map(decoded, shown))
+    mirrored = model(decoded(picture)[:, ::-1] for picture in shown)
+    place = {name: number for number, name in enumerate(files)}
+    a, b = (np.array([place[row[side]] for row in rows]) for side in "ab")
+    who = np.unique([name.rsplit("_", 1)[0] for name in files], return_inverse=True)[1]
+    asked = Pairs(who[a], who[b], np.array([row["same"] == "1" for row in rows]))
+    fold = np.array([int(row["fold"]) for row in rows])
+    values = {
+        "identity": unit(found["identity"]),
+        "identity, both ways round": unit(found["identity"]) + unit(mirrored["identity"]),
+        "features": unit(found["features"]),
+    }
+    return {name: folded(cosine(of, a, b), asked, fold) for name, of in values.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """P pairs of pictures: who is on either, and whether that is one person."""
+
+    a: I64  # (P,) numbers of people
+    b: I64
+    same: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.same)
+
+
+def folded(similarity: F64, pairs: Pairs, fold: I64) -> dict[str, Any]:
+    """Return the accuracy over folds (K,) with thresholds from the others, AUC and TAR.
+
+    The standard error is that of the mean over folds, as LFW's protocol has it (Huang et al.
+    2007); the interval is Wilson's over all pairs.
+    """
+    right = np.zeros(len(pairs), bool)
+    for number in np.unique(fold):
+        other = fold != number
+        least = thresholds(similarity[other], pairs.same[other])["balanced"]
+        right[~other] = (similarity[~other] >= least) == pairs.same[~other]
+    each = [float(right[fold == number].mean()) for number in np.unique(fold)]
+    negative = thresholds(similarity, pairs.same)["FAR 1 %"]
+    return {
+        "n": len(pairs),
+        "accuracy": round(float(np.mean(each)), 4),
+        "standard error": round(float(np.std(each, ddof=1) / len(each) ** 0.5), 4),
+        "interval": wilson(int(right.sum()), len(pairs)),
+        **_area(similarity, pairs),
+        "TAR at FAR 1 %": round(float((similarity[pairs.same] >= negative).mean()), 4),
+    }
+
+
+def thresholds(similarity: F64, same: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the least similarity of one person: where the two errors sum to the least, and
+    where 1 % of the pairs of two people are taken for one."""
+    order = np.argsort(-similarity, kind="stable")
+    values, hits = similarity[order], same[order]
+    last = np.append(values[1:] < values[:-1], True)  # equals are taken together or not at all
+    true, false = hits.cumsum() / hits.sum(), (~hits).cumsum() / (~hits).sum()
+    gain = np.where(last, true - false, -1.0)
+    allowed = np.flatnonzero(last & (false <= 0.01))
+    return {
+        "balanced": _after(values, int(gain.argmax())),
+        "FAR 1 %": _after(values, int(allowed[-1])) if len(allowed) else float(values[0]) + 1e-6,
+    }
+
+
+def _after(values: F64, number: int) -> float:
+    """Return what lies half way from a value of a falling row to the next one."""
+    return float(values[number : number + 2].mean())
+
+
+def auc(similarity: F64, same: NDArray[np.bool_], weight: F64 | None = None) -> float:
+    """Return the chance that a pair of one person is more alike than a pair of two."""
+    return _auc(np.unique(similarity, return_inverse=True)[1], same, weight)
+
+
+def _auc(rank: I64, same: NDArray[np.bool_], weight: F64 | None) -> float:
+    weight = np.ones(len(same)) if weight is None else weight
+    one, two = np.bincount(rank, weight * same), np.bincount(rank, weight * ~same)
+    below = two.cumsum() - two / 2  # equals count half
+    return float((one * below).sum() / (one.sum() * two.sum()))
+
+
+def _area(similarity: F64, pairs: Pairs) -> dict[str, Any]:
+    rank = np.unique(similarity, return_inverse=True)[1]
+    found = by_people(partial(_auc, rank, pairs.same), pairs)
+    return {"AUC": found["value"], "AUC interval": found["interval"]}
+
+
+def by_people(statistic: Callable[[F64], float], pairs: Pairs) -> dict[str, Any]:
+    """Return a statistic of weighted pairs with its interval when people are drawn anew.
+
+    A person drawn twice counts twice: a pair of one person by its number, a pair of two by the
+    product, since pairs that share a person are not independent.
+    """
+    people, number = np.unique(np.concatenate([pairs.a, pairs.b]), return_inverse=True)
+    a, b = number[: len(pairs)], number[len(pairs) :]
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        times = np.bincount(rng.integers(0, len(people), len(people)), minlength=len(people))
+        weight = np.where(pairs.same, times[a], times[a] * times[b]).astype(np.float64)
+        if weight[pairs.same].any() and weight[~pairs.same].any():  # a small set may draw none
+            drawn.append(statistic(weight))
+    whole = statistic(np.ones(len(pairs)))
+    return {"value": round(whole, 4), "interval": _middle95(drawn, 4)}
+
+
+def _middle95(drawn: Sequence[float], digits: int) -> list[float]:
+    return [round(float(edge), digits) for edge in np.percentile(drawn, [2.5, 97.5])]
+
+
+def unit(rows: Array) -> F64:
+    """Return rows of length 1."""
+    length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-12), np.float64)
+
+
+def cosine(rows: F64, a: I64, b: I64) -> F64:
+    """Return the cosine of the angle between rows a (P,) and b (P,)."""
+    rows = unit(rows)
+    return np.asarray((rows[a] * rows[b]).sum(1), np.float64)
+
+
+def persons(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
+    """Return how well videos, and frames, of YouTube Faces are told to show one person or two.
+
+    A video is the mean of its frames' unit vectors. test is the people whom no training of
+    identity may meet, neither here nor in LFW beside it; val is those of the training. Half of
+    the people, by their CRC-32, choose the thresholds, the others say what these are worth.
+    """
+    model.needs("identity")
+    faces = read_ytf(path, split)
+    found = unit(model(faces.crops(model.cropping))["identity"])
+    people, who = np.unique(faces.name, return_inverse=True)
+    _, first, video = np.unique(faces.video, return_index=True, return_inverse=True)
+    mean = unit(np.stack([np.bincount(video, column) for column in found.T], 1))
+    a, b = np.triu_indices(len(mean), 1)
+    alike, pairs = cosine(mean, a, b), _pairs(who[first], a, b)
+    of_frames = _frame_pairs(found, who, video)
+    return {
+        "people": len(people),
+        "frames": len(faces.name),
+        "left out": faces.left_out,
+        "videos": {"n": len(mean), "pairs": len(pairs), **_area(alike, pairs)},
+        "frames of two videos": {"pairs": len(of_frames[1]), **_area(*of_frames)},
+        **_chosen(alike, pairs, people),
+    }
+
+
+def _pairs(who: I64, a: I64, b: I64) -> Pairs:
+    return Pairs(who[a], who[b], who[a] == who[b])
+
+
+def _frame_pairs(found: F64, who: I64, video: I64) -> tuple[F64, Pairs]:
+    """Return the pairs of frames that are not of one video, which would be too easy."""
+    a, b = np.triu_indices(len(found), 1)
+    apart = video[a] != video[b]
+    a, b = a[apart], b[apart]
+    return np.asarray((found @ found.T)[a, b], np.float64), _pairs(who, a, b)
+
+
+def _chosen(similarity: F64, pairs: Pairs, people: Array) -> dict[str, Any]:
+    """Return the thresholds of one half of the people and their rates in the other half."""
+    half = np.array([crc32(name.encode()) % 2 for name in people])
+    a, b = half[pairs.a], half[pairs.b]
+    mine, theirs = (a == 0) & (b == 0), (a == 1) & (b == 1)
+    chosen = thresholds(similarity[mine], pairs.same[mine])
+    others = Pairs(pairs.a[theirs], pairs.b[theirs], pairs.same[theirs])
+    rates = {
+        name: {"threshold": round(least, 4), **_rates(similarity[theirs] >= least, others)}
+        for name, least in chosen.items()
+    }
+    return {"threshold": rates["balanced"]["threshold"], "thresholds": rates}
+
+
+def _rates(taken: NDArray[np.bool_], pairs: Pairs) -> dict[str, Any]:
+    """Return the shares of the pairs of one person, and of two, that were taken for one."""
+
+    def share(of: NDArray[np.bool_], weight: F64) -> float:
+        return float((weight * of * taken).sum() / (weight * of).sum())
+
+    return {
+        "TPR": by_people(partial(share, pairs.same), pairs),
+        "FPR": by_people(partial(share, ~pairs.same), pairs),
+        "pairs": len(pairs),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class FilmedFaces:
+    """K frames of videos with the box of the face in each."""
+
+    images: Sequence[bytes]
+    box: F64  # (K, 4) x0 y0 x1 y1, shares of the frame's width and height
+    name: Array  # (K,) whose face
+    video: Array  # (K,) name and number
+    left_out: Mapping[str, int]  # frames without a box, people met in LFW
+
+    def crops(self, cropping: Cropping) -> Iterator[U8]:
+        """Yield each face as `cropping` cuts it, (S, S, 3)."""
+        for image, box in zip(self.images, self.box, strict=True):
+            pixels = decoded(image)[None]
+            frames = FrameBatch(pixels, np.zeros(1, np.int64), np.zeros(1))
+            px = box * np.tile(pixels.shape[2:0:-1], 2)
+            (cut,) = crop([(frames, Faces.on(frames, np.zeros(1), px[None], np.ones(1)))], cropping)
+            yield cut.pixels[0]
+
+
+def read_ytf(path: Path, split: Split) -> FilmedFaces:
+    """Return the frames of the people of one split; lfw_gray112.parquet lies beside the table.
+
+    test leaves out the people of the tables' test whom LFW's training part shows.
+    """
+    import pyarrow.parquet as pq
+
+    table, met = read_table("ytf", path), _met_in_lfw(path.parent / "lfw_gray112.parquet")
+    corners, size = ("x1", "y1", "x2", "y2"), ("img_w", "img_h")
+    columns = pq.read_table(path, columns=["video", *corners, *size]).to_pydict()
+    column = {key: np.array(values, np.float64) for key, values in columns.items()}
+    box = np.stack([column[key] for key in corners], 1)
+    box /= np.stack([column[key] for key in size * 2], 1)
+    name = np.array(table.known["identity"])
+    wanted = np.array(table.split) == {"test": "test", "val": "train"}[split]
+    boxed, unmet = np.isfinite(box).all(1), ~np.isin(name, [*met])
+    rows = np.flatnonzero(wanted & boxed & (unmet if split == "test" else True))
+    images = [picture for i in rows if isinstance(picture := table.pictures[i], bytes)]
+    video = np.char.add(np.char.add(name, " "), column["video"].astype(int).astype(str))
+    left_out = {"frames without a box": int((~boxed).sum())}
+    if split == "test":
+        left_out["people met in LFW"] = len(set(name[wanted & boxed & ~unmet]))
+    return FilmedFaces(images, box[rows], name[rows], video[rows], left_out)
+
+
+def _met_in_lfw(path: Path) -> set[str]:
+    table = read_table("lfw", path)
+    people = zip(table.known["identity"], table.split, strict=True)
+    return {str(name) for name, split in people if split != "test"}
+
+
+def curve(
+    model: Shipped, ferplus: Path, fairface: Path, split: Split, *, n: int = 1500
+) -> dict[str, Any]:
+    """Return accuracy of emotion and gender, and the error of age, as pictures get worse.
+
+    n: faces of each table, spread evenly over it; what the network has no output for is left out
+    """
+    tables = {"ferplus": read_table("ferplus", ferplus).part(split, n)}
+    if {"gender", "age"} & set(model.outputs):
+        tables["fairface"] = read_table("fairface", fairface).part(split, n)
+    rows = []
+    for change, value, worsen in changes():
+        row: dict[str, Any] = {"change": change, "value": value}
+        for table in tables.values():
+            found = model(map(worsen, pictures(table)))
+            row |= _worth(model, table, found)
+        rows.append(row)
+    return {"n": {name: len(table) for name, table in tables.items()}, "rows": rows}
+
+
+def _worth(model: Shipped, table: Table, found: Mapping[str, F32]) -> dict[str, Any]:
+    worth: dict[str, Any] = {}
+    if table.votes is not None and "emotion" in found:
+        whole = _emotion(model, table, found)
+        worth["emotion"] = {key: whole[key] for key in ("n", "accuracy", "interval")}
+    if "gender" in table.known and "gender" in found:
+        truth = model.numbers("gender", table.known["gender"])
+        worth["gender"] = _share(_most(found["gender"]), truth)
+    if "age" in table.known and "age" in found:
+        worth["age"] = age_error(AGE_RULES[AGE_RULE](*_years(model, found)), _bins(table))
+    return worth
+
+
+def changes() -> Iterator[tuple[str, Any, Change]]:
+    """Yield what is done to pictures: its kind, how far it goes, and the function."""
+    for size in SIZES:
+        yield "size", size, partial(sized, side=size)
+    for sigma in SIGMAS:
+        yield "blur", sigma, partial(blurred, sigma=sigma)
+    for quality in QUALITIES:
+        yield "jpeg", quality, partial(compressed, quality=quality)
+    yield "colour", "grey", to_grey
+    yield "colour", "as it is", lambda picture: picture
+
+
+def sized(picture: U8, side: int) -> U8:
+    """Return the picture as a face of `side` px; a larger one is enlarged, not made sharper."""
+    return resize(picture, side, side)
+
+
+def blurred(picture: U8, sigma: float) -> U8:
+    """Return the picture at 112 px, blurred by a Gaussian of `sigma` px (Pillow's, by boxes)."""
+    from PIL import Image, ImageFilter
+
+    image = Image.fromarray(resize(picture, CANVAS, CANVAS))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(sigma)), np.uint8)
+
+
+def compressed(picture: U8, quality: int) -> U8:
+    """Return the picture at 112 px, as JPEG of that quality keeps it."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(resize(picture, CANVAS, CANVAS)).save(file, "JPEG", quality=quality)
+    return decoded(file.getvalue())

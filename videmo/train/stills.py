@@ -9,18 +9,23 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videmo import store
+from videmo.crop import Cropping
+from videmo.detect import Detection
+from videmo.embed import make_backbone
+from videmo.image import resize
 from videmo.labels import label_set, meaning
-from videmo.pool import statistics, unit
+from videmo.pool import Pooling, statistics, unit
+from videmo.recipe import Recipe
 from videmo.train.faces import StillFaces, read_ferplus
-from videmo.train.head import HeadTraining, choose, measure_head, save_head
-from videmo.train.measure import network, write_json
+from videmo.train.head import choose, measure_head
 
 if TYPE_CHECKING:
     import torch
@@ -273,54 +278,92 @@ def _stretched(tracks: list[Track], frames: int, rng: np.random.Generator) -> F3
     return np.asarray(values[place], np.float32)
 
 
+# A FER+ picture lies about a face as a square of 0.95 times the longer side of the box that
+# MTCNN finds in it, centred on that box (medians over its validation pictures).
+CROPPING = Cropping(size=SIDE, shape="square", scale=0.95, colour="grey")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A head that is made of filmed stills."""
+
+    about: str
+    faces: Literal["all", "largest"]  # of a frame
+    pooling: Pooling
+
+
+HEADS = {
+    "afew7": Made(
+        "The seven emotions of AFEW, of the largest face of each frame; learned from clips made of "
+        "FER+ stills, since no labelled clip was at hand.",
+        "largest",
+        Pooling(stats=("mean", "std", "min", "max"), normalise="l2"),
+    ),
+    "vgaf3": Made(
+        "The three group emotions of VGAF, of all faces of a frame; learned from clips made of "
+        "FER+ stills, since no labelled clip was at hand.",
+        "all",
+        Pooling(stats=("mean", "std"), within=("mean", "std"), normalise="l2"),
+    ),
+}
+TERMS = {
+    "license": {
+        "code": "Apache-2.0",
+        "weights": "research use: the terms of the pictures they learned from are not established",
+        "data": "FER+ votes: MIT (Microsoft, FERPlus); FER2013 pictures: collected by web search, "
+        "terms not established, not redistributed here",
+    },
+    "source": "trained from scratch by this project, with python -m videmo.train.stills",
+    "intended": "research on clips whose people agreed to be analysed; it names the expression "
+    "that a crowd would see, not what a person feels",
+    "limits": "frontal faces of 24 px and more; disgust and fear are rare in the data and "
+    "recognised poorly; not for decisions about people, nor for work or education "
+    "(EU AI Act, Article 5(1)(f))",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Film the faces, fit the heads afew7 and vgaf3 and measure them."""
+    """Film the faces, and write the heads afew7 and vgaf3 as model folders."""
     parser = argparse.ArgumentParser(prog="videmo.train.stills", description=main.__doc__)
     parser.add_argument("--data", required=True, help="FER+ as Parquet")
-    parser.add_argument("--backbone", required=True, help="a folder with spec and weights")
+    parser.add_argument("--backbone", required=True, help="a name or a model folder")
     parser.add_argument("--out", required=True, help="a folder; tracks in it are used again")
     parser.add_argument("--each", type=int, default=350, help="tracks of a label to learn from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", action="store_true", help="score the test faces; do so once")
     given = parser.parse_args(arguments)
-    out = Path(given.out)
+    out, backbone = Path(given.out), store.load(given.backbone)
     each = {"train": given.each, "val": given.each // 2}
     if given.test:
         each["test"] = given.each // 2
     tracks = {
-        split: _tracks(given.data, split, count, given.backbone, given.seed + number, out)
+        split: _tracks(given.data, split, count, backbone, given.seed + number, out)
         for number, (split, count) in enumerate(each.items())
     }
     facts = {
         "data": Path(given.data).name,
         "seed": given.seed,
         "command": f"python -m videmo.train.stills --data {Path(given.data).name} "
-        f"--backbone backbone --out heads --each {given.each} --seed {given.seed}",
+        f"--backbone {backbone.name} --out heads --each {given.each} --seed {given.seed}",
         "filming": asdict(Filming()),
     }
-    _head("afew7", {k: single_face(v) for k, v in tracks.items()}, facts, out)
+    _head("afew7", {k: single_face(v) for k, v in tracks.items()}, facts, backbone, out)
     gathered = {
         split: groups(v, Gathering(clips=3 * each[split]), given.seed)
         for split, v in tracks.items()
     }
-    _head("vgaf3", gathered, facts | {"gathering": asdict(Gathering())}, out)
+    _head("vgaf3", gathered, facts | {"gathering": asdict(Gathering())}, backbone, out)
 
 
-STATS: dict[str, dict[str, Any]] = {
-    "afew7": {"stats": ["mean", "std", "min", "max"], "within": []},
-    "vgaf3": {"stats": ["mean", "std"], "within": ["mean", "std"]},
-}
-
-
-def _tracks(data: str, split: str, each: int, backbone: str, seed: int, out: Path) -> list[Track]:
+def _tracks(
+    data: str, split: str, each: int, backbone: store.Model, seed: int, out: Path
+) -> list[Track]:
     """Return the tracks of one split, from `out` if they lie there."""
     path = out / f"tracks_{split}.npz"
     if not path.exists():
-        run = network(Path(backbone))
         labels = [meaning(label) for label in label_set("afew7")]
-        tracks = film_all(
-            read_ferplus(data, split), labels, each, lambda x: run(x)[0], Filming(), seed
-        )
+        faces = read_ferplus(data, split)
+        tracks = film_all(faces, labels, each, _extract(backbone), Filming(), seed)
         out.mkdir(parents=True, exist_ok=True)
         np.savez(
             path,
@@ -334,18 +377,51 @@ def _tracks(data: str, split: str, each: int, backbone: str, seed: int, out: Pat
     return [Track(str(name), values) for name, values in zip(names, parts, strict=True)]
 
 
-def _head(name: str, clips: dict[str, tuple[F32, I64]], facts: dict[str, Any], out: Path) -> None:
-    options = HeadTraining()
-    head, tried = choose(*clips["train"], *clips["val"], options)
-    save_head(head, label_set(name), STATS[name], out / name)
-    facts = facts | {"n": len(clips["train"][1]), "n_val": len(clips["val"][1]), "tried": tried}
-    write_json(facts, out / name / "trained.json")
-    measured = {
-        split: measure_head(head, *clips[split], label_set(name))
-        for split in clips
-        if split != "train"
+def _extract(backbone: store.Model) -> Extract:
+    """Return the backbone as a function of grey frames, on the engine that predicts."""
+    spec = backbone.backbone_spec()
+    run = make_backbone(spec, backbone.folder, engine="openvino", device="cpu", outputs=())
+
+    def features(frames: NDArray[np.uint8]) -> F32:
+        side = spec.input_size
+        rgb = np.repeat(frames[..., None], 3, -1)
+        return run(np.stack([resize(frame, side, side) for frame in rgb]))[0]
+
+    return features
+
+
+def _head(
+    name: str,
+    clips: dict[str, tuple[F32, I64]],
+    facts: dict[str, Any],
+    backbone: store.Model,
+    out: Path,
+) -> None:
+    labels, made = label_set(name), HEADS[name]
+    head, tried = choose(*clips["train"], *clips["val"])
+    recipe = Recipe(
+        backbone.name,
+        backbone.sha256,
+        detection=Detection(faces=made.faces),
+        cropping=replace(CROPPING, size=backbone.backbone_spec().input_size),
+        pooling=made.pooling,
+    )
+    counts = {"n": len(clips["train"][1]), "n_val": len(clips["val"][1])}
+    card = {
+        "kind": "head",
+        "name": name,
+        "about": made.about,
+        "spec": {"type": head.type, "level": "clip", "labels": list(labels)},
+        "trained": facts | counts | {"tried": tried},
+        "measured": {
+            split: measure_head(head, *of, labels)
+            for split, of in clips.items()
+            if split != "train"
+        },
+        **TERMS,
+        "recipe": recipe.to_dict(),
     }
-    write_json(measured, out / name / "measured.json")
+    store.save(out / name, card, head.arrays)
 
 
 if __name__ == "__main__":

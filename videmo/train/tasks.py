@@ -1,0 +1,88 @@
+"""What a backbone learns to tell, and how far off it is: one loss a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from videmo.data import F32, Array
+
+if TYPE_CHECKING:
+    import torch
+
+IDENTITY = 128  # numbers of the embedding by which people are compared
+
+
+@dataclass(frozen=True)
+class Losses:
+    """How the tasks' losses are made and added up."""
+
+    weights: Mapping[str, float]  # task -> its weight in the sum; 1 where it is not named
+    smoothing: float = 0.0  # share of every target that is spread over all labels
+    balance: bool = False  # classes weigh max(n) / n
+    adjust: float = 0.0  # this much of log(share of a class) is added to logits while learning
+    scale: float = 0.0  # of the cosines to people; 0: plain softmax over people
+    margin: float = 0.0  # that the right person's cosine is held back by
+
+
+class TaskLoss:
+    """The loss of one task whose targets are shares of labels.
+
+    shares: (K, C) all the training targets, from which the classes' frequencies are taken
+    """
+
+    def __init__(self, shares: F32, options: Losses) -> None:
+        import torch
+
+        count = np.nansum(shares, 0).clip(1e-3)
+        self.options = options
+        self.prior = torch.from_numpy(np.log(count / count.sum()).astype(np.float32))
+        rarity = count.max() / count
+        self.rarity = torch.from_numpy(rarity.astype(np.float32)) if options.balance else None
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the sum over rows (B, C) of -sum_c w_c q_c log p_c, q smoothed."""
+        q, smoothing = targets, self.options.smoothing
+        if smoothing:
+            q = (1 - smoothing) * q + smoothing / q.shape[1]
+        if self.options.adjust:  # logit adjustment, Menon et al. 2021
+            logits = logits + self.options.adjust * self.prior.to(logits.device)
+        if self.rarity is not None:
+            q = q * self.rarity.to(q.device)
+        return -(q * logits.log_softmax(1)).sum()
+
+
+class PeopleLoss:
+    """The loss of recognising people: a softmax over all of them, by cosine or plain."""
+
+    def __init__(self, options: Losses) -> None:
+        self.options = options
+
+    def __call__(
+        self, embeddings: torch.Tensor, people: torch.Tensor, centres: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the sum over rows of the cross entropy.
+
+        embeddings: (B, E); people: (B,) int64; centres: (P, E), one row a person
+        """
+        from torch.nn.functional import cross_entropy, normalize, one_hot
+
+        if not self.options.scale:
+            return cross_entropy(embeddings @ centres.T, people, reduction="sum")
+        cosine = normalize(embeddings) @ normalize(centres).T
+        held = cosine - self.options.margin * one_hot(people, len(centres))  # Wang et al. 2018
+        return cross_entropy(self.options.scale * held, people, reduction="sum")
+
+
+def known(targets: torch.Tensor) -> torch.Tensor:
+    """Return which rows of a task's targets are known, (B,) bool."""
+    return targets >= 0 if targets.ndim == 1 else targets[:, 0].isfinite()
+
+
+def accuracy(logits: Array, targets: Array) -> tuple[int, int]:
+    """Return how many rows are right, and how many are known: (right, n)."""
+    there = np.isfinite(targets[:, 0])
+    return int((logits.argmax(1) == targets.argmax(1))[there].sum()), int(there.sum())
