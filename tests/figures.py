@@ -4,10 +4,20 @@ python tests/figures.py odd         # how many odd files give frames, and what t
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py memory      # peak memory of a long clip beside a short one
+
+python tests/figures.py faces       # the eight emotions on FER+
+python tests/figures.py attributes  # age, gender and race on FairFace, and for whom
+python tests/figures.py lfw         # one person or two, on pairs of LFW
+python tests/figures.py persons     # the same on videos of YouTube Faces
+python tests/figures.py curve       # all of it on small, blurred, compressed and grey faces
+
+The last five measure the backbone of `--head`, or `--model FOLDER` cut as that head cuts faces.
+They score the test faces; while something is still being chosen, give `--split val`.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import resource
 import subprocess
@@ -15,18 +25,25 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import videmo
-from videmo import batch, crop, decode, detect, embed, pool, track
+from videmo import batch, crop, decode, detect, embed, pool, store, track
+from videmo.errors import VidemoError
 from videmo.inputs import find_clips
-from videmo.metrics import scores, wilson
+from videmo.metrics import wilson
+from videmo.train import measure
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
+FERPLUS, FAIRFACE, LFW, YTF = (
+    SHARED / "data" / f"{name}.parquet"
+    for name in ("ferplus48", "fairface112", "lfw_gray112", "ytf_faces")
+)
 
 
 def odd() -> None:
@@ -74,20 +91,107 @@ def crop_geometry() -> None:
         print(f"  {name:8}", np.percentile(column, [10, 50, 90]).round(3))
 
 
-def faces() -> None:
-    """Score the embedded backbone, as it predicts, on pictures that it never saw."""
-    from videmo.image import resize
-    from videmo.train.faces import read_ferplus
-
-    test = read_ferplus(SHARED / "data" / "ferplus48.parquet", "test")
-    run = videmo.load("afew7").backbone
-    side = run.input_size
-    grey = (np.repeat(face[..., None], 3, -1) for face in test.pixels)
-    _, outputs = run(np.stack([resize(face, side, side) for face in grey]))
-    found = scores(outputs["emotion"].argmax(1), test.majority, test.labels)
+def faces(model: measure.Shipped, given: argparse.Namespace) -> None:
+    """Score the backbone, as it predicts, on pictures that it never saw."""
+    found = measure.emotions(model, FERPLUS, given.split)
     print(f"n {found['n']}: accuracy {found['accuracy']} {found['interval']}, UAR {found['uar']}")
     for label, recall in found["recall"].items():
         print(f"  {label:10} {recall['recall']:.3f} {recall['interval']} n {recall['n']}")
+
+
+def attributes(model: measure.Shipped, given: argparse.Namespace) -> None:
+    """Read age, gender and race off the pictures of FairFace."""
+    found = measure.attributes(model, FAIRFACE, given.split)
+    print(f"n {found['n']}")
+    for name in ("gender", "race", "race of five"):
+        print(_line(name, found[name]))
+    age = found["age"]
+    for rule in measure.AGE_RULES:
+        quoted = " (the one to quote)" if rule == age["rule"] else ""
+        print(_line(f"age, {rule} bin", age[rule]) + quoted)
+    for name in ("gender by race", "race by gender", "age by bin"):
+        print(name)
+        for group, worth in found[name].items():
+            print("  " + _line(group, worth))
+
+
+def lfw(model: measure.Shipped, given: argparse.Namespace) -> None:
+    """Tell one person from two on pairs of LFW."""
+    pairs = LFW.with_name("lfw_pairs.csv")
+    for name, found in measure.verification(model, LFW, pairs, given.split).items():
+        print(f"{_line(name, found)}, standard error of the folds {found['standard error']}")
+        area, interval, taken = (found[k] for k in ("AUC", "AUC interval", "TAR at FAR 1 %"))
+        print(f"{'':26}AUC {area} {interval}, TAR at FAR 1 % {taken}")
+
+
+def persons(model: measure.Shipped, given: argparse.Namespace) -> None:
+    """Tell one person from two on videos of YouTube Faces."""
+    found = measure.persons(model, YTF, given.split)
+    print(f"{found['people']} people, {found['frames']} frames; left out: {found['left out']}")
+    for name in ("videos", "frames of two videos"):
+        of = found[name]
+        print(f"{name:26}AUC {of['AUC']} {of['AUC interval']} pairs {of['pairs']}")
+    for name, rates in found["thresholds"].items():
+        shown = ", ".join(f"{k} {rates[k]['value']} {rates[k]['interval']}" for k in ("TPR", "FPR"))
+        print(f"{'threshold, ' + name:26}{rates['threshold']:.4f}: {shown} pairs {rates['pairs']}")
+
+
+def curve(model: measure.Shipped, given: argparse.Namespace) -> None:
+    """Score small, blurred, compressed and grey faces; `--png FILE` draws them."""
+    found = measure.curve(model, FERPLUS, FAIRFACE, given.split, n=given.n)
+    print(f"n {found['n']}")
+    for row in found["rows"]:
+        parts = [f"{k} {row[k]['accuracy']:.4f} {row[k]['interval']}" for k in _SHOWN if k in row]
+        if "age" in row:
+            parts.append(f"age {row['age']['years']:.2f} years {row['age']['years interval']}")
+        print(f"{row['change']:7}{row['value']!s:9}", " ".join(parts))
+    if given.png:
+        _draw(found["rows"], given.png)
+
+
+_SHOWN = ("emotion", "gender")
+
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw a column a change: above shares with their intervals, below the error of age."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    titles = {"size": "face, px", "blur": "blur, px of 112", "jpeg": "JPEG quality"}
+    aged = any("age" in row for row in rows)
+    figure, axes = pyplot.subplots(
+        1 + aged, len(titles), figsize=(10, 3 + 2.5 * aged), sharey="row", squeeze=False
+    )
+    for column, (change, title) in enumerate(titles.items()):
+        of = sorted((row for row in rows if row["change"] == change), key=lambda r: r["value"])
+        for name in _SHOWN:
+            _band(axes[0, column], of, name, "accuracy", "interval")
+        if aged:
+            _band(axes[1, column], of, "age", "years", "years interval")
+        axes[-1, column].set_xlabel(title)
+    axes[0, 0].set_ylabel("accuracy")
+    axes[0, 0].legend(frameon=False)
+    if aged:
+        axes[1, 0].set_ylabel("error of age, years")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def _band(axis: Any, rows: list[dict[str, Any]], name: str, value: str, interval: str) -> None:
+    rows = [row for row in rows if name in row]
+    if rows:
+        x = [r["value"] for r in rows]
+        low, high = zip(*(r[name][interval] for r in rows), strict=True)
+        (line,) = axis.plot(x, [r[name][value] for r in rows], marker="o", ms=3, label=name)
+        axis.fill_between(x, low, high, alpha=0.2, color=line.get_color())
+        axis.grid(alpha=0.3)
+
+
+def _line(name: str, worth: dict[str, Any]) -> str:
+    years = f", {worth['years']} years {worth['years interval']}" if "years" in worth else ""
+    return f"{name:26}{worth['accuracy']:.4f} {worth['interval']} n {worth['n']}{years}"
 
 
 def speed() -> None:
@@ -189,7 +293,36 @@ def _children_peak() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 
 
+PLAIN: dict[str, Callable[[], None]] = {
+    "odd": odd, "detector": detector, "speed": speed, "memory": memory, "crop": crop_geometry,
+}  # fmt: skip
+OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}
+
+
+def main() -> None:
+    """Print what the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("figure", choices=[*PLAIN, *OF_A_MODEL])
+    parser.add_argument("--head", default="afew7", help="whose backbone and crop are measured")
+    parser.add_argument("--model", help="another backbone, by name or folder")
+    parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are")
+    parser.add_argument("--n", type=int, default=1500, help="faces of each table, for curve")
+    parser.add_argument("--png", type=Path, help="a picture of the curve, by matplotlib")
+    given = parser.parse_args()
+    if given.figure in PLAIN:
+        PLAIN[given.figure]()
+        return
+    try:
+        recipe = store.load(given.head).recipe
+        of = given.model or recipe.backbone
+        model = measure.Shipped(of, recipe.cropping, threads=given.threads)
+        OF_A_MODEL[given.figure](model, given)
+    except VidemoError as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
-    commands = {f.__name__: f for f in (odd, detector, speed, memory, faces)}
-    commands["crop"] = crop_geometry
-    commands[sys.argv[1]]()
+    main()

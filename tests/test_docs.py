@@ -24,16 +24,30 @@ def commands_in(text: str) -> list[list[str]]:
     return [shlex.split(part) for part in parts if part.startswith("videmo ")]
 
 
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """Return the command that the words after `videmo` name, and its arguments."""
+    command, arguments = group, words[1:]
+    while isinstance(command, click.Group):
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    return command, arguments
+
+
+def all_commands(of: click.Group) -> list[click.Command]:
+    """Return the commands of a group and of the groups in it."""
+    nested = [all_commands(c) if isinstance(c, click.Group) else [c] for c in of.commands.values()]
+    return [command for some in nested for command in some]
+
+
 def test_every_command_is_in_the_readme():
-    shown = {words[1] for words in commands_in(README)}
-    assert shown >= set(group.commands)
+    shown = {command_of(words)[0] for words in commands_in(README)}
+    assert shown >= {*all_commands(group)}
 
 
 @pytest.mark.parametrize("words", commands_in(README), ids=" ".join)
 def test_a_command_in_the_readme_is_understood(words):
-    command = group.commands[words[1]]
+    command, arguments = command_of(words)
     try:
-        command.make_context(words[1], words[2:])
+        command.make_context(command.name, arguments)
     except click.exceptions.Exit as end:  # --help
         assert end.exit_code == 0
 

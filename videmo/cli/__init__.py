@@ -13,6 +13,10 @@ from collections.abc import Sequence
 import click
 
 from videmo import __version__
+from videmo.cli.dataset import dataset
+from videmo.cli.evaluate import evaluate
+from videmo.cli.learn import train
+from videmo.cli.persons import attributes, identify
 from videmo.cli.score import classify, extract_features
 from videmo.errors import InputError, MissingDependency, ModelError, NothingToDo, VidemoError
 
@@ -32,6 +36,11 @@ def videmo() -> None:
 
 videmo.add_command(classify)
 videmo.add_command(extract_features)
+videmo.add_command(dataset)
+videmo.add_command(evaluate)
+videmo.add_command(attributes)
+videmo.add_command(identify)
+videmo.add_command(train)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

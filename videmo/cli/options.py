@@ -185,7 +185,7 @@ def pipeline_of(options: dict[str, Any]) -> Pipeline:
     """Return the pipeline that the recipe and engine options describe."""
     from videmo.pipeline import load
 
-    return load(options["head"], engine=engine_of(options), **_changes(options)).prepare()
+    return load(options["head"], engine=engine_of(options), **changes_of(options)).prepare()
 
 
 def engine_of(options: dict[str, Any]) -> Engine:
@@ -196,7 +196,8 @@ def engine_of(options: dict[str, Any]) -> Engine:
     return Engine(**{name: options[name] for name in names})
 
 
-def _changes(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def changes_of(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of stages that the command line replaces in a head's recipe."""
     if options["fps"] and options["every"]:
         raise click.UsageError("--fps and --every are two answers to one question; give one")
     stages = {

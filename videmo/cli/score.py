@@ -81,12 +81,26 @@ def extract_features(**options: Any) -> None:
     every face, which is biometric data: keep it as carefully as the faces.
     """
     from videmo.cli.words import say_pipeline
-    from videmo.write.npz import FeatureFile
 
     clips, pipeline = clips_of(options), pipeline_of(options)
     say_pipeline(pipeline, options)
+    failed = write_features(clips, pipeline, options, options["out"], frames=options["frames"])
+    sys.exit(1 if failed else 0)
+
+
+def write_features(
+    clips: Sequence[Clip],
+    pipeline: Pipeline,
+    options: dict[str, Any],
+    path: str,
+    *,
+    frames: bool = False,
+) -> int:
+    """Write the descriptors of the clips to a feature file, and return how many clips failed."""
+    from videmo.write.npz import FeatureFile
+
     with FeatureFile(
-        options["out"], names=pipeline.feature_names, meta=_meta(pipeline), frames=options["frames"]
+        path, names=pipeline.feature_names, meta=_meta(pipeline), frames=frames
     ) as file:
 
         def keep(clip: Clip, answer: Answer | Failure, record: Record) -> None:
@@ -96,8 +110,7 @@ def extract_features(**options: Any) -> None:
                 label=clip.label, split=clip.split, subject=clip.subject,
             )  # fmt: skip
 
-        failed = _each(clips, pipeline, options, keep, file.spool)
-    sys.exit(1 if failed else 0)
+        return _each(clips, pipeline, options, keep, file.spool)
 
 
 def _each(
@@ -134,5 +147,5 @@ def _meta(pipeline: Pipeline) -> dict[str, Any]:
         **pipeline.provenance,
         "recipe": pipeline.recipe.fingerprint(),
         "options": pipeline.recipe.to_dict(),
-        "outputs": {k: list(v) for k, v in pipeline.backbone_model.backbone_spec().outputs.items()},
+        "outputs": {name: list(labels) for name, labels in pipeline.outputs.items()},
     }

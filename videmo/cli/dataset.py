@@ -1,0 +1,103 @@
+"""dataset: a published data set goes in, a manifest of its labelled clips comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from videmo.cli.options import word_options
+
+if TYPE_CHECKING:
+    from videmo.inputs import Clip
+    from videmo.train.datasets import Dataset
+
+EXAMPLES = """\b
+Examples:
+  videmo dataset ravdess RAVDESS/ --fold 1 --out ravdess1.csv
+  videmo extract-features --manifest ravdess1.csv --out ravdess1.npz
+"""
+_COLUMNS = ("path", "label", "split", "subject", "start", "end")
+
+
+@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=str))
+@click.option(
+    "--fold",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Of a cross-validated set: test is its K-th fold, train all others.",
+)
+@click.option("--out", metavar="FILE.csv", help="Write here instead of to standard output.")
+@word_options
+def dataset(name: str, root: str, fold: int | None, out: str | None, **options: Any) -> None:
+    """List the clips of a data set: path, label, split and subject, as --manifest reads them.
+
+    NAME is afew, afew-aligned, vgaf, ravdess (speech), ravdess-all (and song), crema-d (the
+    emotion acted), crema-d-votes (the one seen), enterface, dfew, ferv39k, mafw, meld, folders
+    (<split>/<label>/clip.mp4) or manifest (a CSV). ROOT is the folder it was unpacked to.
+
+    Without --out, relative paths start at the current folder. In a file they start at the
+    file's folder where ROOT lies below it, and are absolute otherwise.
+    """
+    from videmo.train.datasets import read_dataset
+    from videmo.write.sink import open_sink
+
+    found = read_dataset(name, root, fold)
+    sink = open_sink(out)
+    sink.write(_csv(found.clips, _folder(out)))
+    sink.close()
+    if not options["quiet"]:
+        for line in (*_summary(found), *(f"note: {note}" for note in found.notes)):
+            click.echo(f"videmo: {line}", err=True)
+
+
+def _csv(clips: Sequence[Clip], folder: str | None) -> str:
+    """Return the clips as CSV (RFC 4180); a column that is empty throughout is left out."""
+    import csv
+    import io
+
+    columns = [c for c in _COLUMNS if c in _COLUMNS[:4] or any(getattr(x, c) for x in clips)]
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\r\n")
+    rows.writerow(columns)
+    for clip in clips:
+        cells = [getattr(clip, column) for column in columns]
+        rows.writerow(
+            ["" if cell is None else cell for cell in (_from(cells[0], folder), *cells[1:])]
+        )
+    return text.getvalue()
+
+
+def _folder(out: str | None) -> str | None:
+    """Return the folder of the file that is written, None for standard output."""
+    import os
+
+    return None if out in (None, "-") else os.path.dirname(os.path.realpath(str(out)))
+
+
+def _from(path: str, folder: str | None) -> str:
+    """Return `path` as it is read back from a manifest in `folder`."""
+    import os
+
+    if folder is None:
+        return path
+    whole = os.path.join(os.getcwd(), path)  # not normalised: .. may follow a link
+    return whole.removeprefix(os.path.join(folder, ""))
+
+
+def _summary(found: Dataset) -> list[str]:
+    splits = sorted({clip.split for clip in found.clips if clip.split}, key=_order)
+    counts = [f"{s} {sum(clip.split == s for clip in found.clips)}" for s in splits]
+    parts = f" ({', '.join(counts)})" if counts else ""
+    subjects = len({clip.subject for clip in found.clips if clip.subject})
+    people = f", subjects {subjects}" if subjects else ""
+    head = f"{found.name}: clips {len(found.clips)}{parts}, labels {len(found.labels)}{people}"
+    return [f"{head}; judged by {found.metric}"]
+
+
+def _order(split: str) -> tuple[int, str]:
+    known = ("train", "val", "test")
+    return (known.index(split) if split in known else len(known)), split

@@ -1,0 +1,254 @@
+"""attributes and identify: who is in clips and pictures, one record for each face seen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from videmo.cli.options import (
+    changes_of,
+    clips_of,
+    engine_of,
+    engine_options,
+    input_options,
+    recipe_options,
+    word_options,
+)
+
+if TYPE_CHECKING:
+    from videmo.inputs import Clip
+    from videmo.persons import Scene
+    from videmo.pipeline import Pipeline, Through
+    from videmo.write import Writer
+
+NAMES = ("age", "gender", "ethnicity")
+
+ATTRIBUTES = """\b
+Examples:
+  videmo attributes photo.jpg
+  videmo attributes clip.mp4 --only age,gender --out persons.csv
+  videmo attributes photos/ --ext jpg --min-face 48
+"""
+IDENTIFY = """\b
+Examples:
+  videmo identify a.mp4 b.jpg
+  videmo identify --group clips/ --out who_is_who.csv
+"""
+
+
+def _only(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    asked = [name.strip() for name in value.split(",")]
+    if odd := [name for name in asked if name not in NAMES]:
+        raise click.BadParameter(f"{odd[0]!r} is none of {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name in asked)
+
+
+def person_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what both commands share."""
+    for option in (
+        click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format."),
+        click.option(
+            "--format",
+            "format_",
+            type=click.Choice(["table", "ndjson", "json", "csv", "tsv"]),
+            help="By default a table on a terminal, NDJSON elsewhere.",
+        ),
+        click.option(
+            "--min-frames",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Leave out who is seen in fewer frames of a video.",
+        ),
+        click.option(
+            "--backbone",
+            metavar="NAME|DIR",
+            help="The network that tells it, instead of the one of the head's recipe.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(no_args_is_help=True, epilog=ATTRIBUTES)
+@input_options
+@recipe_options
+@person_options
+@click.option(
+    "--only",
+    default=",".join(NAMES),
+    callback=_only,
+    metavar="NAME,...",
+    help="What is inferred: age, gender, ethnicity. By default all three.",
+)
+@click.option(
+    "--age-rule",
+    type=click.Choice(["mean", "top2"]),
+    default="mean",
+    show_default=True,
+    help="Expectation over all years, or the published one over the two likeliest.",
+)
+@click.option(
+    "--age-offset",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="YEARS",
+    help="Years added; published with top2 are 1 and 0.5.",
+)
+@click.option(
+    "--age-level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.8,
+    show_default=True,
+    metavar="P",
+    help="Probability inside the age's interval.",
+)
+@click.option(
+    "--male-from",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    metavar="P",
+    help="Least probability to say male; published is 0.6.",
+)
+@engine_options
+@word_options
+def attributes(**options: Any) -> None:
+    """Tell the age, gender and ethnicity of each person seen.
+
+    One record for each person of a video, as tracked, and for each face of a picture. PATHS are
+    videos and pictures; folders are searched for videos, and with --ext jpg for pictures. All
+    faces of 5 frames a second are looked at unless --fps, --every or --faces say otherwise; what
+    is said of a person is the mean over the frames that show them.
+
+    A face is biometric data, and age, gender and ethnicity read from it are sensitive: nothing
+    infers them but this command, and only what --only names. Run it on people who have agreed to
+    it; README.md says where it must not be used.
+    """
+    from videmo.heads.attributes import Reading
+    from videmo.persons import attribute_records
+    from videmo.write.persons import attribute_columns
+
+    reading = Reading(
+        options["age_rule"], options["age_offset"], options["age_level"], options["male_from"]
+    )
+    clips, pipeline = clips_of(options), _pipeline(options, options["only"])
+    failed = 0
+    shown = (*options["only"], "with face")
+    with _writer(options, shown, attribute_columns(pipeline.outputs)) as out:
+        for scene in _scenes(clips, pipeline, options):
+            for record in attribute_records(scene, pipeline.outputs, reading):
+                out.write(record)
+            failed += scene.record["status"] == "error"
+    sys.exit(1 if failed else 0)
+
+
+@click.command(no_args_is_help=True, epilog=IDENTIFY)
+@input_options
+@click.option("--group", is_flag=True, help="Number the persons of all inputs.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(-1, 1),
+    metavar="COSINE",
+    help="Least similarity of one person; by default what the backbone's card measured.",
+)
+@click.option(
+    "--linkage",
+    type=click.Choice(["average", "complete"]),
+    default="average",
+    show_default=True,
+    help="With --group: what must reach the threshold, the mean over "
+    "the tracks of two persons that are joined, or each.",
+)
+@recipe_options
+@person_options
+@engine_options
+@word_options
+def identify(**options: Any) -> None:
+    """Tell whether two clips show one person, or who is who in many.
+
+    PATHS are two videos or pictures, and everyone seen in the first is compared with everyone
+    seen in the second; or any number with --group, and each person gets a number. Two who are
+    seen in one frame are never one person. Similarity is the cosine of mean embeddings, -1 to 1.
+    All faces of 5 frames a second are looked at unless --fps, --every or --faces say otherwise.
+
+    A face and its embedding are biometric data: nothing compares faces but this command, and no
+    embedding is written anywhere. Run it on people who have agreed to it; README.md says where
+    it must not be used.
+    """
+    from videmo.heads.attributes import IDENTITY
+    from videmo.persons import Grouping, pair_records, person_records, threshold_of
+    from videmo.write.persons import COLUMNS
+
+    clips = clips_of(options)
+    if not options["group"] and len(clips) != 2:
+        raise click.UsageError(
+            f"identify compares two inputs, here are {len(clips)}; "
+            "add --group to find who is who in any number"
+        )
+    pipeline = _pipeline(options, (IDENTITY,))
+    threshold = options["threshold"]
+    if threshold is None:
+        threshold = threshold_of(pipeline.backbone_model)
+    grouping = Grouping(threshold, options["linkage"])
+    with _writer(options, *COLUMNS["group" if options["group"] else "pair"]) as out:
+        scenes = list(_scenes(clips, pipeline, options))
+        if options["group"]:
+            records = person_records(scenes, grouping)
+        else:
+            records = pair_records(scenes[0], scenes[1], threshold)
+        for record in records:
+            out.write(record)
+    sys.exit(1 if any(scene.record["status"] == "error" for scene in scenes) else 0)
+
+
+def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
+    from videmo.persons import make_pipeline
+
+    pipeline = make_pipeline(
+        outputs,
+        head=options["head"],
+        backbone=options["backbone"],
+        engine=engine_of(options),
+        **changes_of(options),
+    ).prepare()
+    if options["verbose"] and not options["quiet"]:
+        facts = {key: value for key, value in pipeline.provenance.items() if value}
+        click.echo("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()), err=True)
+    return pipeline
+
+
+def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
+    """Look at every clip in turn, and say what is wrong with it after it was used."""
+    from videmo.batch import attempt, record
+    from videmo.cli.words import Bar, say_record
+    from videmo.persons import Watch
+
+    with closing(Bar(len(clips), quiet=options["quiet"])) as bar:
+        for clip in clips:
+            watch = Watch()
+            bar.begin(clip.path)
+            answer = attempt(clip, pipeline, _both(bar.watch, watch))
+            bar.end()
+            line = record(clip, answer, pipeline.provenance)
+            scene = watch.scene(line, answer, options["min_frames"])
+            yield scene
+            say_record(scene.record, options)
+
+
+def _both(one: Through, other: Through) -> Through:
+    return lambda river: one(other(river))
+
+
+def _writer(options: dict[str, Any], shown: Sequence[str], columns: Sequence[str]) -> Writer:
+    from videmo.write import format_of
+    from videmo.write.persons import open_records
+
+    format_ = options["format_"] or format_of(options["out"], sys.stdout.isatty())
+    return open_records(format_, options["out"], shown=shown, columns=columns)
