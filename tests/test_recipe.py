@@ -23,7 +23,7 @@ RECIPE = Recipe(
     backbone_sha256="ab" * 32,
     sampling=Sampling(fps=5.0, every=1, max_side=None),
     detection=Detection(detector="mtcnn", score=0.9, min_face=32, max_side=640, faces="all"),
-    tracking=Tracking(overlap=0.3, gap=1.0),
+    tracking=Tracking(overlap=0.3, gap=1.0, cut=40.0),
     cropping=Cropping(
         size=112, shape="square", scale=1.2, shift=(0.0, 0.05), margin=(0.0, 0.0), colour="rgb"
     ),
@@ -31,7 +31,7 @@ RECIPE = Recipe(
 )
 # Written by RECIPE.fingerprint(). When an option is added or renamed this changes, and with it
 # every name that features were stored under: say so in the CHANGELOG.
-GOLDEN = "c7ba01aaa5a5082d"
+GOLDEN = "6dd4269760be522d"
 
 OTHER: dict[str, Any] = {  # another value for each option of each stage
     "backbone": "faces-m",
@@ -46,6 +46,7 @@ OTHER: dict[str, Any] = {  # another value for each option of each stage
     "detection.faces": "largest",
     "tracking.overlap": 0.5,
     "tracking.gap": 2.0,
+    "tracking.cut": 30.0,
     "cropping.size": 224,
     "cropping.shape": "five",
     "cropping.scale": 1.0,
@@ -93,7 +94,7 @@ recipes = st.builds(
         max_side=st.none() | st.integers(1, 4000),
     ),
     detection=st.builds(Detection, score=st.floats(0, 1), min_face=st.integers(1, 500)),
-    tracking=st.builds(Tracking, overlap=st.floats(0, 1), gap=numbers),
+    tracking=st.builds(Tracking, overlap=st.floats(0, 1), gap=numbers, cut=numbers),
     cropping=st.builds(
         Cropping,
         size=st.integers(8, 512),

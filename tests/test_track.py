@@ -19,7 +19,7 @@ def batch(frames: list[list[Box]], first: int = 0, fps: float = 25) -> tuple[Fra
     """Return a batch that begins at frame `first`, and its faces."""
     n = len(frames)
     index = np.arange(first, first + n)
-    pixels = np.zeros((n, 4, 4, 3), np.uint8)  # tracking looks at no pixel
+    pixels = np.zeros((n, 4, 4, 3), np.uint8)
     row = np.repeat(np.arange(n), [len(boxes) for boxes in frames])
     box = np.array([b for boxes in frames for b in boxes], np.float32).reshape(-1, 4)
     m = len(row)
@@ -157,3 +157,36 @@ def test_intersection_over_union_of_known_boxes() -> None:
 
 def test_intersection_over_union_of_no_boxes_has_no_rows() -> None:
     assert iou(np.zeros((0, 4), np.float32), np.zeros((3, 4), np.float32)).shape == (0, 3)
+
+
+def test_a_cut_ends_every_track_also_between_batches() -> None:
+    before, after = batch([[square(0), square(100)]] * 2), batch([[square(0), square(100)]] * 2, 2)
+    after[0].pixels[:] = 90
+    found = [faces.track.tolist() for _, faces in track([before, after], Tracking())]
+    assert found == [[0, 1, 0, 1], [2, 3, 2, 3]]
+
+
+def test_movement_and_changing_light_are_no_cut() -> None:
+    frames, faces = batch([[square(0)]] * 10)
+    frames.pixels[:] = (np.arange(10) * 20)[:, None, None, None]
+    ((_, tracked),) = track([(frames, faces)], Tracking())
+    assert set(tracked.track.tolist()) == {0}
+
+
+def test_a_cut_to_a_frame_without_a_face_ends_tracks_too() -> None:
+    frames, faces = batch([[square(0)], [], [square(0)]])
+    frames.pixels[1] = 200
+    ((_, tracked),) = track([(frames, faces)], Tracking())
+    assert tracked.track.tolist() == [0, 1]
+
+
+def test_the_two_people_of_the_demo_who_stand_in_one_place_are_two_tracks(demo) -> None:
+    from videmo.pipeline import load
+
+    pipeline = load("afew7", sampling={"fps": 2.0}, detection={"faces": "largest"})
+    faces = [features.faces for features in pipeline.features(demo, end=5)]
+    tracks, times = (
+        np.concatenate([getattr(f, name) for f in faces]) for name in ("track", "time")
+    )
+    spans = [(times[tracks == k].min(), times[tracks == k].max()) for k in np.unique(tracks)]
+    assert np.array(spans) == pytest.approx(np.array([(0, 2.5), (3, 4.5)]), abs=0.1)
