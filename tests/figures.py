@@ -4,6 +4,7 @@ python tests/figures.py odd         # how many odd files give frames, and what t
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py memory      # peak memory of a long clip beside a short one
+python tests/figures.py embedding   # time of one face beside mobilenetv3_large_100 at 112 px
 
 python tests/figures.py faces       # the eight emotions on FER+
 python tests/figures.py attributes  # age, gender and race on FairFace, and for whom
@@ -253,6 +254,48 @@ def memory() -> None:
         print("1080p, 0.2 s a batch:", _peak(large, 0.2))
 
 
+def embedding() -> None:
+    """Time the backbone of afew7 and MobileNet in turn, 20 times each, 16 faces a call."""
+    with tempfile.TemporaryDirectory() as folder:
+        models = [store.load(store.load("afew7").recipe.backbone), _mobilenet(Path(folder))]
+        runs = []
+        for model in models:
+            spec = model.backbone_spec()
+            pixels = np.zeros((320, spec.input_size, spec.input_size, 3), np.uint8)
+            run = embed.make_backbone(spec, model.folder, engine="openvino", outputs=())
+            runs.append((run, pixels))
+        spent = np.array([[_timed(run, pixels) for run, pixels in runs] for _ in range(20)])
+        sizes = [(model.folder / store.WEIGHTS).stat().st_size / 1e6 for model in models]
+    for model, column, size in zip(models, spent.T, sizes, strict=True):
+        low, middle, high = np.percentile(column / 320 * 1e3, [25, 50, 75])
+        print(f"{model.name:24}{middle:.3f} ms a face ({low:.3f}-{high:.3f}), {size:.1f} MB")
+    low, middle, high = np.percentile(spent[:, 0] / spent[:, 1], [25, 50, 75])
+    print(f"ratio {middle:.2f} ({low:.2f}-{high:.2f})")
+
+
+def _mobilenet(folder: Path) -> store.Model:
+    """Write mobilenetv3_large_100 with random weights as a model folder."""
+    from videmo.embed import BackboneSpec
+    from videmo.embed.timm import network, write_graph
+
+    spec = BackboneSpec("mobilenetv3_large_100", 112, (0.5,) * 3, (0.5,) * 3, 1280)
+    tensors = {
+        name.removeprefix("body."): tensor.numpy()
+        for name, tensor in network(spec).state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    card = {"kind": "backbone", "name": "mobilenetv3_large_100", "spec": vars(spec)}
+    model = store.save(folder / "mobilenetv3_large_100", card, tensors, half=True)
+    write_graph(spec, model.folder)
+    return model
+
+
+def _timed(run: embed.Backbone, pixels: np.ndarray) -> float:
+    start = time.perf_counter()
+    run(pixels)
+    return time.perf_counter() - start
+
+
 def _peak(path: Path, wait: float) -> str:
     code = (
         "import sys, time, videmo\n"
@@ -295,6 +338,7 @@ def _children_peak() -> int:
 
 PLAIN: dict[str, Callable[[], None]] = {
     "odd": odd, "detector": detector, "speed": speed, "memory": memory, "crop": crop_geometry,
+    "embedding": embedding,
 }  # fmt: skip
 OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}
 

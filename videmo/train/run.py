@@ -204,7 +204,7 @@ def write(
             "best_epoch": best["epoch"],
             "minutes": round(sum(line["seconds"] for line in log) / 60, 1),
             "parameters": sum(v.size for k, v in tensors.items() if "running" not in k),
-            "options": json.loads(json.dumps(asdict(options))),
+            "options": _named(options),
             "log": log,
         },
         "measured": {"val": {k: v for k, v in best.items() if k not in ("epoch", "seconds")}},
@@ -215,6 +215,12 @@ def write(
         store.write_card(model.folder, card)
         model.folder.rename(course.out)
     return store.load(course.out)
+
+
+def _named(options: BackboneTraining) -> dict[str, Any]:
+    """Return the options for a card: files by their names alone."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
+    return plain | {key: Path(plain[key]).name for key in ("start", "teacher")}
 
 
 def tensors_of(weights: Mapping[str, Any]) -> dict[str, Array]:
