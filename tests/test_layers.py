@@ -48,7 +48,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "pyarrow": "train write",
     "ray": "cluster",
     "retinaface": "detect.retinaface",
-    "rich": "cli write.table",
+    "rich": "cli write.table show.evaluation",
     "safetensors": "store embed.timm train",
     "sklearn": "train.head metrics",
     "timm": "embed.timm",
