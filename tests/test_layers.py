@@ -23,9 +23,10 @@ FLOORS = {
     4: "recipe",
     5: "store",
     6: "pipeline export",
-    7: "batch cluster evaluate persons show train",
-    8: "cli __init__",
-    9: "__main__",
+    7: "batch evaluate persons show train",
+    8: "workers cluster",
+    9: "cli __init__",
+    10: "__main__",
 }
 FLOOR = {piece: floor for floor, pieces in FLOORS.items() for piece in pieces.split()}
 
@@ -44,6 +45,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "onnx": "embed.timm",
     "onnxscript": "embed.timm",
     "openvino": "detect.mtcnn embed.openvino",
+    "pebble": "workers",
     "platformdirs": "files",
     "pyarrow": "train write",
     "ray": "cluster",

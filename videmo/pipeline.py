@@ -243,10 +243,23 @@ def _outputs(model: store.Model, wanted: Collection[str]) -> dict[str, tuple[str
 
 
 def cpus() -> int:
-    """Return how many CPUs this process may use: its affinity, not the machine's count."""
+    """Return how many CPUs this process may use: its affinity and its cgroup's share.
+
+    Not the machine's count: a container may have a part of it (cpu.max, Linux cgroup v2).
+    """
+    there = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        there = len(os.sched_getaffinity(0))
+    return max(1, min(there, _share("/sys/fs/cgroup/cpu.max", there)))
+
+
+def _share(path: str, otherwise: int) -> int:
+    """Return the CPUs that a cgroup may use, from its quota and period in microseconds."""
+    try:
+        quota, period = Path(path).read_text().split()
+        return int(quota) // int(period)
+    except (OSError, ValueError):  # no such file, or "max"
+        return otherwise
 
 
 def load(

@@ -137,6 +137,40 @@ engine_options = _group(
     ),
 )
 
+
+class Jobs(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A number of jobs, or auto: as many as there are CPUs that may be used."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number."""
+        from videmo.pipeline import cpus
+
+        if value == "auto":
+            return cpus()
+        if isinstance(value, int) or (str(value).isdecimal() and int(value) > 0):
+            return int(value)
+        self.fail(f"{value!r} is neither a number from 1 nor auto")
+
+
+crew_options = _group(
+    click.option(
+        "-j",
+        "--jobs",
+        type=Jobs(),
+        metavar="N|auto",
+        help="Read N clips at once, each in a process of its own; a clip that crashes it costs "
+        "its own record. Records do not depend on N.",
+    ),
+    click.option(
+        "--clip-timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="S",
+        help="With --jobs, give a clip up after S seconds.",
+    ),
+)
+
 word_options = _group(
     click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run."
@@ -182,10 +216,14 @@ def _part(clip: Clip, start: float | None, end: float | None) -> Clip:
 
 
 def pipeline_of(options: dict[str, Any]) -> Pipeline:
-    """Return the pipeline that the recipe and engine options describe."""
+    """Return the pipeline that the recipe and engine options describe.
+
+    Its models are loaded, unless --jobs leaves them to others.
+    """
     from videmo.pipeline import load
 
-    return load(options["head"], engine=engine_of(options), **changes_of(options)).prepare()
+    pipeline = load(options["head"], engine=engine_of(options), **changes_of(options))
+    return pipeline if options.get("jobs") else pipeline.prepare()
 
 
 def engine_of(options: dict[str, Any]) -> Engine:

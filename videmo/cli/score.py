@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from videmo.cli.options import (
     clips_of,
+    crew_options,
     engine_options,
     input_options,
     pipeline_of,
@@ -20,9 +21,10 @@ from videmo.cli.options import (
 
 if TYPE_CHECKING:
     from videmo.batch import Record
-    from videmo.data import Failure
+    from videmo.data import Failure, Features
     from videmo.inputs import Clip
     from videmo.pipeline import Answer, Pipeline, Through
+    from videmo.workers import Here, Processes
 
 
 CLASSIFY = """\b
@@ -45,6 +47,7 @@ Example:
 @click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format.")
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
 @engine_options
+@crew_options
 @word_options
 def classify(**options: Any) -> None:
     """Tell the emotion of each clip: one record for every input, in order.
@@ -58,10 +61,13 @@ def classify(**options: Any) -> None:
     clips, pipeline = clips_of(options), pipeline_of(options)
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
-    with open_writer(
-        format_, options["out"], labels=pipeline.labels, top=options["top"], extra=part
-    ) as out:
-        failed = _each(clips, pipeline, options, lambda clip, answer, record: out.write(record))
+    with (
+        _looking(pipeline, options) as looking,
+        open_writer(
+            format_, options["out"], labels=pipeline.labels, top=options["top"], extra=part
+        ) as out,
+    ):
+        failed = _each(clips, looking, options, lambda clip, answer, record: out.write(record))
     sys.exit(1 if failed else 0)
 
 
@@ -71,6 +77,7 @@ def classify(**options: Any) -> None:
 @click.option("--out", required=True, metavar="FILE.npz", help="Write the features here.")
 @click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
 @engine_options
+@crew_options
 @word_options
 def extract_features(**options: Any) -> None:
     """Write one descriptor for each clip to a NumPy archive.
@@ -99,9 +106,15 @@ def write_features(
     """Write the descriptors of the clips to a feature file, and return how many clips failed."""
     from videmo.write.npz import FeatureFile
 
-    with FeatureFile(
-        path, names=pipeline.feature_names, meta=_meta(pipeline), frames=frames
-    ) as file:
+    with (
+        _looking(pipeline, options, frames=frames) as looking,
+        FeatureFile(
+            path,
+            names=pipeline.feature_names,
+            meta=_meta(pipeline, looking.provenance),
+            frames=frames,
+        ) as file,
+    ):
 
         def keep(clip: Clip, answer: Answer | Failure, record: Record) -> None:
             file.add(
@@ -110,28 +123,49 @@ def write_features(
                 label=clip.label, split=clip.split, subject=clip.subject,
             )  # fmt: skip
 
-        return _each(clips, pipeline, options, keep, file.spool)
+        return _each(clips, looking, options, keep, file.spool)
+
+
+@contextmanager
+def _looking(
+    pipeline: Pipeline, options: dict[str, Any], *, frames: bool = False
+) -> Iterator[Here | Processes]:
+    """Yield what looks at clips: this process, or with --jobs others."""
+    from tempfile import TemporaryDirectory
+
+    from videmo.workers import Crew, Here, Processes, Work
+
+    if not options.get("jobs"):
+        if options.get("clip_timeout"):
+            raise click.UsageError("--clip-timeout needs --jobs: only a process can be given up")
+        yield Here(pipeline.prepare())
+        return
+    crew = Crew(options["jobs"], options["clip_timeout"])
+    with TemporaryDirectory(prefix="videmo-") as folder:
+        work = Work.like(pipeline, crew, folder if frames else None)
+        with Processes(work, crew) as processes:
+            yield processes.prepare()
 
 
 def _each(
     clips: Sequence[Clip],
-    pipeline: Pipeline,
+    looking: Here | Processes,
     options: dict[str, Any],
     keep: Callable[[Clip, Answer | Failure, Record], None],
     spool: Through | None = None,
 ) -> int:
-    """Read every clip, hand its answer and record to `keep`, and return how many failed."""
-    from videmo.batch import attempt, record
+    """Look at every clip, hand its answer and record to `keep`, and return how many failed."""
+    from videmo.batch import record
     from videmo.cli.words import Bar, say_record
 
     failed = 0
     with closing(Bar(len(clips), quiet=options["quiet"])) as bar:
-        for clip in clips:
-            bar.begin(clip.path)
-            answer = attempt(
-                clip, pipeline, lambda river: bar.watch(spool(river) if spool else river)
-            )
-            line = record(clip, answer, pipeline.provenance)
+
+        def through(river: Iterator[Features]) -> Iterator[Features]:
+            return bar.watch(spool(river) if spool else river)
+
+        for clip, answer in looking.each(clips, bar.begin, through):
+            line = record(clip, answer, looking.provenance)
             bar.end()
             keep(clip, answer, line)
             say_record(line, options)
@@ -139,12 +173,12 @@ def _each(
     return failed
 
 
-def _meta(pipeline: Pipeline) -> dict[str, Any]:
+def _meta(pipeline: Pipeline, provenance: dict[str, str | None]) -> dict[str, Any]:
     from videmo.batch import SCHEMA_VERSION
 
     return {
         "schema_version": SCHEMA_VERSION,
-        **pipeline.provenance,
+        **provenance,
         "recipe": pipeline.recipe.fingerprint(),
         "options": pipeline.recipe.to_dict(),
         "outputs": {name: list(labels) for name, labels in pipeline.outputs.items()},

@@ -1,0 +1,247 @@
+"""Several clips at once: processes that each hold the models, and outlive what a clip does.
+
+Answers come back in the order of the clips, whoever made them first. A clip that crashes its
+process, takes too long, or needs more memory than there is costs its own answer; the process is
+begun again for the next.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
+
+from videmo import store
+from videmo.batch import attempt
+from videmo.data import Faces, Failure, Features
+from videmo.errors import InputError
+from videmo.inputs import Clip
+from videmo.pipeline import Answer, Engine, Pipeline, Through, cpus
+from videmo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pebble import ProcessFuture
+
+AHEAD = 3  # clips a worker that wait or are done already: enough that none is idle
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each worker does with a clip: small enough to be sent, and the same for all."""
+
+    recipe: Recipe
+    head: str | None  # folder of the model
+    engine: Engine
+    outputs: tuple[str, ...] = ()
+    faces: str | None = None  # a folder for the features of every face, if they are wanted
+
+    @classmethod
+    def like(cls, pipeline: Pipeline, crew: Crew, faces: str | None = None) -> Work:
+        """Return the work that a pipeline does, shared by a crew; it need not be prepared."""
+        head = str(pipeline.head_model.folder) if pipeline.head_model else None
+        engine = crew.engine(pipeline.engine)
+        return cls(pipeline.recipe, head, engine, tuple(pipeline.outputs), faces)
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline, with its models loaded."""
+        head = store.load(self.head) if self.head else None
+        return Pipeline(self.recipe, head, self.engine, outputs=self.outputs).prepare()
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many work at once, and for how long on one clip."""
+
+    jobs: int  # processes
+    timeout: float | None = None  # s that a clip may take
+
+    def engine(self, engine: Engine) -> Engine:
+        """Return the engine of one worker: jobs x threads is what this process may use.
+
+        Raises InputError for more threads than that.
+        """
+        there = cpus()
+        if engine.threads and engine.threads * self.jobs > max(there, self.jobs):
+            raise InputError(
+                f"{self.jobs} jobs of {engine.threads} threads are more than the {there} CPUs that "
+                "may be used; give fewer --jobs or --threads"
+            )
+        return replace(engine, threads=engine.threads or max(1, there // self.jobs))
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a worker sends back of one clip."""
+
+    answer: Answer | Failure
+    faces: str | None = None  # where it left the features of the faces
+
+
+Begin = Callable[[str], None]  # is told the path of the clip that is looked at
+
+
+class Here:
+    """Looks at clips one after the other in this process."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+
+    @property
+    def provenance(self) -> dict[str, str | None]:
+        """What makes the numbers."""
+        return self.pipeline.provenance
+
+    def each(
+        self, clips: Iterable[Clip], begin: Begin, through: Through
+    ) -> Iterator[tuple[Clip, Answer | Failure]]:
+        """Yield every clip with what came of it, in their order."""
+        for clip in clips:
+            begin(clip.path)
+            yield clip, attempt(clip, self.pipeline, through)
+
+
+class Processes:
+    """A crew of processes on this machine; use it in a `with`, which ends them."""
+
+    def __init__(self, work: Work, crew: Crew) -> None:
+        from pebble import ProcessPool
+
+        self.work, self.crew = work, crew
+        spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
+        self._pool = ProcessPool(max_workers=crew.jobs, context=spawn)
+        self._provenance: dict[str, str | None] = {}
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._pool.close()
+        else:
+            self._pool.stop()
+        self._pool.join()
+
+    @property
+    def provenance(self) -> dict[str, str | None]:
+        """What makes the numbers; known once `prepare` has run."""
+        return self._provenance
+
+    def prepare(self) -> Processes:
+        """Have a worker load the models now, and return self.
+
+        Raises what loading them raises: InputError, ModelError, MissingDependency.
+        """
+        self._provenance = self._pool.schedule(_provenance, [self.work]).result()
+        return self
+
+    def each(
+        self, clips: Iterable[Clip], begin: Begin, through: Through
+    ) -> Iterator[tuple[Clip, Answer | Failure]]:
+        """Yield every clip with what came of it, in their order.
+
+        through: gets the features of the faces, where the work keeps them
+        """
+        waiting: deque[tuple[Clip, ProcessFuture[Done]]] = deque()
+        for clip in clips:
+            task = self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
+            waiting.append((clip, task))
+            if len(waiting) >= AHEAD * self.crew.jobs:
+                yield self._next(waiting, begin, through)
+        while waiting:
+            yield self._next(waiting, begin, through)
+
+    def _next(
+        self, waiting: deque[tuple[Clip, ProcessFuture[Done]]], begin: Begin, through: Through
+    ) -> tuple[Clip, Answer | Failure]:
+        clip, task = waiting.popleft()
+        begin(clip.path)
+        done = self._result(clip, task)
+        for _ in through(kept(done.faces)):
+            pass
+        return clip, done.answer
+
+    def _result(self, clip: Clip, task: ProcessFuture[Done]) -> Done:
+        from pebble import ProcessExpired
+
+        try:
+            done: Done = task.result()
+            return done
+        except TookTooLong:
+            text = (
+                f"took more than {self.crew.timeout:g} s and was given up; "
+                "raise --clip-timeout, or look at the file"
+            )
+            return Done(Failure(clip.path, "ClipTimeout", text))
+        except ProcessExpired as end:
+            text = f"its process ended ({_how(end.exitcode)}); the file may be damaged, or memory"
+            return Done(Failure(clip.path, "WorkerDied", f"{text} ran out"))
+
+
+def _how(exitcode: int | None) -> str:
+    """Return how a process ended: the name of a signal, or its exit code."""
+    if exitcode is not None and exitcode < 0:
+        try:
+            return signal.Signals(-exitcode).name
+        except ValueError:
+            return f"signal {-exitcode}"
+    return f"exit code {exitcode}"
+
+
+@lru_cache(1)
+def _pipeline(work: Work) -> Pipeline:
+    """Return the pipeline of this process, made for its first clip."""
+    return work.pipeline()
+
+
+def _provenance(work: Work) -> dict[str, str | None]:
+    return _pipeline(work).provenance
+
+
+def _look(work: Work, clip: Clip) -> Done:
+    """Answer one clip; in a worker."""
+    pipeline = _pipeline(work)
+    if work.faces is None:
+        return Done(attempt(clip, pipeline))
+    path = os.path.join(work.faces, uuid4().hex)
+    answer = attempt(clip, pipeline, keeping(path))
+    return Done(answer, path)
+
+
+def keeping(path: str) -> Through:
+    """Return what passes features on and keeps them in a file, for `kept` to read."""
+
+    def through(river: Iterator[Features]) -> Iterator[Features]:
+        with open(path, "wb") as file:
+            for features in river:
+                columns = [getattr(features.faces, column.name) for column in fields(Faces)]
+                for array in (np.array(features.seen), features.values, *columns):
+                    np.save(file, array, allow_pickle=False)
+                yield features
+
+    return through
+
+
+def kept(path: str | None) -> Iterator[Features]:
+    """Yield the features that `keeping` kept, and remove the file."""
+    if path is None or not os.path.exists(path):  # nothing was wanted, or nothing was seen
+        return
+    try:
+        with open(path, "rb") as file:
+            while file.peek(1):
+                seen, values, *columns = (
+                    np.load(file, allow_pickle=False) for _ in range(2 + len(fields(Faces)))
+                )
+                yield Features(values, Faces(*columns), int(seen))
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
