@@ -23,10 +23,11 @@ FLOORS = {
     4: "recipe",
     5: "store",
     6: "pipeline export",
-    7: "batch evaluate persons show train",
+    7: "batch evaluate persons shards show train",
     8: "workers cluster",
-    9: "cli __init__",
-    10: "__main__",
+    9: "journal",
+    10: "cli __init__",
+    11: "__main__",
 }
 FLOOR = {piece: floor for floor, pieces in FLOORS.items() for piece in pieces.split()}
 

@@ -16,7 +16,7 @@ from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -91,23 +91,25 @@ Begin = Callable[[str], None]  # is told the path of the clip that is looked at
 
 
 class Here:
-    """Looks at clips one after the other in this process."""
+    """Looks at clips one after the other in this process.
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    faces: a folder for the features of every face, if they are wanted
+    watch: sees the features pass
+    """
+
+    def __init__(self, pipeline: Pipeline, faces: str | None, watch: Through) -> None:
+        self.pipeline, self.faces, self.watch = pipeline, faces, watch
 
     @property
     def provenance(self) -> dict[str, str | None]:
         """What makes the numbers."""
         return self.pipeline.provenance
 
-    def each(
-        self, clips: Iterable[Clip], begin: Begin, through: Through
-    ) -> Iterator[tuple[Clip, Answer | Failure]]:
+    def each(self, clips: Iterable[Clip], begin: Begin) -> Iterator[tuple[Clip, Done]]:
         """Yield every clip with what came of it, in their order."""
         for clip in clips:
             begin(clip.path)
-            yield clip, attempt(clip, self.pipeline, through)
+            yield clip, look(self.pipeline, clip, self.faces, self.watch)
 
 
 class Processes:
@@ -144,31 +146,23 @@ class Processes:
         self._provenance = self._pool.schedule(_provenance, [self.work]).result()
         return self
 
-    def each(
-        self, clips: Iterable[Clip], begin: Begin, through: Through
-    ) -> Iterator[tuple[Clip, Answer | Failure]]:
-        """Yield every clip with what came of it, in their order.
-
-        through: gets the features of the faces, where the work keeps them
-        """
+    def each(self, clips: Iterable[Clip], begin: Begin) -> Iterator[tuple[Clip, Done]]:
+        """Yield every clip with what came of it, in their order."""
         waiting: deque[tuple[Clip, ProcessFuture[Done]]] = deque()
         for clip in clips:
             task = self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
             waiting.append((clip, task))
             if len(waiting) >= AHEAD * self.crew.jobs:
-                yield self._next(waiting, begin, through)
+                yield self._next(waiting, begin)
         while waiting:
-            yield self._next(waiting, begin, through)
+            yield self._next(waiting, begin)
 
     def _next(
-        self, waiting: deque[tuple[Clip, ProcessFuture[Done]]], begin: Begin, through: Through
-    ) -> tuple[Clip, Answer | Failure]:
+        self, waiting: deque[tuple[Clip, ProcessFuture[Done]]], begin: Begin
+    ) -> tuple[Clip, Done]:
         clip, task = waiting.popleft()
         begin(clip.path)
-        done = self._result(clip, task)
-        for _ in through(kept(done.faces)):
-            pass
-        return clip, done.answer
+        return clip, self._result(clip, task)
 
     def _result(self, clip: Clip, task: ProcessFuture[Done]) -> Done:
         from pebble import ProcessExpired
@@ -208,12 +202,21 @@ def _provenance(work: Work) -> dict[str, str | None]:
 
 
 def _look(work: Work, clip: Clip) -> Done:
-    """Answer one clip; in a worker."""
-    pipeline = _pipeline(work)
-    if work.faces is None:
-        return Done(attempt(clip, pipeline))
-    path = os.path.join(work.faces, uuid4().hex)
-    answer = attempt(clip, pipeline, keeping(path))
+    return look(_pipeline(work), clip, work.faces)
+
+
+def look(
+    pipeline: Pipeline, clip: Clip, faces: str | None, watch: Through = lambda river: river
+) -> Done:
+    """Return what comes of one clip; the features of its faces go to a new file in `faces`."""
+    if faces is None:
+        return Done(attempt(clip, pipeline, watch))
+    path = os.path.join(faces, uuid4().hex)
+    answer = attempt(clip, pipeline, lambda river: watch(keeping(path)(river)))
+    if isinstance(answer, Failure):
+        with suppress(OSError):
+            os.unlink(path)
+        return Done(answer)
     return Done(answer, path)
 
 
@@ -231,17 +234,10 @@ def keeping(path: str) -> Through:
     return through
 
 
-def kept(path: str | None) -> Iterator[Features]:
-    """Yield the features that `keeping` kept, and remove the file."""
-    if path is None or not os.path.exists(path):  # nothing was wanted, or nothing was seen
-        return
-    try:
-        with open(path, "rb") as file:
-            while file.peek(1):
-                seen, values, *columns = (
-                    np.load(file, allow_pickle=False) for _ in range(2 + len(fields(Faces)))
-                )
-                yield Features(values, Faces(*columns), int(seen))
-    finally:
-        with suppress(OSError):
-            os.unlink(path)
+def kept(file: IO[bytes], end: int) -> Iterator[Features]:
+    """Yield the features that `keeping` kept, from where the file is up to `end`."""
+    while file.tell() < end:
+        seen, values, *columns = (
+            np.load(file, allow_pickle=False) for _ in range(2 + len(fields(Faces)))
+        )
+        yield Features(values, Faces(*columns), int(seen))

@@ -16,6 +16,7 @@ from videmo import __version__
 from videmo.cli.dataset import dataset
 from videmo.cli.evaluate import evaluate
 from videmo.cli.learn import train
+from videmo.cli.merge import merge
 from videmo.cli.persons import attributes, identify
 from videmo.cli.score import classify, extract_features
 from videmo.errors import InputError, MissingDependency, ModelError, NothingToDo, VidemoError
@@ -36,6 +37,7 @@ def videmo() -> None:
 
 videmo.add_command(classify)
 videmo.add_command(extract_features)
+videmo.add_command(merge)
 videmo.add_command(dataset)
 videmo.add_command(evaluate)
 videmo.add_command(attributes)

@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from videmo.inputs import Clip
     from videmo.pipeline import Engine, Pipeline
+    from videmo.shards import Shard
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -23,8 +24,7 @@ def _group(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return decorate
 
 
-input_options = _group(
-    click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
+search_options = _group(
     click.option(
         "--ext",
         multiple=True,
@@ -37,14 +37,9 @@ input_options = _group(
     click.option(
         "--exclude", multiple=True, metavar="GLOB", help="From folders, leave out what matches."
     ),
-    click.option(
-        "--manifest",
-        metavar="CSV",
-        help="A list with the columns path[,label][,split][,subject][,start][,end].",
-    ),
-    click.option(
-        "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
-    ),
+)
+
+part_options = _group(
     click.option(
         "--start",
         type=click.FloatRange(0),
@@ -56,6 +51,26 @@ input_options = _group(
         type=click.FloatRange(0, min_open=True),
         metavar="S",
         help="Stop before this presentation time.",
+    ),
+)
+
+input_options = _group(
+    click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
+    search_options,
+    click.option(
+        "--manifest",
+        metavar="CSV",
+        help="A list with the columns path[,label][,split][,subject][,start][,end].",
+    ),
+    click.option(
+        "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
+    ),
+    part_options,
+    click.option(
+        "--shard",
+        metavar="K/N|auto",
+        help="Only the K-th of N shares of the clips, the same on every machine; auto takes K "
+        "and N from Slurm, Grid Engine, torchrun, Open MPI or Kubernetes. See videmo merge.",
     ),
 )
 
@@ -171,6 +186,13 @@ crew_options = _group(
     ),
 )
 
+resume_options = _group(
+    click.option(
+        "--resume", is_flag=True, help="Go on with a run that was stopped; try what failed again."
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),
+)
+
 word_options = _group(
     click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run."
@@ -186,11 +208,17 @@ word_options = _group(
 
 
 def clips_of(options: dict[str, Any]) -> list[Clip]:
-    """Return the clips that the input options name; raises NothingToDo, InputError."""
+    """Return the clips that the input options name; raises NothingToDo, InputError.
+
+    With --shard those of the shard, which may be none; stderr says how many of how many.
+    """
     import logging
+    import os
 
     from videmo.inputs import find_clips
+    from videmo.shards import shard_of
 
+    shard = shard_of(options["shard"], os.environ) if options.get("shard") else None
     level = logging.ERROR if options["quiet"] else logging.WARNING
     logging.basicConfig(format="videmo: warning: %(message)s", level=level)
     clips = find_clips(
@@ -201,7 +229,19 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
         manifest=options["manifest"],
         files0_from=options["files0_from"],
     )
-    return [_part(clip, options["start"], options["end"]) for clip in clips]
+    clips = [_part(clip, options["start"], options["end"]) for clip in clips]
+    return _share(clips, shard, options) if shard else clips
+
+
+def _share(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Clip]:
+    """Return the clips of one shard, and say how many they are."""
+    from videmo.shards import deal
+
+    mine = deal(clips, shard, named=options["paths"], manifest=options["manifest"])
+    if not options["quiet"]:
+        note = "" if mine else "; the output has no records"
+        click.echo(f"videmo: {shard}: {len(mine)} of {len(clips)} clips{note}", err=True)
+    return mine
 
 
 def _part(clip: Clip, start: float | None, end: float | None) -> Clip:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,15 +15,16 @@ from videmo.cli.options import (
     input_options,
     pipeline_of,
     recipe_options,
+    resume_options,
     word_options,
 )
+from videmo.cli.run import Run, keeps_journal
 
 if TYPE_CHECKING:
-    from videmo.batch import Record
-    from videmo.data import Failure, Features
     from videmo.inputs import Clip
-    from videmo.pipeline import Answer, Pipeline, Through
-    from videmo.workers import Here, Processes
+    from videmo.journal import Journal
+    from videmo.pipeline import Pipeline
+    from videmo.write import Writer
 
 
 CLASSIFY = """\b
@@ -48,6 +48,7 @@ Example:
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
 @engine_options
 @crew_options
+@resume_options
 @word_options
 def classify(**options: Any) -> None:
     """Tell the emotion of each clip: one record for every input, in order.
@@ -61,13 +62,23 @@ def classify(**options: Any) -> None:
     clips, pipeline = clips_of(options), pipeline_of(options)
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
-    with (
-        _looking(pipeline, options) as looking,
-        open_writer(
+    run = Run(clips, pipeline, options)
+
+    def writer() -> Writer:
+        return open_writer(
             format_, options["out"], labels=pipeline.labels, top=options["top"], extra=part
-        ) as out,
-    ):
-        failed = _each(clips, looking, options, lambda clip, answer, record: out.write(record))
+        )
+
+    def finish(journal: Journal, provenance: dict[str, str | None]) -> None:
+        with writer() as out:
+            for clip in clips:
+                out.write(journal[clip].record)
+
+    if keeps_journal(options["out"]):
+        failed = run.journalled(options["out"], finish)
+    else:
+        with writer() as out:
+            failed = run.stream(lambda clip, done, record: out.write(record))
     sys.exit(1 if failed else 0)
 
 
@@ -78,6 +89,7 @@ def classify(**options: Any) -> None:
 @click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
 @engine_options
 @crew_options
+@resume_options
 @word_options
 def extract_features(**options: Any) -> None:
     """Write one descriptor for each clip to a NumPy archive.
@@ -106,71 +118,20 @@ def write_features(
     """Write the descriptors of the clips to a feature file, and return how many clips failed."""
     from videmo.write.npz import FeatureFile
 
-    with (
-        _looking(pipeline, options, frames=frames) as looking,
-        FeatureFile(
-            path,
-            names=pipeline.feature_names,
-            meta=_meta(pipeline, looking.provenance),
-            frames=frames,
-        ) as file,
-    ):
+    def finish(journal: Journal, provenance: dict[str, str | None]) -> None:
+        provenance = provenance or {**journal[clips[0]].record["provenance"], "decoder": None}
+        meta = _meta(pipeline, provenance)
+        with FeatureFile(path, names=pipeline.feature_names, meta=meta, frames=frames) as file:
+            for clip in clips:
+                entry = journal[clip]
+                record = entry.record
+                file.add(
+                    clip.path, record["status"], (record["error"] or {}).get("message", ""),
+                    entry.descriptor, record["duration"], entry.faces,
+                    label=clip.label, split=clip.split, subject=clip.subject,
+                )  # fmt: skip
 
-        def keep(clip: Clip, answer: Answer | Failure, record: Record) -> None:
-            file.add(
-                clip.path, record["status"], (record["error"] or {}).get("message", ""),
-                getattr(answer, "descriptor", None), record["duration"],
-                label=clip.label, split=clip.split, subject=clip.subject,
-            )  # fmt: skip
-
-        return _each(clips, looking, options, keep, file.spool)
-
-
-@contextmanager
-def _looking(
-    pipeline: Pipeline, options: dict[str, Any], *, frames: bool = False
-) -> Iterator[Here | Processes]:
-    """Yield what looks at clips: this process, or with --jobs others."""
-    from tempfile import TemporaryDirectory
-
-    from videmo.workers import Crew, Here, Processes, Work
-
-    if not options.get("jobs"):
-        if options.get("clip_timeout"):
-            raise click.UsageError("--clip-timeout needs --jobs: only a process can be given up")
-        yield Here(pipeline.prepare())
-        return
-    crew = Crew(options["jobs"], options["clip_timeout"])
-    with TemporaryDirectory(prefix="videmo-") as folder:
-        work = Work.like(pipeline, crew, folder if frames else None)
-        with Processes(work, crew) as processes:
-            yield processes.prepare()
-
-
-def _each(
-    clips: Sequence[Clip],
-    looking: Here | Processes,
-    options: dict[str, Any],
-    keep: Callable[[Clip, Answer | Failure, Record], None],
-    spool: Through | None = None,
-) -> int:
-    """Look at every clip, hand its answer and record to `keep`, and return how many failed."""
-    from videmo.batch import record
-    from videmo.cli.words import Bar, say_record
-
-    failed = 0
-    with closing(Bar(len(clips), quiet=options["quiet"])) as bar:
-
-        def through(river: Iterator[Features]) -> Iterator[Features]:
-            return bar.watch(spool(river) if spool else river)
-
-        for clip, answer in looking.each(clips, bar.begin, through):
-            line = record(clip, answer, looking.provenance)
-            bar.end()
-            keep(clip, answer, line)
-            say_record(line, options)
-            failed += line["status"] == "error"
-    return failed
+    return Run(clips, pipeline, options, frames).journalled(path, finish)
 
 
 def _meta(pipeline: Pipeline, provenance: dict[str, str | None]) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""merge: what the shards of a run wrote goes in, the output of the whole run comes out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from videmo.cli.options import clips_of, part_options, search_options, word_options
+
+if TYPE_CHECKING:
+    from videmo.inputs import Clip
+
+EXAMPLES = """\b
+Examples:
+  videmo classify clips/ --shard 2/3 --out part-2.ndjson
+  videmo merge part-*.ndjson --out emotions.ndjson --expect clips/
+"""
+
+
+@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.option("--out", metavar="FILE", help="Write here, in the format of the parts.")
+@click.option("--expect", multiple=True, metavar="CSV|DIR",
+              help="The inputs of the whole run: a manifest (.csv, .tsv), folders, patterns, files, "
+              "or - for a list on stdin. Every clip must be there, and their order is kept.")  # fmt: skip
+@search_options
+@part_options
+@click.option("--partial", is_flag=True, help="Write what there is, where clips are missing.")
+@word_options
+def merge(parts: tuple[str, ...], **options: Any) -> None:
+    """Put together what --shard wrote: the same bytes as one run over all clips.
+
+    PARTS are NDJSON, JSON, CSV, TSV or NPZ files of classify, extract-features or attributes. A
+    clip that is missing or in two parts with different records, and parts of different models
+    or recipes are errors (exit code 1), and nothing is written. Without --expect nobody can know
+    what is missing; the order is then that of a folder. --ext, --include, --exclude, --start and
+    --end are to be given as they were to the shards.
+    """
+    from videmo.shards.merge import merge as put_together
+
+    expected = _expected(options) if options["expect"] else None
+    merged = put_together(parts, options["out"], expected=expected, partial=options["partial"])
+    if not options["quiet"]:
+        for note in merged.notes:
+            click.echo(f"videmo: note: {note}", err=True)
+        words = (f"{count} {status}" for status, count in sorted(merged.statuses.items()))
+        found = ", ".join([*words, *([f"{merged.missing} missing"] if merged.missing else [])])
+        plural = "s" if len(parts) > 1 else ""
+        text = f"{merged.clips} clips of {len(parts)} part{plural}"
+        click.echo(f"videmo: {text}: {found or 'no records'}", err=True)
+    sys.exit(1 if merged.missing or merged.cut else 0)
+
+
+def _expected(options: dict[str, Any]) -> list[Clip]:
+    """Return the clips of the whole run, in its order."""
+    manifests = [name for name in options["expect"] if name.lower().endswith((".csv", ".tsv"))]
+    if len(manifests) > 1:
+        raise click.UsageError("--expect names two manifests, but a run has one; give one")
+    paths = [name for name in options["expect"] if name not in manifests]
+    given = {"paths": paths, "manifest": next(iter(manifests), None), "files0_from": None}
+    return clips_of({**options, **given})
