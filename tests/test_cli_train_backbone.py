@@ -20,10 +20,12 @@ import stills
 from videmo import store
 from videmo.embed import make_backbone
 from videmo.errors import InputError, OutputError
+from videmo.train import backbone
 from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining
+from videmo.train.pictures import faces_of, labels_of
 from videmo.train.presets import PRESETS
-from videmo.train.run import Course, learn, options_of
+from videmo.train.run import Course, even, learn, options_of
 
 SMALL: dict[str, Any] = {
     "architecture": "resnet10t", "arguments": {"channels": [8, 8, 16, 16]}, "input_size": 32,
@@ -185,3 +187,22 @@ def test_the_command_trains_2000_faces_and_says_what_came_of_it(
     card = json.loads((tmp_path / "mine" / "card.json").read_text())
     assert card["trained"]["options"]["augmentation"]["blur"] == 0
     assert str(tmp_path) not in card["trained"]["command"]
+
+
+def test_rare_emotions_are_found_more_often_at_the_price_that_was_named() -> None:
+    """A network that says the same of every face leaves the choice to the move of its bias."""
+    import torch
+
+    table = stills.table(20, emotion=["happiness"] * 15 + ["sadness"] * 5)
+    labels = labels_of([table])
+    faces = [faces_of(table, labels, side=32, colour=False)]
+    options = options_of("", **SMALL)
+    for most in (0.0, 1.0):
+        weights = dict(backbone.build(options, labels).state_dict())
+        weights["outputs.emotion.weight"] = torch.zeros_like(weights["outputs.emotion.weight"])
+        weights["outputs.emotion.bias"] = torch.tensor([1.0, 0.6])
+        found = even(weights, faces, faces, labels, options, most)
+        assert found["val uar"] == 0.5  # all faces get one label, whatever it is
+        assert (found["val accuracy"] == 0.75) or most
+        shift = found["move"] * np.log([0.75, 0.25])
+        assert weights["outputs.emotion.bias"].numpy() == pytest.approx([1.0, 0.6] - shift)

@@ -86,6 +86,13 @@ class Source(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 @click.option("--start", metavar="FILE", help="Weights to begin with.")
 @click.option("--teacher", metavar="NAME|DIR", help="A model whose answers are learned too.")
 @click.option(
+    "--rare",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="SHARE",
+    help="Give up this much of val accuracy, such as 0.005, for the recall of rare emotions.",
+)
+@click.option(
     "--set",
     "changes",
     multiple=True,
@@ -125,6 +132,7 @@ def backbone(**given: Any) -> None:
         run=given["run"],
         emotions=given["labels"] or _emotions(given["preset"]),
         limit=given["limit"] or 0,
+        rare=given["rare"],
         command=_command(given),
         card=_json(given["card"]),
     )
@@ -178,7 +186,7 @@ def _command(given: dict[str, Any]) -> str:
     words = ["videmo train backbone"]
     for option in ("data", "val"):
         words += [f"--{option} {layout}={Path(path).name}" for layout, path in given[option]]
-    for option in ("preset", "labels", "epochs", "limit", "seed", "device", "precision"):
+    for option in ("preset", "labels", "epochs", "limit", "seed", "device", "precision", "rare"):
         if given[option]:
             words.append(f"--{option} {given[option]}")
     for option in ("start", "teacher"):
