@@ -188,6 +188,12 @@ crew_options = _group(
 
 resume_options = _group(
     click.option(
+        "--progress",
+        type=click.Choice(["auto", "bar", "lines", "json", "none"]),
+        default="auto",
+        help="On stderr: by default a bar on a terminal, elsewhere a line every 30 s.",
+    ),
+    click.option(
         "--resume", is_flag=True, help="Go on with a run that was stopped; try what failed again."
     ),
     click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),

@@ -227,16 +227,16 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
 def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
     """Look at every clip in turn, and say what is wrong with it after it was used."""
     from videmo.batch import attempt, record
-    from videmo.cli.words import Bar, say_record
+    from videmo.cli.words import progress, say_record
     from videmo.persons import Watch
 
-    with closing(Bar(len(clips), quiet=options["quiet"])) as bar:
+    with closing(progress("auto", len(clips), quiet=options["quiet"])) as bar:
         for clip in clips:
             watch = Watch()
             bar.begin(clip.path)
             answer = attempt(clip, pipeline, _both(bar.watch, watch))
-            bar.end()
             line = record(clip, answer, pipeline.provenance)
+            bar.end(line)
             scene = watch.scene(line, answer, options["min_frames"])
             yield scene
             say_record(scene.record, options)

@@ -14,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from videmo.batch import Record
-    from videmo.cli.words import Bar
+    from videmo.cli.words import Quiet
     from videmo.inputs import Clip
     from videmo.journal import Journal
     from videmo.pipeline import Pipeline
@@ -92,18 +92,18 @@ class Run:
     def _each(self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None]) -> int:
         """Look at the clips, and fill in what made the numbers."""
         from videmo.batch import record
-        from videmo.cli.words import Bar, say_record
+        from videmo.cli.words import say_record
 
         failed = 0
         with (
-            closing(Bar(len(clips), quiet=self.options["quiet"])) as bar,
+            closing(self._progress(len(clips))) as bar,
             self._looking(bar) as looking,
             _stopping(len(clips)) as stopped,
         ):
             provenance |= looking.provenance
             for clip, done in looking.each(clips, bar.begin):
                 line = record(clip, done.answer, looking.provenance)
-                bar.end()
+                bar.end(line)
                 keep(clip, done, line)
                 if done.faces:
                     os.unlink(done.faces)
@@ -111,10 +111,18 @@ class Run:
                 failed += line["status"] == "error"
                 if stopped.is_set():
                     raise KeyboardInterrupt
+        if len(clips) > 1 and not self.options["quiet"]:
+            click.echo(f"videmo: {bar.tally.summary(self.options.get('out'))}", err=True)
         return failed
 
+    def _progress(self, clips: int) -> Quiet:
+        from videmo.cli.words import progress
+
+        quiet = bool(self.options["quiet"])
+        return progress(self.options.get("progress") or "auto", clips, quiet=quiet)
+
     @contextmanager
-    def _looking(self, bar: Bar) -> Iterator[Here | Processes]:
+    def _looking(self, bar: Quiet) -> Iterator[Here | Processes]:
         """Yield what looks at clips: this process, or with --jobs others."""
         from tempfile import TemporaryDirectory
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,22 +55,120 @@ def say_pipeline(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
         click.echo("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()), err=True)
 
 
-class Bar:
-    """How far a run is: a bar on stderr where that is a terminal, silence elsewhere."""
+class Tally:
+    """What has become of the clips so far, and how fast."""
 
-    def __init__(self, clips: int, *, quiet: bool) -> None:
-        self.clips, self.done = clips, 0
-        self._wanted = not quiet and sys.stderr.isatty()
-        self._bar: Progress | None = None
-        self._task: Any = None
+    def __init__(self, clips: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clips, self.clock, self.began = clips, clock, clock()
+        self.statuses: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count a clip."""
+        self.statuses[record["status"]] += 1
+        if record["status"] == "error":
+            self.reasons[record["error"]["type"]] += 1
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How far the run is: clips, clips/s, s left."""
+        done, spent = sum(self.statuses.values()), self.clock() - self.began
+        rate = done / spent if spent > 0 else 0.0
+        left = round((self.clips - done) / rate) if rate else None
+        failed = self.statuses["error"]
+        return {
+            "done": done, "clips": self.clips, "failed": failed,
+            "clips_per_second": round(rate, 2), "seconds_left": left,
+        }  # fmt: skip
+
+    def how_far(self) -> str:
+        """Return a line for people."""
+        f = self.facts
+        left = f["seconds_left"]
+        more = "" if left is None else f", {timedelta(seconds=left)} left"
+        failed = f", {f['failed']} failed" if f["failed"] else ""
+        return f"{f['done']}/{f['clips']} clips, {f['clips_per_second']:g} clips/s{failed}{more}"
+
+    def summary(self, out: str | None) -> str:
+        """Return the last line of a run: what became of the clips, and how to list failures."""
+        said = {"ok": "ok", "no_face": "without a face", "error": "failed"}
+        parts = [f"{self.statuses[status]} {words}" for status, words in said.items()
+                 if self.statuses[status]]  # fmt: skip
+        line = f"{sum(self.statuses.values())} clips: {', '.join(parts)}"
+        if self.reasons:
+            line += f" ({', '.join(f'{n} {kind}' for kind, n in self.reasons.most_common())})"
+        if self.reasons and out and out.endswith(".ndjson"):
+            line += f"; list them: jq -r 'select(.status==\"error\")|.path' {shlex.quote(out)}"
+        return line
+
+
+class Quiet:
+    """Tells nothing of how far a run is."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+
+    def begin(self, path: str) -> None:
+        """Hear that this clip is being read."""
+
+    def watch(self, river: Iterator[Features]) -> Iterator[Features]:
+        """Pass features on."""
+        yield from river
+
+    def end(self, record: Mapping[str, Any]) -> None:
+        """Hear what became of a clip."""
+        self.tally.add(record)
+
+    def close(self) -> None:
+        """Hear that the run is over."""
+
+
+class Lines(Quiet):
+    """A line on stderr every 30 s, for logs."""
+
+    def __init__(self, tally: Tally, every: float = 30.0) -> None:
+        super().__init__(tally)
+        self.every, self.last = every, tally.began
+
+    def end(self, record: Mapping[str, Any]) -> None:
+        """Count a clip, and say how far the run is when it is time."""
+        super().end(record)
+        if self.tally.clock() - self.last >= self.every:
+            self.last = self.tally.clock()
+            click.echo(self.line(), err=True)
+
+    def line(self) -> str:
+        """Return what is said."""
+        return f"videmo: {self.tally.how_far()}"
+
+
+class JsonLines(Lines):
+    """The same as a JSON object a line, a second apart, for programs."""
+
+    def __init__(self, tally: Tally, every: float = 1.0) -> None:
+        super().__init__(tally, every)
+
+    def line(self) -> str:
+        """Return what is said."""
+        return json.dumps({"progress": self.tally.facts})
+
+    def close(self) -> None:
+        """Say how far the run came."""
+        click.echo(self.line(), err=True)
+
+
+class Bar(Quiet):
+    """A bar on a terminal: the clip that is read, its frames, and how far the run is."""
+
+    _bar: Progress | None = None
+    _task: Any = None
 
     def begin(self, path: str) -> None:
         """Show that this clip is being read."""
-        if self._wanted:
-            self._bar = _progress()
-            text = f"{self.done + 1}/{self.clips} {_one_line(path)}"
-            self._task = self._bar.add_task(text, total=None, frames=0)
-            self._bar.start()
+        self._bar = _progress()
+        far = f"{self.tally.how_far()}  " if self.tally.clips > 1 else ""
+        self._task = self._bar.add_task(far + _one_line(path), total=None, frames=0)
+        self._bar.start()
 
     def watch(self, river: Iterator[Features]) -> Iterator[Features]:
         """Pass features on and show how many frames were looked at."""
@@ -74,9 +177,9 @@ class Bar:
                 self._bar.advance(self._task, features.seen)
             yield features
 
-    def end(self) -> None:
+    def end(self, record: Mapping[str, Any]) -> None:
         """Take the bar away, so that a record can be written."""
-        self.done += 1
+        super().end(record)
         self.close()
 
     def close(self) -> None:
@@ -84,6 +187,21 @@ class Bar:
         if self._bar:
             self._bar.stop()
             self._bar = None
+
+
+PROGRESS: dict[str, Callable[[Tally], Quiet]] = {
+    "bar": Bar,
+    "lines": Lines,
+    "json": JsonLines,
+    "none": Quiet,
+}
+
+
+def progress(kind: str, clips: int, *, quiet: bool) -> Quiet:
+    """Return what tells how far a run is; auto is a bar on a terminal and lines elsewhere."""
+    if kind == "auto":
+        kind = "none" if quiet else "bar" if sys.stderr.isatty() else "lines"
+    return PROGRESS[kind](Tally(clips))
 
 
 def _progress() -> Progress:
