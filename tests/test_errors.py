@@ -13,6 +13,7 @@ from videmo.errors import (
     CorruptModel,
     InputError,
     ManifestError,
+    MergeError,
     MissingDependency,
     ModelError,
     ModelNotFound,
@@ -39,6 +40,7 @@ EXAMPLES = [
     RecipeMismatch(["sampling.fps None -> 5", "pooling.normalise l2 -> None"]),
     MissingDependency("ray", "cluster"),
     OutputError("out.csv", "is a folder"),
+    MergeError("b.mp4: is in no part; run its shard again"),
 ]
 each = pytest.mark.parametrize("error", EXAMPLES, ids=lambda e: type(e).__name__)
 

@@ -13,6 +13,7 @@ VidemoError
     RecipeMismatch        a head and its features disagree     .differences
   MissingDependency     an optional package is absent          .package .extra
   OutputError           a result cannot be written             .path .reason
+  MergeError            the parts of a run make no whole
 
 Each carries its facts as attributes, and its text names the thing, the fact and the next
 step in one line. A wrong *program* (an array of the wrong shape) gets ValueError or TypeError.
@@ -159,6 +160,10 @@ class OutputError(VidemoError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.reason)
+
+
+class MergeError(VidemoError):
+    """The parts that the shards of a run wrote make no whole."""
 
 
 def _there_is(known: tuple[str, ...]) -> str:

@@ -23,8 +23,8 @@ Examples:
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=str))
 @click.option("--out", metavar="FILE", help="Write here, in the format of the parts.")
 @click.option("--expect", multiple=True, metavar="CSV|DIR",
-              help="The inputs of the whole run: a manifest (.csv, .tsv), folders, patterns, files, "
-              "or - for a list on stdin. Every clip must be there, and their order is kept.")  # fmt: skip
+              help="The inputs of the whole run, which must all be there; their order is kept. "
+              "A manifest (.csv, .tsv), folders, patterns, files.")  # fmt: skip
 @search_options
 @part_options
 @click.option("--partial", is_flag=True, help="Write what there is, where clips are missing.")
@@ -45,11 +45,10 @@ def merge(parts: tuple[str, ...], **options: Any) -> None:
     if not options["quiet"]:
         for note in merged.notes:
             click.echo(f"videmo: note: {note}", err=True)
-        words = (f"{count} {status}" for status, count in sorted(merged.statuses.items()))
-        found = ", ".join([*words, *([f"{merged.missing} missing"] if merged.missing else [])])
-        plural = "s" if len(parts) > 1 else ""
-        text = f"{merged.clips} clips of {len(parts)} part{plural}"
-        click.echo(f"videmo: {text}: {found or 'no records'}", err=True)
+        counts = {**merged.statuses, "missing": merged.missing}
+        words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        text = f"{merged.clips} clips from {len(parts)} files"
+        click.echo(f"videmo: {text}{f': {words}' if words else ''}", err=True)
     sys.exit(1 if merged.missing or merged.cut else 0)
 
 

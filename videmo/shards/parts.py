@@ -1,0 +1,419 @@
+"""What one shard wrote goes in; a fact for each of its records, and its bytes, come out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from videmo.data import Descriptor, Faces, Features
+from videmo.errors import InputError, MergeError
+from videmo.write.npz import FeatureFile, load_features
+from videmo.write.record import PROVENANCE
+from videmo.write.sink import Out, open_sink
+
+STATUSES = ("ok", "no_face", "error")
+_FREE = ("decoder", "device")  # these change no number, so they may differ
+_SETTINGS = ("schema_version", *(name for name in PROVENANCE if name not in _FREE))
+TIMES = ("start", "end")
+_OPEN = 64  # files that are open at once
+_BLOCK = 1 << 20  # characters written at once
+_ESCAPED = re.compile(r"\\(.)")
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
+
+
+class Fact(NamedTuple):
+    """What is to be known of one record."""
+
+    line: int  # from 1
+    path: str
+    start: float | None  # s
+    end: float | None  # s
+    status: int  # in STATUSES
+    person: bool  # whether it tells of one person, whose start and end these are
+    settings: Mapping[str, str]  # what all records of a run share
+
+
+class Files:
+    """Open files, some at a time: a run may have more parts than a process may open."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, IO[bytes]] = {}
+
+    def read(self, name: str, begin: int, length: int) -> bytes:
+        """Return `length` bytes of a file."""
+        file = self._open.pop(name, None) or opened(name)
+        self._open[name] = file  # the last used stands last
+        if len(self._open) > _OPEN:
+            self._open.pop(next(iter(self._open))).close()
+        file.seek(begin)
+        return file.read(length)
+
+    def close(self) -> None:
+        """Close them all."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+class _Seen(NamedTuple):
+    """One record as it was read."""
+
+    line: int
+    begin: int  # byte
+    length: int  # bytes, without line end and comma
+    record: Mapping[str, Any] | None  # flat; None is no record
+
+
+class Part(ABC):
+    """A file that one shard wrote.
+
+    columns: names that all parts of a run share, but for the last two, of TIMES
+    wanted: those of the output
+    notes: what is to be told of it, a line each
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.columns: list[str] = []
+        self.wanted: list[str] = []
+        self.notes: list[str] = []
+
+    @property
+    def common(self) -> list[str]:
+        """The columns without start and end at their end."""
+        return self.columns[: len(self.columns) - len(self.times)]
+
+    @property
+    def times(self) -> list[str]:
+        """Those of start and end that stand at the end: where clips of the part have them."""
+        return [name for name in self.columns[-2:] if name in TIMES]
+
+    @abstractmethod
+    def facts(self, partial: bool) -> Iterator[Fact]:
+        """Yield a fact for each record; a last one that is cut off is left out if `partial`.
+
+        Raises MergeError that names file and line, InputError for a file that cannot be read.
+        """
+
+    @abstractmethod
+    def content(self, row: int) -> Any:
+        """Return a record, to be compared and written."""
+
+    @abstractmethod
+    def place(self, row: int) -> str:
+        """Return where a record stands."""
+
+    @abstractmethod
+    def write(self, out: Out, parts: Sequence[Part], order: Iterable[tuple[Part, int]]) -> None:
+        """Write records of parts of this format to one output; raises OutputError."""
+
+
+class RecordPart(Part):
+    """A part of records, of which only places are kept; their bytes are read when wanted."""
+
+    def __init__(self, name: str, files: Files) -> None:
+        super().__init__(name)
+        self._files = files
+        self._begin, self._length = array("Q"), array("L")
+
+    def facts(self, partial: bool) -> Iterator[Fact]:
+        """Yield a fact for each record."""
+        with opened(self.name) as file:
+            seen = self._read(file)
+            for line, begin, length, record in seen:
+                fact = _fact(line, record) if record else None
+                if fact is None:
+                    self._damaged(line, next(seen, None) is None, partial)
+                    return
+                self._begin.append(begin)
+                self._length.append(length)
+                yield fact
+
+    def content(self, row: int) -> str:
+        """Return a record as it stands there."""
+        content = self._files.read(self.name, self._begin[row], self._length[row])
+        return content.decode("utf-8", "surrogateescape")
+
+    def place(self, row: int) -> str:
+        """Return the file and line of a record."""
+        before = self._files.read(self.name, 0, self._begin[row])
+        return f"{self.name}:{before.count(10) + 1}"
+
+    def write(self, out: Out, parts: Sequence[Part], order: Iterable[tuple[Part, int]]) -> None:
+        """Write records, a block at a time."""
+        sink, block = open_sink(out), io.StringIO(newline="")
+        try:
+            for text in self._joined(part.content(row) for part, row in order):
+                block.write(text)
+                if block.tell() > _BLOCK:
+                    sink.write(block.getvalue())
+                    block = io.StringIO(newline="")
+            sink.write(block.getvalue())
+            sink.close()
+        except BaseException:
+            sink.discard()
+            raise
+
+    @abstractmethod
+    def _joined(self, contents: Iterable[str]) -> Iterator[str]:
+        """Yield the text of a whole output of these records."""
+
+    @abstractmethod
+    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+        """Yield all that the file holds, also after what is no record."""
+
+    def _damaged(self, line: int, last: bool, partial: bool) -> None:
+        if not last:
+            raise MergeError(f"{self.name}:{line}: is no record of videmo; repair or remove it")
+        said = f"{self.name}:{line}: the last record is cut off, for its writer was stopped"
+        if not partial:
+            raise MergeError(f"{said}; run that shard again, or leave it out with --partial")
+        self.notes.append(f"{said}; it is left out")
+
+
+class Ndjson(RecordPart):
+    """One JSON object a line."""
+
+    def _joined(self, contents: Iterable[str]) -> Iterator[str]:
+        """Yield each record with its line end."""
+        return (f"{content}\n" for content in contents)
+
+    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+        begin = 0
+        for line, content in enumerate(file, 1):
+            if text := content.rstrip():
+                yield _Seen(line, begin, len(text), _flat(text))
+            begin += len(content)
+
+
+class Json(RecordPart):
+    """One array whose elements stand on lines of their own, as `videmo.write` has it."""
+
+    def _joined(self, contents: Iterable[str]) -> Iterator[str]:
+        """Yield the brackets, the commas and what is between."""
+        before = "[\n"
+        for content in contents:
+            yield before + content
+            before = ",\n"
+        yield "[]\n" if before == "[\n" else "\n]\n"
+
+    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+        begin, line, text = 0, 0, b""
+        for line, content in enumerate(file, 1):
+            text = content.rstrip()
+            if text not in (b"[", b"[]", b"]"):
+                length = len(text.removesuffix(b","))
+                yield _Seen(line, begin, length, _flat(text[:length]))
+            begin += len(content)
+        if text not in (b"[]", b"]") and (not text.startswith(b"{") or _flat(text.rstrip(b","))):
+            yield _Seen(line + 1, begin, 0, None)
+
+
+class Csv(RecordPart):
+    """Rows under a header, with the columns start and end where a clip of the part has them."""
+
+    end = "\r\n"
+
+    def content(self, row: int) -> str:
+        """Return a row without its end, in the columns that are wanted."""
+        text = super().content(row)
+        if self.columns == self.wanted:
+            return text
+        cells = next(self._reader(io.StringIO(text, newline="")))
+        found = dict(zip(self.columns, cells, strict=True))
+        return self._row([found.get(name, "") for name in self.wanted])
+
+    def _joined(self, contents: Iterable[str]) -> Iterator[str]:
+        """Yield the header and each row."""
+        yield self._row(self.wanted) + self.end
+        for content in contents:
+            yield content + self.end
+
+    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+        for line, begin, length, cells in self._rows(file):
+            if cells and not self.columns:
+                self.columns = cells
+                continue
+            fits = cells and len(cells) == len(self.columns)
+            record = dict(zip(self.columns, map(self._plain, cells), strict=True)) if fits else None
+            yield _Seen(line, begin, length, record)
+        if not self.columns:
+            yield _Seen(1, 0, 0, None)
+
+    def _rows(self, file: IO[bytes]) -> Iterator[tuple[int, int, int, list[str]]]:
+        """Yield line, first byte, length and cells of each row; no cells if it has no end."""
+        taken, last = 0, b""
+
+        def lines() -> Iterator[str]:
+            nonlocal taken, last
+            for last in file:
+                taken += len(last)
+                yield last.decode("utf-8", "surrogateescape")
+
+        rows = self._reader(lines())
+        while True:
+            line, begin = rows.line_num + 1, taken
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error:  # within quotes to the end of the file
+                cells = []
+            length = taken - begin - len(last) + len(last.rstrip(b"\r\n"))
+            yield line, begin, length, cells if last.endswith(b"\n") else []
+
+    def _reader(self, lines: Iterable[str]) -> Any:
+        return csv.reader(lines, strict=True)
+
+    def _row(self, cells: Sequence[str]) -> str:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator=self.end).writerow(cells)
+        return text.getvalue().removesuffix(self.end)
+
+    def _plain(self, cell: str) -> str:
+        return cell
+
+
+class Tsv(Csv):
+    """The same between tabs, where escapes stand for what would part cells and rows."""
+
+    end = "\n"
+
+    def _reader(self, lines: Iterable[str]) -> Any:
+        return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+    def _row(self, cells: Sequence[str]) -> str:
+        return "\t".join(cells)
+
+    def _plain(self, cell: str) -> str:
+        return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), cell)
+
+
+class FeaturePart(Part):
+    """A feature file, which is read whole."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.table = load_features(name)
+        self.columns = self.table.feature_names.tolist()
+
+    def facts(self, partial: bool) -> Iterator[Fact]:
+        """Yield a fact for each clip; a feature file tells neither start nor end."""
+        kept = {"--frames": str(self.table.frame_offsets is not None)}
+        settings = {name: str(self.table.meta.get(name)) for name in _SETTINGS} | kept
+        clips = zip(self.table.path.tolist(), self.table.status.tolist(), strict=True)
+        for row, (path, status) in enumerate(clips, 1):
+            yield Fact(row, path, None, None, STATUSES.index(status), False, settings)
+
+    def content(self, row: int) -> tuple[str | bytes, ...]:
+        """Return all that the file holds of a clip, comparable; NaN is itself here."""
+        table, features = self.table, self._faces(row)
+        texts = (str(column[row]) for column in (table.path, table.status, table.error))
+        counts = (table.features, table.frames, table.face_frames, table.faces, table.duration)
+        numbers = (column[row].tobytes() for column in counts)
+        faces = (features.values, features.faces.index, features.faces.box) if features else ()
+        return (*texts, *self._told(row).values(), *numbers, *(a.tobytes() for a in faces))
+
+    def place(self, row: int) -> str:
+        """Return the file and the number of a clip."""
+        return f"{self.name} (clip {row + 1})"
+
+    def write(self, out: Out, parts: Sequence[Part], order: Iterable[tuple[Part, int]]) -> None:
+        """Write a feature file; where devices differ, its meta names them all."""
+        tables = [part.table for part in parts if isinstance(part, FeaturePart)]
+        used = [table for table in tables if len(table)] or tables
+        devices = sorted({str(table.meta.get("device")) for table in used})
+        meta = dict(used[0].meta)
+        if len(devices) > 1:
+            meta["device"] = ", ".join(devices)
+        frames = used[0].frame_offsets is not None
+        target = str(out)
+        with FeatureFile(target, names=self.columns, meta=meta, frames=frames) as file:
+            for part, row in order:
+                if isinstance(part, FeaturePart):
+                    part._add_to(file, row)
+
+    def _add_to(self, file: FeatureFile, row: int) -> None:
+        table, faces = self.table, int(self.table.faces[row])
+        values = table.features[row] if faces else np.zeros(0, np.float32)
+        counts = (faces, int(table.face_frames[row]), int(table.frames[row]))
+        features = self._faces(row)
+        file.add(
+            str(table.path[row]),
+            str(table.status[row]),
+            str(table.error[row]),
+            Descriptor(values, *counts),
+            float(table.duration[row]),
+            None if features is None else [features],
+            **self._told(row),
+        )
+
+    def _told(self, row: int) -> dict[str, str]:
+        columns = {name: getattr(self.table, name) for name in ("label", "split", "subject")}
+        return {name: "" if c is None else str(c[row]) for name, c in columns.items()}
+
+    def _faces(self, row: int) -> Features | None:
+        """Return the faces of a clip, where the file keeps them; without points."""
+        table = self.table
+        if table.frame_offsets is None or table.frame_features is None:
+            return None
+        if not table.frame_features.shape[1]:
+            return None  # no part of this file settled the width
+        here = slice(*table.frame_offsets[row : row + 2].tolist())
+        names = ("index", "time", "box", "score", "track")
+        columns = {name: getattr(table, f"frame_{name}")[here] for name in names}
+        m = len(columns["index"])
+        points = np.full((m, 5, 2), np.nan, np.float32)
+        faces = Faces(row=np.zeros(m, np.int64), landmarks=points, **columns)
+        return Features(table.frame_features[here], faces, int(table.frames[row]))
+
+
+PARTS: dict[str, type[RecordPart]] = {"ndjson": Ndjson, "json": Json, "csv": Csv, "tsv": Tsv}
+
+
+def opened(name: str) -> IO[bytes]:
+    """Return a part, open for reading; raises InputError."""
+    try:
+        return open(name, "rb")
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise InputError(f"{name}: cannot be read ({said}); name what a shard wrote") from error
+
+
+def _flat(text: bytes) -> Mapping[str, Any] | None:
+    """Return a JSON record with its provenance beside the rest, None for what is none."""
+    try:
+        record = json.loads(text.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("provenance"), dict):
+        return None
+    return {**record["provenance"], **record}
+
+
+def _fact(line: int, record: Mapping[str, Any]) -> Fact | None:
+    """Return what is to be known of a flat record, None if it is no record of a clip."""
+    path, status = record.get("path"), record.get("status")
+    if not isinstance(path, str) or not path or status not in STATUSES:
+        return None
+    try:
+        start, end = (float(t) if (t := record.get(name)) not in (None, "") else None
+                      for name in TIMES)  # fmt: skip
+    except (TypeError, ValueError):
+        return None
+    if "person" in record or "other_path" in record:
+        raise MergeError(
+            f"{path}: identify has numbered or compared persons in one part alone; "
+            "run it on all clips at once"
+        )
+    settings = {name: "" if record.get(name) is None else str(record[name]) for name in _SETTINGS}
+    person = "label" not in record  # of attributes
+    kind = {"kind of record": "a person's" if person else "a clip's"}
+    return Fact(line, path, start, end, STATUSES.index(status), person, settings | kind)
