@@ -322,3 +322,8 @@ def test_attributes_run_without_torch(both, toy):
     command = [sys.executable, "-c", code, both, "--backbone", toy, *WHOLE]
     done = subprocess.run(command, capture_output=True, timeout=120)
     assert done.stdout.decode().splitlines()[-1] == "[]", done.stderr
+
+
+def test_identify_compares_all_of_its_inputs(videmo_command, demo):
+    ran = videmo_command("identify", demo, demo, "--shard", "1/2")
+    assert ran.code == 2 and "--shard would part those who are to be compared" in ran.err

@@ -186,6 +186,8 @@ def identify(**options: Any) -> None:
     from videmo.persons import Grouping, pair_records, person_records, threshold_of
     from videmo.write.persons import COLUMNS
 
+    if options["shard"]:
+        raise click.UsageError("--shard would part those who are to be compared")
     clips = clips_of(options)
     if not options["group"] and len(clips) != 2:
         raise click.UsageError(
