@@ -67,6 +67,15 @@ def test_the_card_tells_what_it_learned_from_and_what_it_is_worth(model: store.M
     assert BackboneTraining(**{**trained["options"], "augmentation": Augmentation()}).epochs == 1
 
 
+def test_the_card_states_the_epoch_whose_weights_it_has(data: Path, tmp_path: Path) -> None:
+    options = options_of("", **SMALL | {"epochs": 3})
+    card = learn(Course((("folder", str(data)),), tmp_path / "out"), options).card
+    log = card["trained"]["log"]
+    best = max(log, key=lambda line: line["emotion"])
+    assert card["trained"]["best_epoch"] == best["epoch"]
+    assert card["measured"]["val"] == {key: best[key] for key in ("emotion", "uar")}
+
+
 def test_the_written_model_answers_alike_on_both_engines(model: store.Model) -> None:
     spec = model.backbone_spec()
     assert spec.outputs == {"emotion": ("happiness", "sadness")}

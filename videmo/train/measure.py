@@ -410,7 +410,8 @@ def _chosen(similarity: F64, pairs: Pairs, people: Array) -> dict[str, Any]:
         name: {"threshold": round(least, 4), **_rates(similarity[theirs] >= least, others)}
         for name, least in chosen.items()
     }
-    return {"threshold": rates["balanced"]["threshold"], "thresholds": rates}
+    # of the two, a stranger taken for somebody is the worse mistake
+    return {"threshold": rates["FAR 1 %"]["threshold"], "thresholds": rates}
 
 
 def _rates(taken: NDArray[np.bool_], pairs: Pairs) -> dict[str, Any]:

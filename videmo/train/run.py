@@ -225,7 +225,8 @@ def write(
     """
     tensors = tensors_of(weights)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    best = max(log, key=lambda line: backbone.weighed(line, options))
+    found = [{key: line[key] for key in line if key in (*labels, "uar")} for line in log]
+    best = max(range(len(log)), key=lambda epoch: backbone.weighed(found[epoch], options))
     card = {
         "kind": "backbone",
         "name": course.out.name,
@@ -238,13 +239,13 @@ def write(
             **counts,
             "seed": options.seed,
             "epochs": options.epochs,
-            "best_epoch": best["epoch"],
+            "best_epoch": log[best]["epoch"],
             "minutes": round(sum(line["seconds"] for line in log) / 60, 1),
             "parameters": sum(v.size for k, v in tensors.items() if "running" not in k),
             "options": _named(options),
             "log": log,
         },
-        "measured": {"val": {k: v for k, v in best.items() if k not in ("epoch", "seconds")}},
+        "measured": {"val": found[best]},
     }
     with tempfile.TemporaryDirectory(dir=course.out.parent, prefix=".making.") as part:
         model = store.save(Path(part) / course.out.name, card, tensors, half=True)
