@@ -18,6 +18,7 @@ from videmo.cli.evaluate import evaluate
 from videmo.cli.learn import train
 from videmo.cli.merge import merge
 from videmo.cli.persons import attributes, identify
+from videmo.cli.schema import schema
 from videmo.cli.score import classify, extract_features
 from videmo.errors import InputError, MissingDependency, ModelError, NothingToDo, VidemoError
 
@@ -43,6 +44,7 @@ videmo.add_command(evaluate)
 videmo.add_command(attributes)
 videmo.add_command(identify)
 videmo.add_command(train)
+videmo.add_command(schema)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -198,7 +198,10 @@ def _classified(
     out = options["records"] or os.devnull
     rows = []
     with open_writer(
-        format_of(options["records"], False), out, labels=pipeline.labels, extra=_parts(clips)
+        format_of(options["records"], False, files=True),
+        out,
+        labels=pipeline.labels,
+        extra=_parts(clips),
     ) as writer:
         for n, record in enumerate(classify(clips, pipeline), 1):
             writer.write(record)

@@ -111,7 +111,7 @@ train.add_command(backbone)
 def head(sources: tuple[str, ...], **options: Any) -> None:
     """Train a classifier of clips and write it as a folder that --head takes.
 
-    SOURCES are feature files (.npz) of extract-features, a manifest (.csv), videos or folders of
+    SOURCES are feature files (.npz, .parquet), a manifest (.csv), videos or folders of
     videos. Parameters are chosen by cross-validation, in which no subject is parted. The figures
     are of the splits val and test where there are any, and of nested folds elsewhere: never of
     clips on which something was chosen. Clips without a face count as wrong under `all`.
@@ -188,7 +188,7 @@ def _rows(sources: Sequence[str], training: HeadTraining, options: Mapping[str, 
         return _of_dataset(sources, training, options)
     if not sources:
         raise click.UsageError("give feature files, a manifest, clips, or --dataset and --root")
-    features = [source.lower().endswith(".npz") for source in sources]
+    features = [source.lower().endswith((".npz", ".parquet")) for source in sources]
     if options["columns"]:
         _refuse_recipe(sources[0])
         return _labelled(_numbers(sources, options), options)

@@ -54,7 +54,7 @@ def person_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--format",
             "format_",
-            type=click.Choice(["table", "ndjson", "json", "csv", "tsv"]),
+            type=click.Choice(["table", "ndjson", "json", "csv", "tsv", "parquet"]),
             help="By default a table on a terminal, NDJSON elsewhere.",
         ),
         click.option(
@@ -252,5 +252,5 @@ def _writer(options: dict[str, Any], shown: Sequence[str], columns: Sequence[str
     from videmo.write import format_of
     from videmo.write.persons import open_records
 
-    format_ = options["format_"] or format_of(options["out"], sys.stdout.isatty())
+    format_ = options["format_"] or format_of(options["out"], sys.stdout.isatty(), files=True)
     return open_records(format_, options["out"], shown=shown, columns=columns)

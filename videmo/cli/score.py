@@ -42,7 +42,8 @@ Example:
 @click.command(no_args_is_help=True, epilog=CLASSIFY)
 @input_options
 @recipe_options
-@click.option("--format", "format_", type=click.Choice(["table", "ndjson", "json", "csv", "tsv"]),
+@click.option("--format", "format_",
+              type=click.Choice(["table", "ndjson", "json", "csv", "tsv", "parquet"]),
               help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
 @click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format.")
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
@@ -56,9 +57,11 @@ def classify(**options: Any) -> None:
     PATHS are video files, folders (searched for videos), quoted globs, or - for a list on stdin.
     """
     from videmo.cli.words import say_pipeline
-    from videmo.write import format_of, open_writer
+    from videmo.write import format_of, open_writer, ready
 
-    format_ = options["format_"] or format_of(options["out"], sys.stdout.isatty())
+    tty = sys.stdout.isatty()
+    format_ = options["format_"] or format_of(options["out"], tty, files=True)
+    ready(format_, options["out"])
     clips, pipeline = clips_of(options), pipeline_of(options)
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
@@ -85,19 +88,21 @@ def classify(**options: Any) -> None:
 @click.command("extract-features", no_args_is_help=True, epilog=EXTRACT)
 @input_options
 @recipe_options
-@click.option("--out", required=True, metavar="FILE.npz", help="Write the features here.")
+@click.option("--out", required=True, metavar="FILE.npz",
+              help="Write the features here; as FILE.parquet they are Parquet.")  # fmt: skip
 @click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
 @engine_options
 @crew_options
 @resume_options
 @word_options
 def extract_features(**options: Any) -> None:
-    """Write one descriptor for each clip to a NumPy archive.
+    """Write one descriptor for each clip to a NumPy archive, or to Parquet.
 
     A descriptor holds the statistics of a clip's face features that the head's recipe names:
     mean, std, min and max for afew7. The archive has no object arrays; `numpy.load` reads it,
     and its `meta` tells the models and the recipe. With --frames it also holds an embedding of
-    every face, which is biometric data: keep it as carefully as the faces.
+    every face, which is biometric data: keep it as carefully as the faces. As Parquet (pip
+    install 'videmo[parquet]') the faces are a second file, FILE.frames.parquet.
     """
     from videmo.cli.words import say_pipeline
 
@@ -116,12 +121,16 @@ def write_features(
     frames: bool = False,
 ) -> int:
     """Write the descriptors of the clips to a feature file, and return how many clips failed."""
-    from videmo.write.npz import FeatureFile
+    from videmo.journal import refuse_existing
+    from videmo.write import feature_format, frames_of, open_features, ready
+
+    ready(feature_format(path), path)
+    if frames and feature_format(path) == "parquet" and not options.get("resume"):
+        refuse_existing(frames_of(path), overwrite=bool(options.get("overwrite")))
 
     def finish(journal: Journal, provenance: dict[str, str | None]) -> None:
-        provenance = provenance or {**journal[clips[0]].record["provenance"], "decoder": None}
         meta = _meta(pipeline, provenance)
-        with FeatureFile(path, names=pipeline.feature_names, meta=meta, frames=frames) as file:
+        with open_features(path, names=pipeline.feature_names, meta=meta, frames=frames) as file:
             for clip in clips:
                 entry = journal[clip]
                 record = entry.record

@@ -43,7 +43,7 @@ class Row:
 
 
 def read_rows(file: str) -> list[Row]:
-    """Return the rows of a CSV or TSV with a header, NDJSON, a JSON array or a feature file.
+    """Return the rows of a CSV or TSV with a header, NDJSON, JSON, Parquet or a feature file.
 
     The first character tells which; separators are commas, semicolons or tabs, whichever the
     header has most of. Empty rows are passed over.
@@ -53,6 +53,8 @@ def read_rows(file: str) -> list[Row]:
     """
     if file.lower().endswith(".npz"):
         rows = _feature_rows(file)
+    elif file.lower().endswith(".parquet"):
+        rows = _parquet_rows(file)
     else:
         text = _text(file)
         file = "standard input" if file == "-" else file
@@ -149,13 +151,19 @@ def _loads(file: str, line: int, text: str) -> Any:
         raise ManifestError(file, at, f"is no JSON ({reason}); write it again") from error
 
 
+def _parquet_rows(file: str) -> list[Row]:
+    from videmo.write.parquet import rows
+
+    return [Row(file, n, cells) for n, cells in enumerate(rows(file), 1)]
+
+
 def _feature_rows(file: str) -> list[Row]:
     from videmo.write.npz import load_features
 
     table = load_features(file, frames=False)
     columns = {
         name: values.tolist()
-        for name in ("path", "label", "split", "subject")
+        for name in ("path", "status", "label", "split", "subject")
         if (values := getattr(table, name)) is not None
     }
     rows = zip(*columns.values(), strict=True)

@@ -201,7 +201,7 @@ def enough(rows: Rows, lesson: Lesson, folds: int) -> None:
 
 
 def _features(path: str) -> Rows:
-    from videmo.write.npz import load_features
+    from videmo.write import load_features
 
     table = load_features(path, frames=False)
     answered = table.status == "ok"

@@ -1,15 +1,19 @@
-"""Records of clips go in, one at a time; a table, JSON, CSV or TSV comes out."""
+"""Records of clips go in, one at a time; a table, JSON, CSV, TSV or Parquet comes out."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from videmo.errors import InputError, UnknownName
 from videmo.registry import find
 from videmo.write.sink import Out, open_sink
+
+if TYPE_CHECKING:
+    from videmo.write.npz import FeatureFile, FeatureTable
+    from videmo.write.parquet import FeatureParquet
 
 WRITERS = {
     "table": "videmo.write.table:Table",
@@ -18,6 +22,7 @@ WRITERS = {
     "csv": "videmo.write.columns:Csv",
     "tsv": "videmo.write.columns:Tsv",
 }
+FILES = {"parquet": "videmo.write.parquet:Parquet"}  # no text: only into a file
 SUFFIXES = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
@@ -66,9 +71,11 @@ def open_writer(
     top: at most so many scores, highest first, in JSON and the table; CSV and TSV have all
     extra: optional keys ("start", "track") that CSV and TSV add at the end of their columns
 
-    Raises UnknownName for a format, OutputError for a place that cannot be written.
+    Raises UnknownName for a format, OutputError for a place that cannot be written, and what
+    `ready` raises.
     """
-    kind = find("format", WRITERS, format)
+    kind = find("format", WRITERS | FILES, format)
+    ready(format, out)
     sink = open_sink(out, stream)
     try:
         return cast(Writer, kind(sink, labels, top, extra))
@@ -77,11 +84,24 @@ def open_writer(
         raise
 
 
-def format_of(out: str | os.PathLike[str] | None, tty: bool) -> str:
+def ready(format: str, out: Out) -> None:
+    """Raise now what a format lacks, not after hours of work: InputError, MissingDependency."""
+    if format not in FILES:
+        return
+    if out is None or os.fspath(out) == "-":
+        raise InputError(f"{format} is no text for the standard output; name a file with --out")
+    from videmo.write.parquet import arrow
+
+    arrow()
+
+
+def format_of(out: str | os.PathLike[str] | None, tty: bool, *, files: bool = False) -> str:
     """Return the format that the suffix of `out` asks for.
 
     Without a file it is a table for a person at a terminal, NDJSON for a program; so it is
     NDJSON for a device (/dev/stdout) too.
+
+    files: also formats that are no text
 
     Raises UnknownName for a suffix that says nothing, InputError where there is none.
     """
@@ -89,11 +109,50 @@ def format_of(out: str | os.PathLike[str] | None, tty: bool) -> str:
     if name == "-":
         return "table" if tty else "ndjson"
     suffix = os.path.splitext(name)[1].lower()
-    if suffix in SUFFIXES:
-        return SUFFIXES[suffix]
+    suffixes = SUFFIXES | ({f".{format}": format for format in FILES} if files else {})
+    if suffix in suffixes:
+        return suffixes[suffix]
     if suffix:
-        raise UnknownName("output format", suffix, SUFFIXES)
+        raise UnknownName("output format", suffix, suffixes)
     if name.startswith(("/dev/", "/proc/")):
         return "ndjson"
-    known = ", ".join(SUFFIXES)
+    known = ", ".join(suffixes)
     raise InputError(f"{name}: no suffix says the format; end it in {known}, or give --format")
+
+
+def feature_format(path: str | os.PathLike[str]) -> str:
+    """Return the format of a feature file: parquet where its suffix says so, else npz."""
+    return "parquet" if os.fspath(path).lower().endswith(".parquet") else "npz"
+
+
+def open_features(
+    out: str | os.PathLike[str],
+    *,
+    names: Sequence[str],
+    meta: Mapping[str, Any],
+    frames: bool = False,
+) -> FeatureFile | FeatureParquet:
+    """Return what writes the features of clips to `out`; see `videmo.write.npz.FeatureFile`."""
+    if feature_format(out) == "parquet":
+        from videmo.write.parquet import FeatureParquet
+
+        return FeatureParquet(out, names=names, meta=meta, frames=frames)
+    from videmo.write.npz import FeatureFile
+
+    return FeatureFile(out, names=names, meta=meta, frames=frames)
+
+
+def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> FeatureTable:
+    """Return what `open_features` has written; see `videmo.write.npz.load_features`."""
+    if feature_format(path) == "parquet":
+        from videmo.write import parquet
+
+        return parquet.load_features(path, frames=frames)
+    from videmo.write import npz
+
+    return npz.load_features(path, frames=frames)
+
+
+def frames_of(out: str | os.PathLike[str]) -> str:
+    """Return the name of the Parquet file for the faces of the clips in `out`."""
+    return f"{os.path.splitext(os.fspath(out))[0]}.frames.parquet"

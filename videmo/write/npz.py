@@ -66,11 +66,11 @@ class FeatureFile(Whole):
         meta: Mapping[str, Any],
         frames: bool = False,
     ) -> None:
-        self._names, self._meta = tuple(names), _json(meta)
+        self._names, self._meta = tuple(names), meta_text(meta)
         self._sink = open_file(out)
         folder = os.path.dirname(os.path.realpath(self._sink.name))
         folder = folder if os.access(folder, os.W_OK) else tempfile.gettempdir()  # /dev/null
-        self._texts: dict[str, list[str]] = {k: [] for k in ("path", "status", "error", *_FACTS)}
+        self._texts: dict[str, list[str]] = {k: [] for k in ("path", "status", "error", *FACTS)}
         self._counts: dict[str, list[int]] = {k: [] for k in ("frames", "face_frames", "faces")}
         self._duration: list[float] = []
         self._ends = [0]
@@ -127,7 +127,7 @@ class FeatureFile(Whole):
             self._drop()
         with self._sink.guard():
             self._features.add(values)
-        given = dict(zip(_FACTS, (label, split, subject), strict=True))
+        given = dict(zip(FACTS, (label, split, subject), strict=True))
         texts = {"path": path, "status": status, "error": error[:_LONGEST], **given}
         for name, text in texts.items():
             self._texts[name].append(text or "")
@@ -183,15 +183,15 @@ class FeatureFile(Whole):
     def _columns(self) -> Iterator[tuple[str, Array | _Spool]]:
         """Yield every array under its name, in the order of the file."""
         for name in ("path", "status", "error"):
-            yield name, _text(self._texts[name])
+            yield name, text_array(self._texts[name])
         yield "features", self._features
-        yield "feature_names", _text(self._names)
+        yield "feature_names", text_array(self._names)
         for name, counts in self._counts.items():
             yield name, np.array(counts, "<i8")
         yield "duration", np.array(self._duration, "<f8")
-        for name in _FACTS:
+        for name in FACTS:
             if any(self._texts[name]):
-                yield name, _text(self._texts[name])
+                yield name, text_array(self._texts[name])
         yield "meta", np.array(self._meta, "<U")
         if self._faces is not None:
             yield "frame_offsets", np.array(self._ends, "<i8")
@@ -258,9 +258,17 @@ def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> Featu
     except _UNREADABLE as error:
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{name}: cannot be read ({said}); make it again") from error
-    _check(name, found)
-    meta = _meta(name, found.pop("meta"))
-    return FeatureTable(**found, meta=meta)
+    return table_of(name, found)
+
+
+def table_of(path: str, arrays: Mapping[str, Array]) -> FeatureTable:
+    """Return arrays of the names, types and lengths that the head of this module lists.
+
+    path: whose they are, for the InputError where they are others
+    """
+    _check(path, arrays)
+    found = {name: array for name, array in arrays.items() if name != "meta"}
+    return FeatureTable(**found, meta=_meta(path, arrays["meta"]))
 
 
 class _Spool:
@@ -300,7 +308,7 @@ class _Spool:
             yield block
 
 
-_FACTS = ("label", "split", "subject")
+FACTS = ("label", "split", "subject")
 _PER_FACE_TYPES: dict[str, tuple[str, tuple[int, ...] | None]] = {
     "features": ("<f4", None),
     "index": ("<i8", ()),
@@ -310,7 +318,7 @@ _PER_FACE_TYPES: dict[str, tuple[str, tuple[int, ...] | None]] = {
     "track": ("<i8", ()),
 }
 _KINDS = {  # name -> kind of dtype, dimensions, what its length counts
-    **dict.fromkeys(("path", "status", "error", *_FACTS), ("U", 1, "clips")),
+    **dict.fromkeys(("path", "status", "error", *FACTS), ("U", 1, "clips")),
     "features": ("f", 2, "clips"),
     "feature_names": ("U", 1, "names"),
     **dict.fromkeys(("frames", "face_frames", "faces"), ("i", 1, "clips")),
@@ -335,11 +343,13 @@ _UNREADABLE = (
 )
 
 
-def _json(meta: Mapping[str, Any]) -> str:
+def meta_text(meta: Mapping[str, Any]) -> str:
+    """Return what made the features as JSON."""
     return json.dumps(plain(meta), allow_nan=False)  # ASCII, so that any text survives
 
 
-def _text(values: Sequence[str]) -> Array:
+def text_array(values: Sequence[str]) -> Array:
+    """Return texts as an array that is as wide as the longest."""
     return np.array(values, f"<U{max([1, *map(len, values)])}")
 
 
@@ -361,7 +371,7 @@ def _store(archive: zipfile.ZipFile, name: str, column: Array | _Spool) -> None:
 def _wanted(path: str, names: Sequence[str], frames: bool) -> list[str]:
     """Return the arrays to load, all of them in the file."""
     per_face = [name for name in _KINDS if name.startswith("frame_")]
-    optional = {*_FACTS, *per_face} if set(per_face).isdisjoint(names) else {*_FACTS}
+    optional = {*FACTS, *per_face} if set(per_face).isdisjoint(names) else {*FACTS}
     for name in _KINDS:
         if name not in names and name not in optional:
             raise InputError(f"{path}: holds no array {name!r}; make it again")

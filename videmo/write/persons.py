@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from videmo.write import Writer, open_writer
+from videmo.write import Writer, open_writer, ready
 from videmo.write.columns import Csv, Tsv, cell
+from videmo.write.parquet import Parquet
 from videmo.write.record import PROVENANCE, SCORE_DIGITS, TIME_DIGITS
 from videmo.write.sink import Out, open_sink
 from videmo.write.table import Table, fit, percent
@@ -41,9 +42,15 @@ def open_records(format: str, out: Out, *, shown: Sequence[str], columns: Sequen
     shown: what a table has beside the clip's name, names of _SHOWN
     columns: what CSV and TSV have beside what every record has
     """
-    kinds = {"csv": PersonCsv, "tsv": PersonTsv, "table": PersonTable}
+    kinds: dict[str, Callable[..., Writer]] = {
+        "csv": PersonCsv,
+        "tsv": PersonTsv,
+        "parquet": PersonParquet,
+        "table": PersonTable,
+    }
     if format not in kinds:
         return open_writer(format, out, labels=())
+    ready(format, out)
     sink = open_sink(out)
     try:
         return kinds[format](sink, (), None, shown if format == "table" else columns)
@@ -79,6 +86,16 @@ class PersonCsv(Csv):
 
 class PersonTsv(PersonCsv, Tsv):
     """The same between tabs."""
+
+
+class PersonParquet(Parquet):
+    """The columns of PersonCsv with their types."""
+
+    def _columns(self) -> list[str]:
+        return [*_BEFORE, *self.extra, *_BEHIND]
+
+    def _flat(self, record: Mapping[str, Any]) -> Record:
+        return {**_flat(record), **{k: record[k] for k in ("warnings", "same") if k in record}}
 
 
 def _flat(record: Mapping[str, Any]) -> Record:
