@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import clips
 import numpy as np
 import pytest
+from toys import ToyWork
 
-from videmo.data import Descriptor, Failure, VideoInfo
-from videmo.errors import InputError, ModelNotFound
+from videmo.data import Failure
+from videmo.errors import InputError, ModelError, ModelNotFound
 from videmo.inputs import Clip
 from videmo.pipeline import Answer, Engine, _share, cpus, load
-from videmo.workers import Crew, Processes, Work, keeping, kept
-
-
-class Toy:
-    """Stands for a pipeline; what it does with a clip is the clip's name."""
-
-    @property
-    def provenance(self) -> dict[str, str | None]:
-        return {"videmo": "toy"}
-
-    def answer(self, path: str, **more: Any) -> Answer:
-        word, _, number = path.partition(" ")
-        if word == "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if word == "vanish":
-            os._exit(7)
-        if word == "hang":
-            time.sleep(60)
-        if word == "slow":
-            time.sleep(0.3)
-        if word == "broken":
-            raise InputError(f"{path}: cannot be read")
-        if word == "hungry":
-            raise MemoryError
-        descriptor = Descriptor(np.full(2, float(number), np.float32), 1, 1, 1)
-        return Answer(VideoInfo(path, 2, 2, 1, 0.1, 10.0, "toy"), descriptor, None, ())
-
-
-@dataclass(frozen=True)
-class ToyWork(Work):
-    """Makes toys; `missing` stands for a model that is not there."""
-
-    missing: bool = False
-
-    def pipeline(self) -> Any:
-        if self.missing:
-            raise ModelNotFound("toy", ["afew7"])
-        return Toy()
+from videmo.workers import Crew, Processes, keeping, kept
 
 
 def work(**more: Any) -> ToyWork:
@@ -114,6 +74,14 @@ def test_no_more_than_a_few_clips_are_asked_for_ahead() -> None:
 
 def test_a_model_that_is_missing_is_said_before_the_first_clip() -> None:
     with Processes(work(missing=True), Crew(2)) as processes, pytest.raises(ModelNotFound):
+        processes.prepare()
+
+
+def test_models_that_end_the_process_are_one_clear_error() -> None:
+    with (
+        Processes(work(deadly=True), Crew(1)) as processes,
+        pytest.raises(ModelError, match="a process ended while it loaded the models"),
+    ):
         processes.prepare()
 
 

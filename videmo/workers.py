@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as TookTooLong
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -24,13 +25,15 @@ import numpy as np
 from videmo import store
 from videmo.batch import attempt
 from videmo.data import Faces, Failure, Features
-from videmo.errors import InputError
+from videmo.errors import InputError, ModelError, VidemoError
 from videmo.inputs import Clip
 from videmo.pipeline import Answer, Engine, Pipeline, Through, cpus
 from videmo.recipe import Recipe
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture
+
+    Task = tuple[Clip, ProcessFuture["Done"]]
 
 AHEAD = 3  # clips a worker that wait or are done already: enough that none is idle
 
@@ -141,25 +144,34 @@ class Processes:
     def prepare(self) -> Processes:
         """Have a worker load the models now, and return self.
 
-        Raises what loading them raises: InputError, ModelError, MissingDependency.
+        Raises what loading them raises: InputError, ModelError, MissingDependency; and ModelError
+        where the process does not live through it.
         """
-        self._provenance = self._pool.schedule(_provenance, [self.work]).result()
+        from pebble import ProcessExpired
+
+        try:
+            self._provenance = self._pool.schedule(_provenance, [self.work]).result()
+        except (ProcessExpired, BrokenProcessPool) as end:
+            how = _how(getattr(end, "exitcode", None))
+            raise ModelError(
+                f"a process ended while it loaded the models ({how}); give fewer --jobs, or none"
+            ) from end
         return self
 
     def each(self, clips: Iterable[Clip], begin: Begin) -> Iterator[tuple[Clip, Done]]:
         """Yield every clip with what came of it, in their order."""
-        waiting: deque[tuple[Clip, ProcessFuture[Done]]] = deque()
+        waiting: deque[Task] = deque()
         for clip in clips:
-            task = self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
-            waiting.append((clip, task))
+            waiting.append((clip, self._schedule(clip)))
             if len(waiting) >= AHEAD * self.crew.jobs:
                 yield self._next(waiting, begin)
         while waiting:
             yield self._next(waiting, begin)
 
-    def _next(
-        self, waiting: deque[tuple[Clip, ProcessFuture[Done]]], begin: Begin
-    ) -> tuple[Clip, Done]:
+    def _schedule(self, clip: Clip) -> ProcessFuture[Done]:
+        return self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
+
+    def _next(self, waiting: deque[Task], begin: Begin) -> tuple[Clip, Done]:
         clip, task = waiting.popleft()
         begin(clip.path)
         return clip, self._result(clip, task)
@@ -179,6 +191,11 @@ class Processes:
         except ProcessExpired as end:
             text = f"its process ended ({_how(end.exitcode)}); the file may be damaged, or memory"
             return Done(Failure(clip.path, "WorkerDied", f"{text} ran out"))
+        except BrokenProcessPool as end:  # one was killed while it had nothing to do
+            raise VidemoError(
+                "the processes ended while they waited, perhaps for lack of memory; give fewer "
+                "--jobs, and --resume to go on"
+            ) from end
 
 
 def _how(exitcode: int | None) -> str:
