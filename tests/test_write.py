@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import descriptor, features
 
-from videmo.data import Descriptor, Faces, Features
+from videmo.data import Descriptor, Features
 from videmo.errors import InputError, OutputError, UnknownName
 from videmo.write import WRITERS, format_of, open_writer
 from videmo.write.npz import FeatureFile, load_features
@@ -606,24 +607,6 @@ def test_a_new_file_follows_the_umask_and_a_replaced_one_keeps_its_mode(
 
 
 # features
-
-
-def features(count: int, seed: int = 0) -> Features:
-    rng = np.random.default_rng(seed)
-    faces = Faces(
-        row=np.zeros(count, np.int64),
-        index=np.arange(count),
-        time=np.arange(count) / 25,
-        box=rng.random((count, 4), np.float32),
-        score=rng.random(count, np.float32),
-        landmarks=np.zeros((count, 5, 2), np.float32),
-        track=np.arange(count) % 2,
-    )
-    return Features(rng.random((count, 3), np.float32), faces, count)
-
-
-def descriptor(*values: float) -> Descriptor:
-    return Descriptor(np.array(values, np.float32), faces=9, frames=7, seen=8)
 
 
 def test_features_come_back_as_they_went(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import descriptor, features
 
 from videmo.cli import main
-from videmo.data import Descriptor, Faces, Features
+from videmo.data import Descriptor, Features
 from videmo.errors import InputError, MissingDependency, OutputError, UnknownName
 from videmo.write import format_of, load_features, open_features, open_writer
 from videmo.write import npz as npz_files
@@ -59,24 +60,6 @@ def written(out: Path, *records: dict[str, Any], **options: Any) -> Any:
         for each in records:
             writer.write(each)
     return pq.read_table(out)
-
-
-def features(count: int, seed: int = 0) -> Features:
-    rng = np.random.default_rng(seed)
-    faces = Faces(
-        row=np.zeros(count, np.int64),
-        index=np.arange(count),
-        time=np.arange(count) / 25,
-        box=rng.random((count, 4), np.float32),
-        score=rng.random(count, np.float32),
-        landmarks=np.zeros((count, 5, 2), np.float32),
-        track=np.arange(count) % 2,
-    )
-    return Features(rng.random((count, 3), np.float32), faces, count)
-
-
-def descriptor(*values: float) -> Descriptor:
-    return Descriptor(np.array(values, np.float32), faces=9, frames=7, seen=8)
 
 
 # records

@@ -1,4 +1,4 @@
-"""Stand-ins for a pipeline, in a module that a worker's process can import."""
+"""Stand-ins for a pipeline and what it finds, where a worker's process can import them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from videmo.data import Descriptor, VideoInfo
+from videmo.data import Descriptor, Faces, Features, VideoInfo
 from videmo.errors import InputError, ModelNotFound
 from videmo.pipeline import Answer
 from videmo.workers import Work
@@ -54,3 +54,21 @@ class ToyWork(Work):
         if self.deadly:
             os._exit(9)
         return Toy()
+
+
+def features(count: int, seed: int = 0) -> Features:
+    rng = np.random.default_rng(seed)
+    faces = Faces(
+        row=np.zeros(count, np.int64),
+        index=np.arange(count),
+        time=np.arange(count) / 25,
+        box=rng.random((count, 4), np.float32),
+        score=rng.random(count, np.float32),
+        landmarks=np.zeros((count, 5, 2), np.float32),
+        track=np.arange(count) % 2,
+    )
+    return Features(rng.random((count, 3), np.float32), faces, count)
+
+
+def descriptor(*values: float) -> Descriptor:
+    return Descriptor(np.array(values, np.float32), faces=9, frames=7, seen=8)

@@ -100,7 +100,7 @@ def read_manifest(path: str) -> list[Clip]:
     Raises ManifestError(path, line, reason), InputError for a file that cannot be read.
     """
     text = _decode(path, _read(path))
-    rows = _rows(path, text, _separator(path, text))
+    rows = csv_rows(path, text, _separator(path, text))
     _, header = next(rows)
     names = [cell.strip().lower() for cell in header]
     for name in _COLUMNS:
@@ -392,9 +392,18 @@ def _separator(path: str, text: str) -> str:
     return max(fitting, key=lambda sep: len(columns[sep]))
 
 
-def _rows(path: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not empty, each with the line on which it begins."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+def csv_rows(
+    path: str, text: str, separator: str, *, quoted: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not empty, each with the line on which it begins.
+
+    quoted: whether quotes hold a cell together, or are characters like others
+    Raises ManifestError naming the line.
+    """
+    rows = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, strict=quoted,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )  # fmt: skip
     while True:
         line = rows.line_num + 1
         try:

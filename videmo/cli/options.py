@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def group_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds these options, in their order."""
+
     def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
@@ -24,7 +26,7 @@ def _group(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return decorate
 
 
-search_options = _group(
+search_options = group_of(
     click.option(
         "--ext",
         multiple=True,
@@ -39,7 +41,7 @@ search_options = _group(
     ),
 )
 
-part_options = _group(
+part_options = group_of(
     click.option(
         "--start",
         type=click.FloatRange(0),
@@ -54,7 +56,7 @@ part_options = _group(
     ),
 )
 
-input_options = _group(
+input_options = group_of(
     click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
     search_options,
     click.option(
@@ -74,7 +76,7 @@ input_options = _group(
     ),
 )
 
-recipe_options = _group(
+recipe_options = group_of(
     click.option(
         "--head",
         default="afew7",
@@ -114,7 +116,7 @@ recipe_options = _group(
     ),
 )
 
-engine_options = _group(
+engine_options = group_of(
     click.option(
         "--device",
         default="auto",
@@ -169,7 +171,14 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]  # generic in new version
         self.fail(f"{value!r} is neither a number from 1 nor auto")
 
 
-crew_options = _group(
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "ndjson", "json", "csv", "tsv", "parquet"]),
+    help="By default a table on a terminal, NDJSON elsewhere.",
+)
+
+crew_options = group_of(
     click.option(
         "-j",
         "--jobs",
@@ -186,7 +195,7 @@ crew_options = _group(
     ),
 )
 
-resume_options = _group(
+resume_options = group_of(
     click.option(
         "--progress",
         type=click.Choice(["auto", "bar", "lines", "json", "none"]),
@@ -199,7 +208,7 @@ resume_options = _group(
     click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),
 )
 
-word_options = _group(
+word_options = group_of(
     click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run."
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from videmo.cli.options import (
     clips_of,
     engine_of,
     engine_options,
+    format_option,
+    group_of,
     input_options,
     recipe_options,
     word_options,
@@ -47,32 +49,23 @@ def _only(context: click.Context, parameter: click.Parameter, value: str) -> tup
     return tuple(name for name in NAMES if name in asked)
 
 
-def person_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what both commands share."""
-    for option in (
-        click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format."),
-        click.option(
-            "--format",
-            "format_",
-            type=click.Choice(["table", "ndjson", "json", "csv", "tsv", "parquet"]),
-            help="By default a table on a terminal, NDJSON elsewhere.",
-        ),
-        click.option(
-            "--min-frames",
-            type=click.IntRange(1),
-            default=1,
-            show_default=True,
-            metavar="N",
-            help="Leave out who is seen in fewer frames of a video.",
-        ),
-        click.option(
-            "--backbone",
-            metavar="NAME|DIR",
-            help="The network that tells it, instead of the one of the head's recipe.",
-        ),
-    ):
-        command = option(command)
-    return command
+person_options = group_of(  # what both commands share
+    click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format."),
+    format_option,
+    click.option(
+        "--min-frames",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Leave out who is seen in fewer frames of a video.",
+    ),
+    click.option(
+        "--backbone",
+        metavar="NAME|DIR",
+        help="The network that tells it, instead of the one of the head's recipe.",
+    ),
+)
 
 
 @click.command(no_args_is_help=True, epilog=ATTRIBUTES)

@@ -12,6 +12,7 @@ from videmo.cli.options import (
     clips_of,
     crew_options,
     engine_options,
+    format_option,
     input_options,
     pipeline_of,
     recipe_options,
@@ -42,9 +43,7 @@ Example:
 @click.command(no_args_is_help=True, epilog=CLASSIFY)
 @input_options
 @recipe_options
-@click.option("--format", "format_",
-              type=click.Choice(["table", "ndjson", "json", "csv", "tsv", "parquet"]),
-              help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
+@format_option
 @click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format.")
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
 @engine_options

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import sys
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError, ManifestError
+from videmo.inputs import csv_rows
 
 
 @dataclass(frozen=True)
@@ -84,29 +83,16 @@ def _csv_rows(file: str, text: str) -> Iterator[Row]:
     header = text.partition("\n")[0]
     mark = max(",;\t", key=header.count)
     ours = mark == "\t" and "schema_version" in header  # our TSV has escapes and no quotes
-    lines = csv.reader(
-        io.StringIO(text, newline=""), delimiter=mark, strict=not ours,
-        quoting=csv.QUOTE_NONE if ours else csv.QUOTE_MINIMAL,
-    )  # fmt: skip
     names: list[str] = []
-    while True:
-        line = lines.line_num + 1
-        try:
-            cells = next(lines)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise ManifestError(file, line, f"is no CSV ({error}); look at the quotes") from error
-        if not any(cell.strip() for cell in cells):
-            continue
+    for line, cells in csv_rows(file, text, mark, quoted=not ours):
         if not names:
             names = _header(file, line, cells)
             continue
         if len(cells) > len(names):
             reason = f"has {len(cells)} cells under {len(names)} columns; look at the quotes"
             raise ManifestError(file, line, reason)
-        cells = [_unescaped(cell) for cell in cells] if ours else cells
-        yield Row(file, line, dict(zip(names, cells + [""] * len(names), strict=False)))
+        told = [_unescaped(cell) for cell in cells] if ours else cells
+        yield Row(file, line, dict(zip(names, told + [""] * len(names), strict=False)))
 
 
 def _header(file: str, line: int, cells: Sequence[str]) -> list[str]:

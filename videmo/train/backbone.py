@@ -23,6 +23,7 @@ from videmo.data import F32, Array
 from videmo.decode import prefetch
 from videmo.errors import InputError, MissingDependency
 from videmo.heads import softmax
+from videmo.metrics import scores
 from videmo.train.augment import Augmentation, augment, enlarge
 from videmo.train.pictures import Faces
 from videmo.train.sam import climbed
@@ -249,18 +250,15 @@ def evaluate(model: nn.Module, val: Sequence[Faces], options: BackboneTraining) 
 
 def _measured(task: str, logits: F32, targets: Array, centres: F32) -> dict[str, float]:
     if task == "identity":
-        found = (logits @ centres.T).argmax(1)
-        return {task: float((found == targets)[targets >= 0].mean())}
+        nearest = (logits @ centres.T).argmax(1)
+        return {task: float((nearest == targets)[targets >= 0].mean())}
     there = np.isfinite(targets[:, 0])
     logits, targets = logits[there], targets[there]
     if task == "age":
         years = np.arange(targets.shape[1])
         return {task: float((np.abs(softmax(logits) @ years - targets @ years) < 5).mean())}
-    guess, truth = logits.argmax(1), targets.argmax(1)
-    share = {task: float((guess == truth).mean())}
-    if task == "emotion":
-        share["uar"] = float(np.mean([(guess == c)[truth == c].mean() for c in np.unique(truth)]))
-    return share
+    found = scores(logits.argmax(1), targets.argmax(1), range(targets.shape[1]))
+    return {task: found["accuracy"]} | ({"uar": found["uar"]} if task == "emotion" else {})
 
 
 def weighed(found: Mapping[str, float], options: BackboneTraining) -> float:

@@ -13,7 +13,7 @@ from videmo.data import F32, I64, U8, Array
 from videmo.errors import InputError
 from videmo.image import resize, to_grey, warp
 from videmo.labels import LABELS, label_set
-from videmo.train.tables import Table
+from videmo.train.tables import TASKS, Table
 
 YEARS = 100  # classes of the age task: one a year, from 0
 SPREAD = 2.0  # years: how far a labelled age may be off (standard deviation)
@@ -101,7 +101,7 @@ def labels_of(tables: Sequence[Table], emotions: str = "") -> dict[str, tuple[st
     labels: dict[str, tuple[str, ...]] = {}
     names = {
         task: {label for t in tables for label in t.known.get(task, ()) if label is not None}
-        for task in ("emotion", "age", "gender", "ethnicity", "identity")
+        for task in TASKS
     }
     voted = {t.voted for t in tables if t.voted}
     if names["emotion"] or voted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from videmo.data import F32, Array
+from videmo.data import F32
 
 if TYPE_CHECKING:
     import torch
@@ -80,9 +80,3 @@ class PeopleLoss:
 def known(targets: torch.Tensor) -> torch.Tensor:
     """Return which rows of a task's targets are known, (B,) bool."""
     return targets >= 0 if targets.ndim == 1 else targets[:, 0].isfinite()
-
-
-def accuracy(logits: Array, targets: Array) -> tuple[int, int]:
-    """Return how many rows are right, and how many are known: (right, n)."""
-    there = np.isfinite(targets[:, 0])
-    return int((logits.argmax(1) == targets.argmax(1))[there].sum()), int(there.sum())
