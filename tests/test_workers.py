@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 from toys import ToyWork
 
 from videmo.data import Failure
-from videmo.errors import InputError, ModelError, ModelNotFound
+from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
 from videmo.inputs import Clip
 from videmo.pipeline import Answer, Engine, _share, cpus, load
 from videmo.workers import Crew, Processes, keeping, kept
@@ -47,6 +51,51 @@ def test_a_clip_that_hangs_is_given_up() -> None:
     assert isinstance(lost, Failure) and lost.error == "ClipTimeout"
     assert "took more than 1 s and was given up; raise --clip-timeout" in lost.message
     assert isinstance(last, Answer)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_processes_that_are_killed_while_they_wait_cost_no_answer(jobs: int) -> None:
+    def named() -> Iterator[Clip]:
+        for i in range(12):
+            if i in (4, 9):  # what was asked for before is answered, nothing is in hand
+                wait([task for _, task in waiting(found)])
+                for process in active_children():
+                    process.kill()
+            yield Clip(f"quick {i}")
+
+    with Processes(work(), Crew(jobs)) as processes:
+        found = processes.prepare().each(named(), lambda path: None)
+        answers = [done.answer for _, done in found]
+    assert [float(a.descriptor.values[0]) for a in answers if isinstance(a, Answer)] == [*range(12)]
+
+
+def waiting(running: Any) -> Any:
+    """Return the tasks that a running `Processes.each` has handed out."""
+    return running.gi_frame.f_locals["waiting"]
+
+
+def test_processes_that_always_end_before_a_clip_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("videmo.workers._pool", lambda jobs: DeadPool())
+    with Processes(work(), Crew(1)) as processes, pytest.raises(VidemoError, match="--resume"):
+        list(processes.each(map(Clip, ["quick 1"]), lambda path: None))
+
+
+class DeadPool:
+    """A pool whose processes end before they do anything."""
+
+    active = False
+
+    def schedule(self, *anything: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(BrokenProcessPool("All workers expired"))
+        return future
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    join = close = stop
 
 
 def test_a_clip_that_cannot_be_read_or_held_is_a_failure_as_ever() -> None:

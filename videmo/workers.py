@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as TookTooLong
+from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -31,11 +32,12 @@ from videmo.pipeline import Answer, Engine, Pipeline, Through, cpus
 from videmo.recipe import Recipe
 
 if TYPE_CHECKING:
-    from pebble import ProcessFuture
+    from pebble import ProcessFuture, ProcessPool
 
     Task = tuple[Clip, ProcessFuture["Done"]]
 
 AHEAD = 3  # clips a worker that wait or are done already: enough that none is idle
+TRIES = 3  # pools in a row that may end without an answer
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,8 @@ class Processes:
     """A crew of processes on this machine; use it in a `with`, which ends them."""
 
     def __init__(self, work: Work, crew: Crew) -> None:
-        from pebble import ProcessPool
-
         self.work, self.crew = work, crew
-        spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
-        self._pool = ProcessPool(max_workers=crew.jobs, context=spawn)
+        self._pool, self._tries = _pool(crew.jobs), TRIES
         self._provenance: dict[str, str | None] = {}
 
     def __enter__(self) -> Processes:
@@ -150,7 +149,8 @@ class Processes:
         from pebble import ProcessExpired
 
         try:
-            self._provenance = self._pool.schedule(_provenance, [self.work]).result()
+            each = [self._pool.schedule(_provenance, [self.work]) for _ in range(self.crew.jobs)]
+            self._provenance = each[0].result()  # the others load theirs at the same time
         except (ProcessExpired, BrokenProcessPool) as end:
             how = _how(getattr(end, "exitcode", None))
             raise ModelError(
@@ -169,12 +169,47 @@ class Processes:
             yield self._next(waiting, begin)
 
     def _schedule(self, clip: Clip) -> ProcessFuture[Done]:
-        return self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
+        try:
+            return self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
+        except RuntimeError as end:  # the pool has ended meanwhile
+            return _broken(end)
 
     def _next(self, waiting: deque[Task], begin: Begin) -> tuple[Clip, Done]:
+        begin(waiting[0][0].path)
+        while self._ended(waiting[0][1]):
+            self._begin_again(waiting)
+        self._tries = TRIES
         clip, task = waiting.popleft()
-        begin(clip.path)
         return clip, self._result(clip, task)
+
+    def _ended(self, task: ProcessFuture[Done]) -> bool:
+        """Wait for the answer, and return whether the whole pool ended before there was one.
+
+        So it does when a process is killed while none has anything to do. What it had accepted
+        and not begun then stays open for ever, so that the pool is looked at every second.
+        """
+        while not wait([task], timeout=1).done:
+            if not self._pool.active:
+                return True
+        return isinstance(task.exception(), BrokenProcessPool)
+
+    def _begin_again(self, waiting: deque[Task]) -> None:
+        """Begin another pool, and hand it the clips that have no answer.
+
+        Raises VidemoError where the last ones gave no answer at all.
+        """
+        self._tries -= 1
+        if not self._tries:
+            raise VidemoError(
+                "the processes ended while they waited, perhaps for lack of memory; give fewer "
+                "--jobs, and --resume to go on"
+            )
+        self._pool.stop()
+        self._pool.join()
+        self._pool = _pool(self.crew.jobs)
+        for i, (clip, task) in enumerate(waiting):
+            if not task.done() or isinstance(task.exception(), BrokenProcessPool):
+                waiting[i] = clip, self._schedule(clip)
 
     def _result(self, clip: Clip, task: ProcessFuture[Done]) -> Done:
         from pebble import ProcessExpired
@@ -191,11 +226,22 @@ class Processes:
         except ProcessExpired as end:
             text = f"its process ended ({_how(end.exitcode)}); the file may be damaged, or memory"
             return Done(Failure(clip.path, "WorkerDied", f"{text} ran out"))
-        except BrokenProcessPool as end:  # one was killed while it had nothing to do
-            raise VidemoError(
-                "the processes ended while they waited, perhaps for lack of memory; give fewer "
-                "--jobs, and --resume to go on"
-            ) from end
+
+
+def _broken(end: RuntimeError) -> ProcessFuture[Done]:
+    """Return what becomes of a clip that a pool takes no more."""
+    from pebble import ProcessFuture
+
+    task: ProcessFuture[Done] = ProcessFuture()
+    task.set_exception(BrokenProcessPool(str(end)))
+    return task
+
+
+def _pool(jobs: int) -> ProcessPool:
+    from pebble import ProcessPool
+
+    spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
+    return ProcessPool(max_workers=jobs, context=spawn)
 
 
 def _how(exitcode: int | None) -> str:

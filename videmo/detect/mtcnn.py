@@ -342,5 +342,6 @@ def _compile(network: Any, threads: int, streams: int) -> Any:
         "INFERENCE_PRECISION_HINT": "f32",  # or some processors would round to bfloat16
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
+        "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
     }
     return openvino.Core().compile_model(network, "CPU", settings)

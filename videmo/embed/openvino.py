@@ -68,7 +68,12 @@ def _compile(path: Path, side: int, threads: int, wanted: Collection[str]):  # t
                 model.remove_result(output.node)
         model.reshape({"pixels": [BATCH, side, side, 3]})
         # f32 and one stream: the same bits on every run; threads change the pace alone
-        options = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
+        # not pinned, or every process of --jobs is put on the same core
+        options = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
         return core.compile_model(model, "CPU", {**options, "INFERENCE_NUM_THREADS": threads})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
