@@ -18,14 +18,14 @@ PACKAGE = ROOT / "videmo"
 
 FLOORS = {
     1: "errors",
-    2: "data labels registry image files",
+    2: "compiled data labels registry image files",
     3: "decode detect track crop embed pool heads metrics write inputs",
     4: "recipe",
     5: "store",
-    6: "pipeline export",
-    7: "batch evaluate persons shards show train",
-    8: "workers cluster",
-    9: "journal",
+    6: "pipeline export zoo",
+    7: "batch doctor evaluate persons shards show train",
+    8: "workers",
+    9: "cluster journal",
     10: "cli __init__",
     11: "__main__",
 }
@@ -36,30 +36,33 @@ ARRAYS = {f"videmo.data.{name}" for name in ("Array", "F32", "F64", "I64", "U8")
 
 ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "PIL": "decode train",
-    "av": "decode.pyav",
+    "av": "decode.pyav doctor",
     "click": "cli",
     "cv2": "image",
     "decord": "decode.decord",
+    "fsspec": "files.remote",
     "lz4": "detect.mtcnn",
     "matplotlib": "show.confusion",
     "mtcnn": "detect.mtcnn",
-    "onnx": "embed.timm",
+    "google": "zoo.graphs",
+    "h5py": "zoo.keras",
+    "onnx": "embed.timm zoo.graphs",
     "onnxscript": "embed.timm",
-    "openvino": "detect.mtcnn embed.openvino",
+    "openvino": "compiled detect.mtcnn detect.retinaface detect.yunet embed.openvino export",
     "pebble": "workers",
     "platformdirs": "files",
     "pyarrow": "train write",
     "ray": "cluster",
     "retinaface": "detect.retinaface",
     "rich": "cli write.table show.evaluation",
-    "safetensors": "store embed.timm train",
+    "safetensors": "store embed.timm train zoo.adopt",
     "sklearn": "train.head metrics",
     "timm": "embed.timm",
-    "torch": "embed.timm detect.retinaface train",
+    "torch": "embed.timm detect.retinaface doctor train",
 }
 HEAVY = (
     "torch", "timm", "sklearn", "scipy", "cv2", "openvino", "av", "decord", "retinaface", "rich",
-    "onnx", "pyarrow", "PIL", "ray",
+    "onnx", "pyarrow", "PIL", "ray", "h5py",
 )  # fmt: skip
 
 MODULES = sorted(

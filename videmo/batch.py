@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from videmo.data import Failure
@@ -32,7 +32,7 @@ def classify(clips: Iterable[Input], pipeline: Pipeline) -> Iterator[Record]:
     `type` and `message`). README lists every key.
     """
     for clip in clips:
-        yield record(clip, attempt(clip, pipeline), pipeline.provenance)
+        yield record(clip, attempt(clip, pipeline), pipeline.provenance, pipeline.also)
 
 
 def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> Answer | Failure:
@@ -42,26 +42,38 @@ def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> 
     """
     more = {"through": through} if through else {}
     try:
-        return pipeline.answer(clip.path, start=clip.start, end=clip.end, **more)
+        answer = pipeline.answer(clip.path, start=clip.start, end=clip.end, **more)
     except InputError as error:
         return Failure(clip.path, type(error).__name__, reason(error))
     except (MemoryError, OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
         text = " ".join(str(error).split()) or "no further words"
         return Failure(clip.path, type(error).__name__, f"unexpected: {text}; please report it")
+    if not answer.descriptor.seen:  # which tells nothing of faces
+        return Failure(clip.path, "VideoError", _unseen(answer.info.duration))
+    return answer
 
 
-def record(clip: Input, answer: Answer | Failure, provenance: dict[str, str | None]) -> Record:
-    """Return the record of one clip, as plain types."""
+def record(
+    clip: Input,
+    answer: Answer | Failure,
+    provenance: dict[str, str | None],
+    also: Sequence[str] = (),
+) -> Record:
+    """Return the record of one clip, as plain types.
+
+    also: keys that this run's records have beside the others, as in `Pipeline.also`
+    """
     if isinstance(answer, Failure):
-        facts, decoder = _nothing(answer), None
+        facts, decoder, affect = _nothing(answer), None, None
     else:
-        facts, decoder = _found(answer), answer.info.decoder
+        facts, decoder, affect = _found(answer), answer.info.decoder, answer.affect
     part = {k: v for k, v in (("start", clip.start), ("end", clip.end)) if v is not None}
     return {
         "schema_version": SCHEMA_VERSION,
         "path": clip.path,
         **part,
         **facts,
+        **{key: getattr(affect, key, None) for key in also},
         "provenance": {**provenance, "decoder": decoder},
     }
 
@@ -70,6 +82,11 @@ def reason(error: VidemoError) -> str:
     """Return an error's text without the path that the record names anyway."""
     path = getattr(error, "path", None)
     return str(error).removeprefix(f"{path}: ") if path else str(error)
+
+
+def _unseen(duration: float | None) -> str:
+    lasts = "" if duration is None else f" (it lasts {duration:.2f} s)"
+    return f"has no frame where it is looked at{lasts}; change --start, --end, --fps or --every"
 
 
 def _found(answer: Answer) -> Record:

@@ -4,6 +4,7 @@ VidemoError
   InputError            the clip, folder, manifest or option that was given
     VideoError            cannot be opened or decoded          .path .reason
     NoFaceError           decoded, but no face was found       .path .seen
+    FewFacesError         fewer faces than a head reads        .path .faces .needed
     ManifestError         a row of a list cannot be read       .path .line .reason
     UnknownName           nothing of that name is there        .kind .name .known
     NothingToDo           no input matched
@@ -57,6 +58,21 @@ class NoFaceError(InputError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.seen)
+
+
+class FewFacesError(InputError):
+    """A video shows a face in fewer frames than a head needs for its one answer."""
+
+    def __init__(self, path: str, faces: int, needed: int) -> None:
+        frames = "face frame" if faces == 1 else "face frames"
+        super().__init__(
+            f"{path}: {faces} {frames}, the head needs {needed}; give a longer part, or look at "
+            "more frames (--every 1)"
+        )
+        self.path, self.faces, self.needed = path, faces, needed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.faces, self.needed)
 
 
 class ManifestError(InputError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from videmo import store
 from videmo.crop import crop
@@ -17,9 +19,11 @@ from videmo.decode import Decoder, Sampling, open_video, prefetch
 from videmo.detect import Detector, detect
 from videmo.detect import detector as make_detector
 from videmo.embed import Backbone, embed, make_backbone
-from videmo.errors import ModelError, NoFaceError, RecipeMismatch
-from videmo.heads import Head, make_head, predict
-from videmo.pool import pool
+from videmo.errors import FewFacesError, InputError, ModelError, NoFaceError, RecipeMismatch
+from videmo.heads import Head, WindowHead, make_head, predict
+from videmo.heads.attributes import AFFECT, Affect, affect, per_face
+from videmo.heads.windows import Windows
+from videmo.pool import FEATURES, Moments, pool
 from videmo.recipe import Recipe
 from videmo.track import track
 
@@ -32,6 +36,7 @@ class Engine:
 
     device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
     engine: str = "auto"  # auto, openvino, torch
+    precision: str = "auto"  # auto, fp32, bf16, fp16: of the backbone's arithmetic
     decoder: str = "auto"  # auto, decord, pyav
     threads: int = 0  # 0: as many as this process may use
     detector_weights: str | None = None  # where a copy of the detector's own weights lies
@@ -46,6 +51,7 @@ class Answer:
     descriptor: Descriptor  # empty where no face was seen
     prediction: Prediction | None  # None without a face, or without a head
     warnings: tuple[str, ...]
+    affect: Affect | None = None  # None without a face, or where the network does not tell it
 
 
 Through = Callable[[Iterator[Features]], Iterator[Features]]
@@ -58,12 +64,14 @@ def _straight(river: Iterator[Features]) -> Iterator[Features]:
 class Pipeline:
     """A recipe with the models it names, ready to read clips; use `load` to make one.
 
+    head: a head; or a backbone, whose own answer is the mean of what it says of each face
     outputs: names of what the backbone is to say of each face beside its features ("age"), which
-    `features` then yields. Nothing is inferred that is not asked for: what is not named here is
+    `features` then yields, raw (`heads.attributes.per_face` makes sense of them). Nothing is
+    inferred that is not asked for: what is not named here, and is not the head's own answer, is
     not computed.
 
     Raises ModelNotFound, CorruptModel, RecipeMismatch; ModelError for an output that the
-    backbone does not have.
+    backbone does not have; InputError for several faces of a frame and a head that reads one.
     """
 
     def __init__(
@@ -74,14 +82,21 @@ class Pipeline:
         *,
         outputs: Collection[str] = (),
     ) -> None:
-        self.recipe, self.head_model, self.engine = recipe, head, engine or Engine()
+        self.recipe, self.engine = recipe, engine or Engine()
+        self.head_model = head.as_head() if head else None
+        self._spec = self.head_model.head_spec() if self.head_model else None
         self.backbone_model = store.load(recipe.backbone)
         if self.backbone_model.sha256 != recipe.backbone_sha256:
             raise RecipeMismatch(
                 [f"backbone {recipe.backbone} {recipe.backbone_sha256[:12]} -> "
                  f"{self.backbone_model.sha256[:12]}"]
             )  # fmt: skip
-        self.outputs = _outputs(self.backbone_model, outputs)  # name -> labels in order
+        wanted = (*outputs, *self._pooled())
+        self.outputs = _outputs(self.backbone_model, wanted)  # name -> labels in order
+        if self._spec and self._spec.level == "window" and recipe.detection.faces == "all":
+            raise InputError(
+                "the head reads one face a frame through time; give --faces largest or best"
+            )
 
     def features(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
@@ -105,14 +120,17 @@ class Pipeline:
         """Return descriptor, prediction, facts and warnings of one clip, also without a face.
 
         through: passes the features on to the pooling and may look at them, keep or count them
-        Raises VideoError where the clip cannot be read.
+        Raises VideoError where the clip cannot be read, FewFacesError where it shows a face, but
+        in fewer frames than the head needs.
         """
+        ear = _Ear(self._pooled(), self._windows())
         with closing(self._open(path)) as video:
             river = self._river(video, self._sampling(start, end))
             with closing(river):
-                descriptor = pool(through(river), self.recipe.pooling)
-            prediction = self._predict(descriptor) if descriptor.faces else None
-            return Answer(video.info, descriptor, prediction, tuple(video.warnings))
+                descriptor = pool(ear(through(river)), self.recipe.pooling)
+            prediction = self._predict(descriptor, ear, path) if descriptor.faces else None
+            told = ear.affect(self.outputs)
+            return Answer(video.info, descriptor, prediction, tuple(video.warnings), told)
 
     def describe(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
@@ -126,7 +144,7 @@ class Pipeline:
     def predict(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
     ) -> Prediction:
-        """Return the probability of each emotion; raises VideoError, or NoFaceError."""
+        """Return the probability of each label; raises VideoError, NoFaceError, FewFacesError."""
         answer = self.answer(path, start=start, end=end)
         if answer.prediction is None:
             raise NoFaceError(str(path), answer.descriptor.seen)
@@ -146,7 +164,12 @@ class Pipeline:
     @property
     def labels(self) -> tuple[str, ...]:
         """The head's labels in its order, or none without a head."""
-        return self.head_model.head_spec().labels if self.head_model else ()
+        return self._spec.labels if self._spec else ()
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """The keys that its records have beside those of every record."""
+        return Affect._fields if AFFECT in self._pooled() else ()
 
     @property
     def feature_names(self) -> list[str]:
@@ -157,7 +180,8 @@ class Pipeline:
             for over in pooling.stats
             for inner in (pooling.within or ("",))
         ]
-        return [f"{kind}_{i}" for kind in kinds for i in range(dim)]
+        columns = range(dim) if pooling.of == FEATURES else self.outputs[pooling.of]
+        return [f"{kind}_{column}" for kind in kinds for column in columns]
 
     @cached_property
     def provenance(self) -> dict[str, str | None]:
@@ -171,7 +195,7 @@ class Pipeline:
             "backbone": self.backbone_model.name,
             "backbone_sha256": self.backbone_model.sha256,
             "decoder": None,
-            "device": self.backbone.device,
+            "device": f"{self.backbone.device} {self.backbone.precision}".removesuffix(" fp32"),
             "recipe": self.recipe.fingerprint(),
         }
 
@@ -181,12 +205,11 @@ class Pipeline:
         model = self.backbone_model
         engine = self.engine.engine
         if engine == "auto":
-            there = (model.folder / "graph.onnx").is_file()
-            engine = "openvino" if self.engine.device in ("auto", "cpu") and there else "torch"
+            engine = "openvino" if self.engine.device in ("auto", "cpu") else "torch"
         return make_backbone(
             model.backbone_spec(), model.folder,
             engine=engine, device=self.engine.device, threads=self._threads,
-            outputs=tuple(self.outputs),
+            outputs=tuple(self.outputs), precision=self.engine.precision,
         )  # fmt: skip
 
     @cached_property
@@ -198,6 +221,7 @@ class Pipeline:
             threads=self._threads,
             device=self.backbone.device,
             weights=Path(weights) if weights else None,
+            engine=self.engine.engine,
         )
 
     @property
@@ -206,13 +230,31 @@ class Pipeline:
 
     @cached_property
     def _head(self) -> Head:
-        assert self.head_model is not None
-        return make_head(self.head_model.head_spec(), self.head_model.weights())
+        assert self.head_model is not None and self._spec is not None
+        arrays = {} if self._spec.type == "given" else self.head_model.weights()
+        return make_head(self._spec, arrays)
 
-    def _predict(self, descriptor: Descriptor) -> Prediction | None:
-        if self.head_model is None:
+    def _windows(self) -> Windows | None:
+        head = self._head if self._spec and self._spec.level == "window" else None
+        return head.windows() if isinstance(head, WindowHead) else None
+
+    def _pooled(self) -> tuple[str, ...]:
+        """Return the outputs that the answer is made of, beside the features."""
+        of = self.recipe.pooling.of
+        if of == FEATURES:
+            return ()
+        own = self._spec is not None and self._spec.type == "given"
+        tells = AFFECT in self.backbone_model.backbone_spec().outputs
+        return (of, AFFECT) if own and tells else (of,)
+
+    def _predict(self, descriptor: Descriptor, ear: _Ear, path: str | Path) -> Prediction | None:
+        if self._spec is None:
             return None
-        return predict(self._head, self.head_model.head_spec(), descriptor)
+        if ear.windows is None:
+            return predict(self._head, self._spec, descriptor)
+        if ear.windows.rows < ear.windows.needed:
+            raise FewFacesError(str(path), ear.windows.rows, ear.windows.needed)
+        return Prediction(self._spec.labels, ear.windows.scores, descriptor)
 
     def _open(self, path: str | Path) -> Decoder:
         return open_video(
@@ -230,6 +272,28 @@ class Pipeline:
             tracked = track(faces, self.recipe.tracking)
             crops = crop(tracked, self.recipe.cropping)  # Crops ...
             yield from embed(crops, self.backbone)  # Features ...
+
+
+class _Ear:
+    """Hears what flows to the pooling, and tells the pooling what outputs mean."""
+
+    def __init__(self, outputs: Collection[str], windows: Windows | None) -> None:
+        self.outputs, self.windows = outputs, windows
+        self._affect = Moments()
+
+    def __call__(self, river: Iterator[Features]) -> Iterator[Features]:
+        """Pass features on; outputs that are pooled become what may be averaged."""
+        for features in river:
+            if self.windows is not None:
+                self.windows.add(features.values)
+            rows = {name: per_face(name, features.outputs[name]) for name in self.outputs}
+            if AFFECT in rows:
+                self._affect.add(rows[AFFECT])
+            yield replace(features, outputs={k: v.astype(np.float32) for k, v in rows.items()})
+
+    def affect(self, outputs: Mapping[str, Sequence[str]]) -> Affect | None:
+        """Return the mean over the faces, if there were any that told it."""
+        return affect(self._affect.mean, outputs[AFFECT]) if self._affect.count else None
 
 
 def _outputs(model: store.Model, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -271,15 +335,33 @@ def load(
 ) -> Pipeline:
     """Return a pipeline with a trained head and the recipe it was trained with.
 
-    head: name of an installed head, or its folder
+    head: name of an installed head, or its folder; or those of a backbone, whose own answer is
+    the mean over faces of the probabilities of its output "emotion"
     outputs: as in `Pipeline`
     changes: options of a stage to replace, as in `load(sampling={"fps": 5})`; the answer is then
     no longer what the head's card measured, and the record's recipe says so
 
     Raises ModelNotFound, CorruptModel, RecipeMismatch, ModelError.
     """
-    model = store.load(head)
+    model = store.load(head).as_head()
     return Pipeline(model.recipe.with_changes(**changes), model, engine, outputs=outputs)
+
+
+def load_backbone(
+    backbone: str | Path,
+    *,
+    engine: Engine | None = None,
+    outputs: Collection[str] = (),
+    **changes: dict[str, Any],
+) -> Pipeline:
+    """Return a pipeline without a head: the features of a network, by its own recipe.
+
+    backbone: name of an installed one, or its folder
+    The rest is as in `load`: mean, std, min and max of the largest face's features, unless the
+    card or `changes` say otherwise.
+    """
+    recipe = store.load(backbone).recipe.with_changes(**changes)
+    return Pipeline(recipe, engine=engine, outputs=outputs)
 
 
 def classify(

@@ -11,6 +11,8 @@ import numpy as np
 from videmo.data import F32, F64, Array, Descriptor, Faces, Features
 from videmo.errors import InputError, UnknownName
 
+FEATURES = "features"
+
 
 @dataclass(frozen=True)
 class Pooling:
@@ -19,6 +21,7 @@ class Pooling:
     stats: tuple[str, ...] = ("mean", "std", "min", "max")
     within: tuple[str, ...] = ()  # statistics of the faces of one frame, taken first
     normalise: Literal["l2"] | None = "l2"  # of the whole vector
+    of: str = FEATURES  # what of a face: its features, or an output of the network by name
 
     def __post_init__(self) -> None:
         if not self.stats or isinstance(self.stats, str) or isinstance(self.within, str):
@@ -80,7 +83,8 @@ def pool(batches: Iterable[Features], pooling: Pooling | None = None) -> Descrip
     (VGAF_train.ipynb: mean and std within, mean and std over). One pass; memory does not grow
     with the clip.
 
-    batches: features of shape (M, D), M may be 0
+    batches: features of shape (M, D), M may be 0; with `pooling.of` the output of that name takes
+        their place
     Returns values of shape (len(stats) * D,), or with `within` (len(stats) * len(within) * D,),
     empty where no face was seen.
     """
@@ -88,7 +92,7 @@ def pool(batches: Iterable[Features], pooling: Pooling | None = None) -> Descrip
     whole = _Pool()
     for features in batches:
         whole.look(features.seen)
-        whole.add(features.values, features.faces, pooling)
+        whole.add(_values(features, pooling.of), features.faces, pooling)
     return whole.descriptor(pooling)
 
 
@@ -105,7 +109,7 @@ def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> 
         for number in np.unique(features.faces.track):
             here = features.faces.track == number
             one = tracks.setdefault(int(number), _Pool())
-            one.add(features.values[here], features.faces[here], pooling)
+            one.add(_values(features, pooling.of)[here], features.faces[here], pooling)
     for one in tracks.values():
         one.look(seen)
     return [tracks[number].descriptor(pooling, number) for number in sorted(tracks)]
@@ -144,6 +148,10 @@ class _Pool:
             values.astype(np.float32), self.faces, self.frames, self.seen,
             track, self.start, self.end,
         )  # fmt: skip
+
+
+def _values(features: Features, of: str) -> F32:
+    return features.values if of == FEATURES else features.outputs[of]
 
 
 def _within(values: F32, faces: Faces, stats: tuple[str, ...]) -> F64:

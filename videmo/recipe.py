@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, get_type_hints
@@ -12,8 +13,10 @@ from videmo.crop import Cropping
 from videmo.decode import Sampling
 from videmo.detect import Detection
 from videmo.errors import InputError, ModelError
-from videmo.pool import Pooling
+from videmo.pool import FEATURES, Pooling
 from videmo.track import Tracking
+
+_LATER = {("pooling", "of"): FEATURES}  # options that older recipes lack, with what they meant
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,15 @@ class Recipe:
     pooling: Pooling = field(default_factory=Pooling)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as JSON's types, for a card or an archive's meta."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        """Return the recipe as JSON's types, for a card or an archive's meta.
+
+        An option that came later is left out where it says what was done before, so that a
+        recipe is written, and called, as it ever was.
+        """
+        plain = self._plain()
+        for (stage, option), before in _LATER.items():
+            if plain[stage][option] == before:
+                del plain[stage][option]
         return plain
 
     @classmethod
@@ -42,7 +52,8 @@ class Recipe:
     def fingerprint(self) -> str:
         """Return 16 hex digits that name this recipe: features with the same ones are comparable.
 
-        The part of the clip (start, end) is the input's, not the recipe's, and does not count.
+        The part of the clip (start, end) is the input's, not the recipe's, and does not count;
+        nor does the folder that the backbone lies in.
         """
         plain = json.loads(json.dumps(self._whole().to_dict()), parse_int=float)  # 5 is 5.0
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
@@ -55,11 +66,16 @@ class Recipe:
 
     def differences(self, other: Recipe) -> list[str]:
         """Return a line for each option in which `other` differs: `sampling.fps None -> 5`."""
-        mine, theirs = (_flat(recipe._whole().to_dict()) for recipe in (self, other))
+        mine, theirs = (_flat(recipe._whole()._plain()) for recipe in (self, other))
         return [f"{k} {mine[k]} -> {theirs[k]}" for k in mine if mine[k] != theirs[k]]
 
+    def _plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
     def _whole(self) -> Recipe:
-        return replace(self, sampling=replace(self.sampling, start=None, end=None))
+        sampling = replace(self.sampling, start=None, end=None)
+        return replace(self, backbone=os.path.basename(self.backbone), sampling=sampling)
 
 
 def _build(cls: Any, plain: Any, where: str) -> Any:
@@ -73,6 +89,8 @@ def _build(cls: Any, plain: Any, where: str) -> Any:
     for name, value in plain.items():
         if is_dataclass(hints[name]):
             value = _build(hints[name], value, f"{where}.{name}")
+        if hints[name] is str and not isinstance(value, str):
+            raise ModelError(f"{where}.{name} is {value!r}, expected a text; update videmo")
         values[name] = tuple(value) if isinstance(value, list) else value
     try:
         return cls(**values)

@@ -1,26 +1,31 @@
 """Models on disk: one folder each, `card.json` beside the files it vouches for.
 
 A card is JSON with `kind` (backbone or head), `name`, `spec`, `files` (name -> SHA-256), for a
-head the whole `recipe` it was trained with, and what a reader wants to know: `trained`,
-`measured`, `license`, `source`, `intended`, `limits`.
+head the whole `recipe` it was trained with, for a backbone perhaps the stages of one that it is
+at its best with, and what a reader wants to know: `trained`, `measured`, `license`, `source`,
+`intended`, `limits`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from videmo.data import Array
 from videmo.embed import BackboneSpec
-from videmo.errors import CorruptModel, ModelError, ModelNotFound, OutputError
+from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound, OutputError
 from videmo.files import cache_dir, sha256
+from videmo.files.fetch import plain
 from videmo.heads import HeadSpec
+from videmo.heads.attributes import EMOTION
 from videmo.recipe import Recipe
 
 EMBEDDED = Path(__file__).parent / "models"
@@ -45,8 +50,24 @@ class Model:
         return str(self.card["files"][WEIGHTS])
 
     @property
+    def handle(self) -> str:
+        """What `load` finds it by: its name where that leads here, else its folder."""
+        for folder in _places(self.name):
+            if (folder / "card.json").is_file():
+                return self.name if folder.samefile(self.folder) else str(self.folder)
+        return str(self.folder)
+
+    @property
     def recipe(self) -> Recipe:
-        """How a head's descriptors are made; raises ModelError where the card does not say it."""
+        """How descriptors are made: those a head was trained with, or a backbone's own.
+
+        Of a backbone whose card does not say it, every frame's largest face is cut out as the
+        published networks want it: the tight box, not aligned, stretched to their square.
+
+        Raises ModelError where the card of a head does not say it.
+        """
+        if self.card["kind"] == "backbone":
+            return self._own_recipe()
         if "recipe" not in self.card:
             raise ModelError(
                 f"{self.name}: learned from a table of numbers, so its card has no recipe by which "
@@ -54,18 +75,39 @@ class Model:
             )
         return Recipe.from_dict(self.card["recipe"])
 
+    def as_head(self) -> Model:
+        """Return what answers for a clip: a head itself; of a backbone, what it says of faces.
+
+        A backbone's own answer is the mean over the faces of the probabilities of its output
+        "emotion". Raises ModelError for a backbone that has no such output.
+        """
+        if self.card["kind"] != "backbone":
+            return self
+        outputs = self.backbone_spec().outputs
+        if EMOTION not in outputs:
+            raise ModelError(
+                f"backbone {self.name} names no emotion, it has {', '.join(['features', *outputs])}"
+                f"; train a head on videmo extract-features --backbone {self.name}"
+            )
+        pooling = {"stats": ("mean",), "within": (), "normalise": None, "of": EMOTION}
+        recipe = self.recipe.with_changes(pooling=pooling).to_dict()
+        spec = {"type": "given", "level": "clip", "labels": [*outputs[EMOTION]]}
+        return replace(self, card={**self.card, "kind": "head", "spec": spec, "recipe": recipe})
+
     def head_spec(self) -> HeadSpec:
         """What kind of head this is; raises CorruptModel for a card of something else."""
         spec = self._spec("head")
-        return HeadSpec(spec["type"], tuple(spec["labels"]), spec["level"])
+        with self._understood():
+            return HeadSpec(spec["type"], tuple(spec["labels"]), spec["level"])
 
     def backbone_spec(self) -> BackboneSpec:
         """What kind of backbone this is; raises CorruptModel for a card of something else."""
         spec = dict(self._spec("backbone"))
-        for name in ("mean", "std", "changes"):
-            spec[name] = tuple(spec[name])
-        spec["outputs"] = {name: tuple(of) for name, of in spec["outputs"].items()}
-        return BackboneSpec(**spec)
+        with self._understood():
+            for name in ("mean", "std", "changes"):
+                spec[name] = tuple(spec[name])
+            spec["outputs"] = {name: tuple(of) for name, of in spec["outputs"].items()}
+            return BackboneSpec(**spec)
 
     def weights(self) -> dict[str, Array]:
         """Return its tensors by name; raises CorruptModel where they cannot be read."""
@@ -78,6 +120,23 @@ class Model:
         except (SafetensorError, OSError, ValueError) as error:
             raise CorruptModel(str(path), "a safetensors file", str(error)) from error
 
+    def _own_recipe(self) -> Recipe:
+        size, stages = self.backbone_spec().input_size, self.card.get("recipe", {})
+        if not isinstance(stages, Mapping):
+            raise CorruptModel(str(self.folder), "stages of a recipe", type(stages).__name__)
+        published = {"detection": {"faces": "largest"}, "cropping": {"size": size}}
+        here = {"backbone": self.handle, "backbone_sha256": self.sha256}
+        return Recipe.from_dict({**published, **stages, **here})
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Turn what goes wrong with a spec that is not whole into CorruptModel."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise CorruptModel(str(self.folder / "card.json"), "a whole spec", said) from error
+
     def _spec(self, kind: str) -> Mapping[str, Any]:
         if self.card["kind"] != kind:
             raise CorruptModel(str(self.folder), f"a {kind}", f"a {self.card['kind']}")
@@ -85,11 +144,50 @@ class Model:
         return spec
 
 
+def folders() -> list[Path]:
+    """Return the folders of the models that are here, the embedded ones first."""
+    places = [EMBEDDED, cache_dir() / "models"]
+    cards = [card for place in places for card in sorted(place.glob("*/card.json"))]
+    return [card.parent for card in cards if not card.parent.name.startswith(".")]
+
+
 def names(kind: str | None = None) -> list[str]:
     """Return the names of the models that are here, of one kind or of all."""
-    folders = [EMBEDDED, cache_dir() / "models"]
-    cards = [card for folder in folders for card in sorted(folder.glob("*/card.json"))]
-    return [c.parent.name for c in cards if kind is None or _read_card(c)["kind"] == kind]
+    return [
+        folder.name
+        for folder in folders()
+        if kind is None or _read_card(folder / "card.json")["kind"] == kind
+    ]
+
+
+def verify(folder: Path) -> tuple[str, str]:
+    """Return "ok", "corrupt" or "missing" for a model's files, all read, and in words why."""
+    try:
+        load(folder)
+    except CorruptModel as error:
+        return ("corrupt" if os.path.exists(error.path) else "missing"), str(error)
+    except ModelNotFound:
+        return "missing", f"{folder}: no model"
+    return "ok", ""
+
+
+def remove(name: str) -> Path:
+    """Remove an installed model, at once for everybody else, and return its folder.
+
+    Raises InputError for one that is part of the package, ModelNotFound, OutputError.
+    """
+    if name in (folder.name for folder in EMBEDDED.glob("*")):
+        raise InputError(f"{name}: is part of the package; it cannot be removed alone")
+    folder = cache_dir() / "models" / plain(name)
+    if not folder.is_symlink() and not folder.is_dir():
+        raise ModelNotFound(name, names())
+    gone = folder.with_name(f".{name}.{secrets.token_hex(4)}")
+    try:
+        folder.rename(gone)
+        gone.unlink() if gone.is_symlink() else shutil.rmtree(gone)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be removed ({error.strerror})") from error
+    return folder
 
 
 def load(name: str | Path) -> Model:
@@ -99,6 +197,8 @@ def load(name: str | Path) -> Model:
     """
     folder = _find(str(name))
     card = _read_card(folder / "card.json")
+    if WEIGHTS not in card["files"]:
+        raise CorruptModel(str(folder / "card.json"), f"the sum of {WEIGHTS}", "none")
     for file, expected in card["files"].items():
         _verify(folder, file, str(expected))
     return Model(folder, card)
@@ -145,17 +245,22 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 
 def _find(name: str) -> Path:
-    here = [Path(name)] if os.sep in name or (Path(name) / "card.json").is_file() else []
-    for folder in (*here, EMBEDDED / name, cache_dir() / "models" / name):
+    for folder in _places(name):
         if (folder / "card.json").is_file():
             return folder
     raise ModelNotFound(name, names())
 
 
+def _places(name: str) -> list[Path]:
+    """Return the folders that a name may mean, the first of which that is there it does."""
+    here = [Path(name)] if os.sep in name or (Path(name) / "card.json").is_file() else []
+    return [*here, EMBEDDED / name, cache_dir() / "models" / name]
+
+
 def _read_card(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptModel(str(path), "a card in JSON", str(error)) from error
     kinds = {"kind": str, "name": str, "spec": dict, "files": dict}
     for key, kind in kinds.items():

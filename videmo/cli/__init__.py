@@ -14,9 +14,12 @@ import click
 
 from videmo import __version__
 from videmo.cli.dataset import dataset
+from videmo.cli.doctor import doctor
 from videmo.cli.evaluate import evaluate
+from videmo.cli.export import export
 from videmo.cli.learn import train
 from videmo.cli.merge import merge
+from videmo.cli.models import models
 from videmo.cli.persons import attributes, identify
 from videmo.cli.schema import schema
 from videmo.cli.score import classify, extract_features
@@ -45,6 +48,9 @@ videmo.add_command(attributes)
 videmo.add_command(identify)
 videmo.add_command(train)
 videmo.add_command(schema)
+videmo.add_command(models)
+videmo.add_command(doctor)
+videmo.add_command(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except VidemoError as error:
         if debug:
             raise
-        click.echo(f"videmo: error: {error}", err=True)
+        click.echo(f"videmo: error: {_known_elsewhere(error) or error}", err=True)
         code = exit_code(error)
     except OSError as error:  # the last words on stdout found no room
         _drop_stdout()
@@ -77,6 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _drop_stdout() -> None:
     """Send what is left in the buffer nowhere, or Python complains of it when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _known_elsewhere(error: VidemoError) -> str:
+    """Return how a model that is not here, but published, is to be had, or nothing."""
+    from videmo.errors import ModelNotFound
+
+    if isinstance(error, ModelNotFound):
+        from videmo.zoo import ZOO
+
+        if error.name in ZOO:
+            return f"{error.name}: is published, not installed; videmo models pull {error.name}"
+    return ""
 
 
 def exit_code(error: VidemoError) -> int:

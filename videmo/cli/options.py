@@ -82,7 +82,8 @@ recipe_options = group_of(
         default="afew7",
         show_default=True,
         metavar="NAME|DIR",
-        help="The trained head, whose recipe is followed: afew7, vgaf3 or a folder.",
+        help="Whose recipe is followed: a trained head (afew7, vgaf3), a network that names the "
+        "emotion of each face, or the folder of one.",
     ),
     click.option(
         "--fps",
@@ -98,7 +99,9 @@ recipe_options = group_of(
         help="Shrink frames whose longer side is longer.",
     ),
     click.option(
-        "--detector", metavar="NAME", help="mtcnn, retinaface or whole (the frame is the face)."
+        "--detector",
+        metavar="NAME",
+        help="mtcnn, retinaface-resnet50, yunet or whole (the frame is the face).",
     ),
     click.option(
         "--score",
@@ -116,6 +119,18 @@ recipe_options = group_of(
     ),
 )
 
+cache_options = group_of(
+    click.option(
+        "--cache-dir",
+        metavar="DIR",
+        help="Where models are installed and fetched files kept; by default VIDEMO_CACHE, or the "
+        "platform's place.",
+    ),
+    click.option(
+        "--offline", is_flag=True, help="Fetch nothing; so do VIDEMO_OFFLINE and HF_HUB_OFFLINE."
+    ),
+)
+
 engine_options = group_of(
     click.option(
         "--device",
@@ -126,10 +141,18 @@ engine_options = group_of(
     ),
     click.option(
         "--engine",
-        type=click.Choice(["auto", "openvino", "torch"]),
+        type=click.Choice(["auto", "openvino", "torch", "ray"]),
         default="auto",
         show_default=True,
-        help="What runs the network.",
+        help="What runs the network; auto is openvino on the CPU, torch elsewhere. ray: clips go "
+        "to the machines of a Ray cluster, where auto runs it, or torch with --gpus-per-worker.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+        default="auto",
+        show_default=True,
+        help="Of the network's arithmetic; auto is fp32 on the CPU, fp16 on a GPU.",
     ),
     click.option(
         "--decoder",
@@ -152,6 +175,7 @@ engine_options = group_of(
         metavar="FILE",
         help="A copy of the detector's own weights, for a machine without network.",
     ),
+    cache_options,
 )
 
 
@@ -178,6 +202,21 @@ format_option = click.option(
     help="By default a table on a terminal, NDJSON elsewhere.",
 )
 
+cluster_options = group_of(
+    click.option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="With --engine ray, the cluster; by default RAY_ADDRESS, or one of this machine.",
+    ),
+    click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(0),
+        default=0.0,
+        metavar="G",
+        help="With --engine ray, GPUs that each worker holds, such as 1 or 0.25.",
+    ),
+)
+
 crew_options = group_of(
     click.option(
         "-j",
@@ -185,14 +224,15 @@ crew_options = group_of(
         type=Jobs(),
         metavar="N|auto",
         help="Read N clips at once, each in a process of its own; a clip that crashes it costs "
-        "its own record. Records do not depend on N.",
+        "its own record. Records do not depend on N. With --engine ray, N workers.",
     ),
     click.option(
         "--clip-timeout",
         type=click.FloatRange(0, min_open=True),
         metavar="S",
-        help="With --jobs, give a clip up after S seconds.",
+        help="With --jobs or --engine ray, give a clip up after S seconds.",
     ),
+    cluster_options,
 )
 
 resume_options = group_of(
@@ -271,22 +311,56 @@ def _part(clip: Clip, start: float | None, end: float | None) -> Clip:
 
 
 def pipeline_of(options: dict[str, Any]) -> Pipeline:
-    """Return the pipeline that the recipe and engine options describe.
+    """Return the pipeline that the recipe and engine options describe, of --head or --backbone.
 
-    Its models are loaded, unless --jobs leaves them to others.
+    Its models are loaded, unless --jobs or --engine ray leaves them to others.
     """
-    from videmo.pipeline import load
+    from videmo.pipeline import load, load_backbone
 
-    pipeline = load(options["head"], engine=engine_of(options), **changes_of(options))
-    return pipeline if options.get("jobs") else pipeline.prepare()
+    backbone, changes = options.get("backbone"), changes_of(options)
+    if backbone and given("head"):
+        raise click.UsageError("--head and --backbone are two recipes; give one")
+    make, name = (load_backbone, backbone) if backbone else (load, options["head"])
+    pipeline = make(name, engine=engine_of(options), **changes)
+    return pipeline if options.get("jobs") or options["engine"] == "ray" else pipeline.prepare()
+
+
+def given(name: str) -> bool:
+    """Return whether an option stands on the command line."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def engine_of(options: dict[str, Any]) -> Engine:
     """Return the Engine that the options describe."""
     from videmo.pipeline import Engine
 
-    names = ("device", "engine", "decoder", "threads", "detector_weights")
-    return Engine(**{name: options[name] for name in names})
+    use_cache(options)
+    names = ("device", "engine", "precision", "decoder", "threads", "detector_weights")
+    return Engine(**{name: options[name] for name in names} | _on_cluster(options))
+
+
+def use_cache(options: dict[str, Any]) -> None:
+    """Let this process, and those that it starts, keep to --cache-dir and --offline."""
+    import os
+
+    if options.get("cache_dir"):
+        os.environ["VIDEMO_CACHE"] = os.path.abspath(options["cache_dir"])
+    if options.get("offline"):
+        os.environ["VIDEMO_OFFLINE"] = "1"
+
+
+def _on_cluster(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what runs the network in a worker of a cluster, if it is one's to run."""
+    wanted = [name for name in ("ray_address", "gpus_per_worker") if options.get(name)]
+    if options["engine"] != "ray":
+        if wanted:
+            raise click.UsageError(f"--{wanted[0].replace('_', '-')} needs --engine ray")
+        return {}
+    if "ray_address" not in options:
+        raise click.UsageError("--engine ray is for classify and extract-features")
+    return {"engine": "torch" if options["gpus_per_worker"] else "auto"}
 
 
 def changes_of(options: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ import numpy as np
 from videmo.data import F64, I64, U8, FrameBatch, VideoInfo
 from videmo.decode.files import check
 from videmo.errors import InputError, MissingDependency, VideoError
+from videmo.files.remote import is_url
 from videmo.image import resize
 from videmo.registry import find
 
@@ -91,7 +92,7 @@ def open_video(
     batch_bytes: int = 64 << 20,
     threads: int = 2,
 ) -> Decoder:
-    """Open a video file, a picture, or a folder of pictures in natural order.
+    """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
 
     decoder: a name in DECODERS; pictures are always read by ImageFolder
     batch_bytes: about how large the pixels of one batch may be; at least one frame
@@ -101,6 +102,10 @@ def open_video(
     """
     make = find("decoder", DECODERS, decoder)
     path = os.fsdecode(path)
+    if is_url(path):
+        from videmo.decode.remote import Fetched
+
+        return Fetched(path, lambda copy: open_video(copy, decoder, batch_bytes, threads))
     if os.path.isdir(path) or path.lower().endswith(PICTURES):
         make = ImageFolder
     video: Decoder = make(path, batch_bytes=batch_bytes, threads=threads)

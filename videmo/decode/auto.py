@@ -52,8 +52,7 @@ class Auto(Decoder):
         try:
             with Decord(self._path, batch_bytes=self._bytes, threads=self._threads) as decord:
                 yield from decord.read(sampling)
-                if not decord.broken:
-                    self.info = replace(self.info, decoder="decord")
+                self.info = replace(self.info, decoder="decord")
         except (VideoError, MissingDependency):
             return  # PyAV reads it, and says what is wrong with it
 

@@ -23,12 +23,12 @@ class Decord(Decoder):
 
     decord alone gives wrong frames in silence where it misreads a file. So PyAV reads the header,
     the first frame and the time stamps (without decoding), and a file that decord would get
-    wrong is refused with a VideoError that says why.
+    wrong is refused with a VideoError that says why. So is a damaged one: decord decodes ahead
+    in a thread of its own, and chance decides how many frames come before its error.
     """
 
     def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
         self.warnings: list[str] = []
-        self.broken = False  # whether the last read ended before the clip did
         self._path, self._bytes, self._threads = path, batch_bytes, threads
         self._reader: Any
         with PyAV(path, threads=1) as header:
@@ -44,7 +44,6 @@ class Decord(Decoder):
             raise VideoError(path, "decord counts its frames otherwise; use --decoder pyav")
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
-        self.broken = False
         for frames in batches(self._frames(sampling), self._bytes):
             self._rest()
             yield frames
@@ -69,20 +68,11 @@ class Decord(Decoder):
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
         scale = self._open(sampling.max_side)
-        for given, number in enumerate(plan(self._time, sampling).tolist()):
-            time = float(self._time[number])
-            try:
-                pixels = self._frame(number)
-            except VideoError as error:
-                if not given:
-                    raise
-                self.broken = True
-                self.warnings.append(f"{error.reason} (at {time:.2f} s)")
-                return
-            yield Frame(pixels, number, time, scale)
+        for number in plan(self._time, sampling).tolist():
+            yield Frame(self._frame(number), number, float(self._time[number]), scale)
 
     def _frame(self, number: int) -> U8:
-        with _speaking(self._path, f"damaged at frame {number}: decord cannot go on"):
+        with _speaking(self._path, "damaged at frames that decord cannot read; use --decoder pyav"):
             self._reader.seek_accurate(number)
             pixels: U8 = self._reader.next().asnumpy()
         if pixels.shape != self._shape:  # small frames come out as another memory layout

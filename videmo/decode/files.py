@@ -7,6 +7,8 @@ import os
 from videmo.errors import VideoError
 
 LFS = b"version https://git-lfs"
+MISSING = "no such file; check the path"
+NOT_ALLOWED = "permission denied; ask for the right to read it"
 
 
 def check(path: str) -> None:
@@ -21,9 +23,9 @@ def check(path: str) -> None:
     except ValueError as error:
         raise VideoError(path, "not a file name") from error
     except FileNotFoundError as error:
-        raise VideoError(path, "no such file; check the path") from error
+        raise VideoError(path, MISSING) from error
     except PermissionError as error:
-        raise VideoError(path, "permission denied; ask for the right to read it") from error
+        raise VideoError(path, NOT_ALLOWED) from error
     except OSError as error:
         raise VideoError(path, error.strerror or str(error)) from error
     if not head:

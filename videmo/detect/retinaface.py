@@ -6,36 +6,41 @@ ours: the package looks at one frame at a time and returns boxes that it forgot 
 
 from __future__ import annotations
 
-import os
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
-from tempfile import mkstemp
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from videmo.compiled import from_torch, kept
 from videmo.data import F32, U8, Array, Faces, FrameBatch
 from videmo.detect import Detection, ordered, select, suppress
-from videmo.errors import CorruptModel, MissingDependency, ModelError, ModelNotFound
+from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
 from videmo.files import cache_dir, sha256
+from videmo.files.fetch import Wanted, fetch
 from videmo.image import resize
 
-URL = (  # retinaface-pytorch 0.0.6, pre_trained_models.py
-    "https://github.com/ternaus/retinaface/releases/download/0.01/"
-    "retinaface_resnet50_2020-07-20-f168fae3c.zip"
+FILE = Wanted(
+    "retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    (  # retinaface-pytorch 0.0.6, pre_trained_models.py
+        "https://github.com/ternaus/retinaface/releases/download/0.01/"
+        "retinaface_resnet50_2020-07-20-f168fae3c.zip",
+    ),
+    sha256="f168fae3c",  # as far as the file's name tells
+    packed=True,
 )
-SHA256 = "f168fae3c"  # as far as the file's name tells
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the pixels / 255
 STEPS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # px between anchors: sides of their squares
 CENTRE, SIZE = 0.1, 0.2  # what one unit of the network's answer moves or stretches an anchor by
 OVERLAP = 0.4  # share of the union above which the less certain of two boxes is dropped
 CHUNK = 1 << 20  # px that go through the network at once
-BLOCK = 1 << 20  # bytes read from the network at once
-TIMEOUT = 30  # s without a byte after which a download is given up
+ANSWERS = ("box", "score", "points")
+
+Answers = Callable[[U8], tuple[F32, ...]]
 
 
 class RetinaFace:
@@ -46,10 +51,13 @@ class RetinaFace:
     threads: how many the CPU may use; None leaves it to torch
     device: a name that torch knows ("cpu", "cuda", "mps")
     weights: the file of weights; None fetches it once into the user's cache
+    engine: torch, or for the CPU openvino, which converts the network once; auto is that
 
-    Raises MissingDependency without torch or retinaface-pytorch, ModelError where the weights
-    cannot be fetched, CorruptModel where they are not this network's.
+    Raises MissingDependency without torch or retinaface-pytorch, what `fetch` raises where the
+    weights cannot be fetched, CorruptModel where they are not this network's.
     """
+
+    engines = ("openvino", "torch")
 
     def __init__(
         self,
@@ -58,19 +66,14 @@ class RetinaFace:
         threads: int | None = None,
         device: str = "cpu",
         weights: Path | None = None,
+        engine: str = "torch",
     ) -> None:
-        self._options, self._device = options or Detection(), device
-        network = _empty()
-        path = Path(weights) if weights else fetch(URL, cache_dir(), SHA256)
-        state = _state(path)
-        try:
-            network.load_state_dict(state)
-        except (RuntimeError, TypeError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise CorruptModel(str(path), "the weights of RetinaFace ResNet-50", reason) from error
-        if threads:
-            _torch().set_num_threads(threads)
-        self._network = network.eval().to(device)
+        self._options = options or Detection()
+        path = Path(weights) if weights else fetch(FILE)
+        if engine == "torch" or device != "cpu":
+            self._answers = _by_torch(path, threads or 0, device)
+        else:
+            self._answers = _by_openvino(path, threads or 0)
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score."""
@@ -92,7 +95,7 @@ class RetinaFace:
         if size != (height, width):
             pixels = np.stack([resize(frame, *size) for frame in pixels])
         side = -(-size[0] // 32) * 32, -(-size[1] // 32) * 32
-        box, score, points = self._answers(pixels, side)
+        box, score, points = self._answers(np.ascontiguousarray(pixels))
         row, which = np.nonzero(score > self._options.score)
         priors = anchors(*side)[which]
         score = score[row, which]
@@ -101,18 +104,6 @@ class RetinaFace:
         row, box, score, points = row[large], box[large], score[large], points[large]
         keep = suppress(row, box, score, OVERLAP)
         return row[keep] + start, box[keep] * np.tile(unit, 2), score[keep], points[keep] * unit
-
-    def _answers(self, pixels: U8, side: tuple[int, int]) -> tuple[F32, F32, F32]:
-        """Return (N, A, 4) for the boxes, (N, A) scores and (N, A, 10) for the points."""
-        torch = _torch()
-        with torch.inference_mode():
-            x = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float() / 255
-            mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-            x = (x - mean) / std
-            x = torch.nn.functional.pad(x, (0, side[1] - x.shape[3], 0, side[0] - x.shape[2]))
-            box, logits, points = self._network(x)
-            score = logits.softmax(-1)[..., 1]
-            return tuple(answer.float().cpu().numpy() for answer in (box, score, points))
 
 
 def anchors(height: int, width: int) -> F32:
@@ -135,72 +126,83 @@ def decode(anchor: F32, box: F32, points: F32) -> tuple[Array, Array]:
     return np.concatenate([middle - half, middle + half], 1), places
 
 
-def fetch(url: str, folder: Path, sha256_prefix: str, *, timeout: float = TIMEOUT) -> Path:
-    """Return the file of `url` in `folder`, downloaded if it is not there yet.
+def _by_torch(path: Path, threads: int, device: str) -> Answers:
+    """Return what answers by torch."""
+    torch, network = _torch(), _network(path).to(device)
+    if threads:
+        torch.set_num_threads(threads)
 
-    It has its final name only once its hash agrees. The hash may be that of the file, or of the
-    only member of the archive that it is.
+    def answers(pixels: U8) -> tuple[F32, ...]:
+        with torch.inference_mode():
+            found = network(torch.from_numpy(pixels).to(device))
+            return tuple(found[name].float().cpu().numpy() for name in ANSWERS)
 
-    sha256_prefix: the first hexadecimal digits that the SHA-256 must have
-    timeout: s without a byte after which the download is given up
+    return answers
 
-    Raises ModelError where it cannot be fetched (or VIDEMO_OFFLINE is set), CorruptModel where it
-    is cut short or has another hash.
+
+def _by_openvino(path: Path, threads: int) -> Answers:
+    """Return what answers by OpenVINO on the CPU; torch is only imported the first time."""
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise MissingDependency("openvino") from error
+    try:
+        facts = f"{sha256(path)} RetinaFace ResNet-50"
+    except OSError as error:
+        raise ModelNotFound(str(path), ()) from error
+    model = kept(cache_dir() / "compiled", facts, lambda: _converted(path))
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
+    }
+    network = openvino.Core().compile_model(model, "CPU", options)
+
+    def answers(pixels: U8) -> tuple[F32, ...]:
+        found = network({"pixels": pixels})
+        return tuple(np.array(found[name]) for name in ANSWERS)
+
+    return answers
+
+
+def _converted(path: Path) -> Any:
+    """Return the network as an `openvino.Model`, for any number of frames of any size."""
+    torch = _torch()
+    frames = torch.zeros(2, 70, 100, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is called deprecated
+        traced = torch.jit.trace(_network(path), (frames,), strict=False, check_trace=False)
+    return from_torch(traced, [-1, -1, -1, 3])
+
+
+def _network(path: Path) -> Any:
+    """Return the network with its weights: pixels (N, H, W, 3) uint8 to what it says of anchors.
+
+    "box" (N, A, 4), "score" (N, A) and "points" (N, A, 10), of the frames padded with the mean
+    colour to whole strides of 32 px.
     """
-    path = folder / url.rsplit("/", 1)[-1]
-    if path.is_file():
-        return path
-    if os.environ.get("VIDEMO_OFFLINE"):
-        raise ModelError(f"{path}: not there, and VIDEMO_OFFLINE is set; fetch {url} yourself")
+    torch, network, state = _torch(), _empty(), _state(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = mkstemp(dir=folder, prefix=path.name)
-        part = Path(name)
-        try:
-            with open(handle, "wb") as file:
-                _download(url, file, timeout)
-            _check(part, url, sha256_prefix)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:  # URLError and time-outs are OSErrors
-        step = f"fetch it yourself and put it at {path}"
-        raise ModelError(f"{url}: cannot be fetched ({error}); {step}") from error
-    return path
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CorruptModel(str(path), "the weights of RetinaFace ResNet-50", reason) from error
 
+    class Network(torch.nn.Module):  # type: ignore[misc,name-defined]  # torch is not read by mypy
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.register_buffer("mean", torch.tensor(MEAN), persistent=False)
+            self.register_buffer("std", torch.tensor(STD), persistent=False)
 
-def _download(url: str, file: BinaryIO, timeout: float) -> None:
-    """Write what `url` holds, all of it."""
-    from http.client import HTTPException
-    from urllib.request import urlopen
+        def forward(self, pixels: Any) -> dict[str, Any]:
+            x = ((pixels.float() / 255 - self.mean) / self.std).permute(0, 3, 1, 2)
+            x = torch.nn.functional.pad(x, (0, -x.shape[3] % 32, 0, -x.shape[2] % 32))
+            box, logits, points = self.network(x)
+            return {"box": box, "score": logits.softmax(-1)[..., 1], "points": points}
 
-    try:
-        with urlopen(url, timeout=timeout) as answer:
-            declared = answer.headers.get("Content-Length")
-            size = sum(map(file.write, _blocks(answer)))
-    except HTTPException as error:
-        raise OSError(repr(error)) from error
-    if declared and size != int(declared):
-        raise CorruptModel(url, f"{declared} bytes", f"{size}")
-
-
-def _check(path: Path, name: str, sha256_prefix: str) -> None:
-    """Raise CorruptModel unless the file, or the only member of the archive, has that hash."""
-    with path.open("rb") as file:
-        got = [sha256(file)]
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-            if len(members) == 1:
-                with archive.open(members[0]) as member:
-                    got.append(sha256(member))
-    if not any(digest.startswith(sha256_prefix) for digest in got):
-        raise CorruptModel(name, f"SHA-256 {sha256_prefix}", got[0][: max(12, len(sha256_prefix))])
-
-
-def _blocks(file: Any) -> Iterator[bytes]:
-    while block := file.read(BLOCK):
-        yield block
+    return Network().eval()
 
 
 def _state(path: Path) -> Any:

@@ -1,24 +1,33 @@
-"""A network on the CPU, compiled by OpenVINO from its graph; torch is not imported."""
+"""A network on the CPU, compiled by OpenVINO; torch is imported the first time, if at all."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from videmo.compiled import from_torch, kept
 from videmo.data import F32, U8
-from videmo.embed import BackboneSpec
+from videmo.embed import BackboneSpec, in_batches
 from videmo.errors import CorruptModel, InputError
+from videmo.files import cache_dir, sha256
 
-BATCH = 16  # rows a call, always: a fixed shape gives a face the same bits in any company
+BATCH = 16  # rows a call, always
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class OpenVINO:
-    """Runs `graph.onnx`, whose weights lie in `weights.safetensors` beside it.
+    """Runs `graph.onnx`, or without one the torch network converted once and kept in the cache.
+
+    The tensors of both lie in `weights.safetensors`.
 
     outputs: those that are computed, by name; None for all
+    precision: auto is fp32
     """
+
+    device = "cpu"
 
     def __init__(
         self,
@@ -28,53 +37,76 @@ class OpenVINO:
         device: str = "cpu",
         threads: int = 0,
         outputs: Collection[str] | None = None,
+        precision: str = "auto",
     ) -> None:
         if device not in ("auto", "cpu"):
             raise InputError(
                 f"engine openvino runs on the CPU, not on {device!r}; use --device cpu"
             )
-        self.dim, self.input_size, self.device = spec.dim, spec.input_size, "cpu"
-        self._outputs = tuple(n for n in spec.outputs if outputs is None or n in outputs)
-        wanted = ("features", *self._outputs)
-        self._model = _compile(folder / "graph.onnx", spec.input_size, threads, wanted)
+        self.dim, self.input_size = spec.dim, spec.input_size
+        self.precision = _precision(precision)
+        wanted = {k: len(of) for k, of in spec.outputs.items() if outputs is None or k in outputs}
+        self._widths = {"features": spec.dim, **wanted}
+        self._model = _compile(spec, folder, self._widths, HINTS[self.precision], threads)
 
     def __call__(self, pixels: U8) -> tuple[F32, dict[str, F32]]:
         """Return features (M, D) and outputs {name: (M, C)} of crops (M, S, S, 3)."""
-        rows: dict[str, list[F32]] = {name: [] for name in ("features", *self._outputs)}
-        for i in range(0, len(pixels), BATCH):
-            chunk = pixels[i : i + BATCH]
-            padded = np.zeros((BATCH, *chunk.shape[1:]), np.uint8)
-            padded[: len(chunk)] = chunk
-            result = self._model({"pixels": padded})
-            for name, part in rows.items():
-                part.append(np.array(result[name][: len(chunk)], np.float32))
-        columns = {name: self._column(name, part) for name, part in rows.items()}
-        return columns.pop("features"), columns
+        return in_batches(self._run, pixels, BATCH, self._widths)
 
-    def _column(self, name: str, parts: list[F32]) -> F32:
-        if parts:
-            return np.concatenate(parts)
-        return np.zeros((0, self._model.output(name).partial_shape[1].get_length()), np.float32)
+    def _run(self, pixels: U8) -> dict[str, F32]:
+        answers = self._model({"pixels": pixels})
+        return {name: answers[name] for name in self._widths}
 
 
-def _compile(path: Path, side: int, threads: int, wanted: Collection[str]):  # type: ignore[no-untyped-def]
+def _precision(name: str) -> str:
+    """Return what `name` stands for; InputError for one that this CPU would quietly replace."""
     import openvino
 
-    core = openvino.Core()
+    if name == "auto":
+        return "fp32"
+    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if name != "fp32" and name.upper() not in can:
+        there = [precision for precision in HINTS if precision.upper() in can]
+        raise InputError(f"this CPU has no {name}; use --precision {' or '.join(there)}")
+    return name
+
+
+def _compile(
+    spec: BackboneSpec, folder: Path, wanted: Collection[str], hint: str, threads: int
+) -> Any:
+    import openvino
+
+    graph, weights = folder / "graph.onnx", folder / "weights.safetensors"
+    path = graph if graph.is_file() else weights
     try:
-        model = core.read_model(path)
+        model = openvino.Core().read_model(graph) if path is graph else _converted(spec, weights)
         for output in model.outputs:
             if output.names.isdisjoint(wanted):  # what leads to no result is not compiled
                 model.remove_result(output.node)
-        model.reshape({"pixels": [BATCH, side, side, 3]})
-        # f32 and one stream: the same bits on every run; threads change the pace alone
-        # not pinned, or every process of --jobs is put on the same core
+        model.reshape({"pixels": [BATCH, spec.input_size, spec.input_size, 3]})
         options = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": hint,
+            "NUM_STREAMS": 1,  # the same bits on every run; threads change the pace alone
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
         }
-        return core.compile_model(model, "CPU", {**options, "INFERENCE_NUM_THREADS": threads})
+        return openvino.Core().compile_model(model, "CPU", options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CorruptModel(str(path), "a graph that compiles", reason) from error
+
+
+def _converted(spec: BackboneSpec, weights: Path) -> Any:
+    """Return the network as OpenVINO has it; torch is only imported where none is kept."""
+    try:
+        digest = sha256(weights)
+    except OSError as error:
+        raise CorruptModel(str(weights), "a safetensors file", str(error)) from error
+
+    def convert() -> Any:
+        from videmo.embed.timm import to_torchscript
+
+        return from_torch(to_torchscript(spec, weights), [-1, spec.input_size, spec.input_size, 3])
+
+    facts = f"{digest} {json.dumps(asdict(spec), sort_keys=True, default=repr)}"
+    return kept(cache_dir() / "compiled", facts, convert)

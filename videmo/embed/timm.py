@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Collection, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from videmo.data import F32, U8
-from videmo.embed import BackboneSpec
-from videmo.errors import CorruptModel, InputError, MissingDependency
+from videmo.embed import GRAPH, BackboneSpec, in_batches
+from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError
 
 if TYPE_CHECKING:
     import torch
 
-BATCH = 64  # rows a call at most
+CPU_BATCH, GPU_BATCH = 16, 64  # rows a call, always
 
 
 class Timm:
     """Runs the network of `spec` with the weights of `folder`, on a CPU or a GPU.
 
     outputs: those that are computed, by name; None for all
+    precision: auto is fp32 on a CPU, fp16 elsewhere; what loses by fewer bits, such as a softmax,
+    is left in fp32 (torch's autocast)
     """
 
     def __init__(
@@ -34,30 +36,63 @@ class Timm:
         device: str = "auto",
         threads: int = 0,
         outputs: Collection[str] | None = None,
+        precision: str = "auto",
     ) -> None:
         import torch
 
         if threads:
             torch.set_num_threads(threads)
         self.dim, self.input_size, self.device = spec.dim, spec.input_size, pick_device(device)
+        on_cpu = self.device == "cpu"
+        self.precision = ("fp32" if on_cpu else "fp16") if precision == "auto" else precision
+        self._batch, self._widths = CPU_BATCH if on_cpu else GPU_BATCH, {"features": spec.dim}
         net: Any = network(spec, folder / "weights.safetensors")
-        for name in spec.outputs:
+        for name, labels in spec.outputs.items():
             if outputs is not None and name not in outputs:
                 del net.outputs[name]
-        self._network = net.to(self.device)
+            else:
+                self._widths[name] = len(labels)
+        self._network = net.to(self.device, memory_format=torch.channels_last)
 
     def __call__(self, pixels: U8) -> tuple[F32, dict[str, F32]]:
         """Return features (M, D) and outputs {name: (M, C)} of crops (M, S, S, 3)."""
         import torch
 
-        rows = torch.from_numpy(np.ascontiguousarray(pixels))
-        with torch.inference_mode():
-            parts = [self._network(part.to(self.device)) for part in rows.split(BATCH)]
-            columns = {
-                name: torch.cat([part[name] for part in parts]).float().cpu().numpy()
-                for name in parts[0]
-            }
-        return columns.pop("features"), columns
+        with torch.inference_mode(), _arithmetic(self.device, self.precision):
+            return in_batches(self._run, pixels, self._batch, self._widths)
+
+    def _run(self, pixels: U8) -> dict[str, F32]:
+        import torch
+
+        try:
+            columns = self._network(torch.from_numpy(pixels).to(self.device))
+            return {name: column.float().cpu().numpy() for name, column in columns.items()}
+        except (RuntimeError, NotImplementedError) as error:
+            if self.precision == "fp32" or isinstance(error, torch.cuda.OutOfMemoryError):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{self.device} cannot run this network in {self.precision} ({reason}); "
+                "use --precision fp32"
+            ) from error
+
+
+@contextmanager
+def _arithmetic(device: str, precision: str) -> Iterator[None]:
+    """Have torch calculate in `precision`."""
+    import torch
+
+    kind = device.partition(":")[0]
+    if precision != "fp32":
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        with torch.autocast(kind, dtype):
+            yield
+    elif kind == "cuda":
+        cudnn: Any = torch.backends.cudnn
+        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):  # or fp32 has 19 bits
+            yield
+    else:
+        yield
 
 
 def pick_device(name: str) -> str:
@@ -83,7 +118,8 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
     """Return the network of `spec` in evaluation mode: (M, S, S, 3) uint8 -> dict of float32.
 
     The dict holds "features" (M, D) and each of `spec.outputs` (M, C).
-    weights: a safetensors file with timm's own names and `outputs.<name>.weight|bias`
+    weights: a safetensors file with timm's own names and `outputs.<name>.weight|bias`, for an
+        output of `spec.hidden` `outputs.<name>.hidden.weight|bias` and `outputs.<name>.last.…`
 
     Raises CorruptModel where a tensor is missing, left over or of another shape.
     """
@@ -93,9 +129,7 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.body = body(spec.architecture, spec.arguments, spec.changes)
-            self.outputs = torch.nn.ModuleDict(
-                {name: torch.nn.Linear(spec.dim, len(of)) for name, of in spec.outputs.items()}
-            )
+            self.outputs = torch.nn.ModuleDict({name: output(spec, name) for name in spec.outputs})
             self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
             self.register_buffer("std", torch.tensor(spec.std), persistent=False)
 
@@ -110,16 +144,57 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
     return net
 
 
+def output(spec: BackboneSpec, name: str) -> torch.nn.Module:
+    """Return the layers from features (M, D) to one output (M, C)."""
+    from collections import OrderedDict
+
+    import torch
+
+    columns = len(spec.outputs[name])
+    if name not in spec.hidden:
+        return torch.nn.Linear(spec.dim, columns)
+    units = spec.hidden[name]
+    layers = (
+        ("hidden", torch.nn.Linear(spec.dim, units)),
+        ("relu", torch.nn.ReLU()),
+        ("last", torch.nn.Linear(units, columns)),
+    )
+    return torch.nn.Sequential(OrderedDict(layers))
+
+
+def shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
+    """Return the tensors that the weights of `spec` must have, by name; raises InputError."""
+    state = network(spec).state_dict()
+    return {
+        name.removeprefix("body."): tuple(tensor.shape)
+        for name, tensor in state.items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def dim_of(spec: BackboneSpec) -> int:
+    """Return the columns of the features that the network of `spec` has; raises InputError."""
+    import torch
+
+    net = body(spec.architecture, spec.arguments, spec.changes).eval()
+    with torch.inference_mode():
+        return int(net(torch.zeros(1, 3, spec.input_size, spec.input_size)).shape[1])
+
+
 def body(
     architecture: str, arguments: Mapping[str, Any], changes: Sequence[str]
 ) -> torch.nn.Module:
     """Return timm's network without a classifier, and without the modules named in `changes`.
 
-    Raises InputError for a module that it does not have.
+    Raises InputError for a network or module that there is not.
     """
     import timm
     import torch
 
+    if architecture == GRAPH:
+        raise InputError("this model is an ONNX graph alone; use --engine openvino")
+    if not timm.is_model(architecture):  # nor a place on a hub
+        raise InputError(f"timm has no network {architecture!r}; timm.list_models() names them")
     net: torch.nn.Module = timm.create_model(architecture, num_classes=0, **dict(arguments))
     for name in changes:
         parent, _, child = name.rpartition(".")
@@ -171,27 +246,80 @@ def write_graph(spec: BackboneSpec, folder: Path) -> Path:
 
     Raises MissingDependency without onnx and onnxscript.
     """
+    weights = folder / "weights.safetensors"
+    model = to_onnx(spec, weights)
+    point_into(model, weights)
+    path = folder / "graph.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def to_onnx(spec: BackboneSpec, weights: Path) -> Any:
+    """Return the network as an `onnx.ModelProto` that holds its weights, for any number of faces.
+
+    Raises MissingDependency without onnx and onnxscript.
+    """
     import torch
 
-    weights = folder / "weights.safetensors"
-    net = network(spec, weights)
-    pixels = torch.zeros(2, spec.input_size, spec.input_size, 3, dtype=torch.uint8)
     try:
         program: Any = torch.onnx.export(
-            net, (pixels,), dynamo=True, optimize=False, verbose=False,
+            network(spec, weights), (_example(spec),), dynamo=True, optimize=False, verbose=False,
             input_names=["pixels"], output_names=["features", *spec.outputs],
             dynamic_shapes=({0: torch.export.Dim("faces")},),
         )  # fmt: skip
     except ModuleNotFoundError as error:
         raise MissingDependency(str(error.name), "train") from error
     model = program.model_proto
-    _point_into(model, weights)
-    path = folder / "graph.onnx"
-    path.write_bytes(model.SerializeToString())
-    return path
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]  # they hold traces of source files
+    del model.graph.value_info[:], model.graph.metadata_props[:]
+    return model
 
 
-def _point_into(model: Any, weights: Path) -> None:
+def to_torchscript(spec: BackboneSpec, weights: Path) -> Any:
+    """Return the network as a traced torch module, for any number of faces.
+
+    Raises ModelError where torch cannot trace it.
+    """
+    import torch
+
+    jit: Any = torch.jit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is called deprecated, and asserts on shapes are told
+        try:
+            return jit.trace(
+                network(spec, weights), (_example(spec),), strict=False, check_trace=False
+            )
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"{weights}: torch cannot trace it ({reason})") from error
+
+
+def read_torchscript(path: Path) -> Callable[[U8], dict[str, F32]]:
+    """Return what runs a file that holds a traced network."""
+    import torch
+
+    jit: Any = torch.jit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is called deprecated
+        network = jit.load(str(path))
+
+    def run(pixels: U8) -> dict[str, F32]:
+        with torch.inference_mode():
+            answers = network(torch.from_numpy(pixels))
+            return {name: column.numpy() for name, column in answers.items()}
+
+    return run
+
+
+def _example(spec: BackboneSpec) -> torch.Tensor:
+    import torch
+
+    return torch.zeros(2, spec.input_size, spec.input_size, 3, dtype=torch.uint8)
+
+
+def point_into(model: Any, weights: Path) -> None:
     """Turn the initializers of `model` into external data that lie in `weights`."""
     import onnx
 
@@ -219,10 +347,8 @@ def _point_into(model: Any, weights: Path) -> None:
         )
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
-        node.doc_string = ""
-        del node.metadata_props[:]  # they hold traces of source files
     nodes = list(graph.node)
-    del graph.node[:], graph.initializer[:], graph.value_info[:], graph.metadata_props[:]
+    del graph.node[:], graph.initializer[:]
     graph.node.extend([*casts, *nodes])
     graph.initializer.extend(kept)
 

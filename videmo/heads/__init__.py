@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from videmo.data import F32, Array, Descriptor, Prediction
+from videmo.data import F32, F64, Array, Descriptor, Prediction
+from videmo.errors import ModelError
 from videmo.registry import find
+
+if TYPE_CHECKING:
+    from videmo.heads.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class HeadSpec:
 
     type: str  # a name in HEADS
     labels: tuple[str, ...]  # in the order of the columns
-    level: str = "clip"  # what a row is: a "clip" or a "face"
+    level: str = "clip"  # what a row is: a "clip", a "face", or a "window" of faces through time
 
 
 class Head(Protocol):
@@ -27,20 +31,34 @@ class Head(Protocol):
     def __call__(self, rows: F32) -> F32: ...
 
 
+@runtime_checkable
+class WindowHead(Protocol):
+    """Answers for each window of the features of a clip's faces, which come in order of time."""
+
+    def windows(self) -> Windows:
+        """Return what reads the windows of one clip."""
+        ...
+
+
 HEADS = {
     "linear": "videmo.heads.arrays:Linear",
     "mlp": "videmo.heads.arrays:MLP",
     "rbf": "videmo.heads.arrays:RBF",
     "forest": "videmo.heads.arrays:Forest",
+    "attention": "videmo.heads.windows:Attention",
+    "given": "videmo.heads:Given",
 }
 
 
 def make_head(spec: HeadSpec, weights: Mapping[str, Array]) -> Head:
     """Return the head that `spec` describes, over its arrays.
 
-    Raises UnknownName for a type that is not in HEADS, ValueError where the arrays do not fit.
+    Raises UnknownName for a type that is not in HEADS, ModelError for one that is not of the
+    spec's level, ValueError where the arrays do not fit.
     """
     head: Head = find("head", HEADS, spec.type)(weights, len(spec.labels))
+    if isinstance(head, WindowHead) != (spec.level == "window"):
+        raise ModelError(f"a head of type {spec.type} is not of level {spec.level}; import it anew")
     return head
 
 
@@ -52,6 +70,24 @@ def predict(head: Head, spec: HeadSpec, descriptor: Descriptor) -> Prediction:
 
 def softmax(logits: Array) -> F32:
     """Return exp(x) / sum(exp(x)) over the last axis, in float64 inside, float32 outside."""
+    return np.asarray(shares(logits), np.float32)
+
+
+def shares(logits: Array) -> F64:
+    """Return the same in float64, for what is reckoned on with."""
     shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
     e = np.exp(shifted)
-    return np.asarray(e / e.sum(-1, keepdims=True), np.float32)
+    return np.asarray(e / e.sum(-1, keepdims=True))
+
+
+class Given:
+    """The simplest head: its rows are probabilities already, such as the mean over faces."""
+
+    def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
+        self.labels = labels
+
+    def __call__(self, rows: F32) -> F32:
+        """Return rows (K, C) as they are."""
+        if rows.shape[1] != self.labels:
+            raise ValueError(f"{rows.shape[1]} columns, expected {self.labels}")
+        return rows

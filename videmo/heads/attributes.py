@@ -1,7 +1,7 @@
-"""Age, gender, ethnicity and likeness, read from what a backbone says of faces.
+"""Emotion, affect, age, gender, ethnicity and likeness, read from what a backbone says of faces.
 
 A backbone's outputs are raw. `per_face` turns them into rows that may be averaged over the faces
-of one person; `age`, `gender`, `ethnicity` and `similarity` read such means.
+of one person; `affect`, `age`, `gender`, `ethnicity` and `similarity` read such means.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from videmo.heads import softmax
 
 ATTRIBUTES = ("age", "gender", "ethnicity")  # outputs of a backbone that are told in words
 IDENTITY = "identity"  # the output that is compared
+EMOTION = "emotion"  # the output that is a backbone's own answer for a clip
+AFFECT = "valence_arousal"  # the output of two numbers, about -1 to 1
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,40 @@ class Age(NamedTuple):
     high: float
 
 
+class Affect(NamedTuple):
+    """How pleasant and how aroused a face looks, -1 to 1."""
+
+    valence: float
+    arousal: float
+
+
 def per_face(name: str, output: Array) -> F64:
     """Return rows (M, C) that may be averaged over faces, of the raw output called `name`.
 
     Of identity the embedding divided by its length, so that a face counts by its direction
-    alone; of anything else probabilities. Probabilities are averaged and not logits: each face
-    then has one vote, where logits would let a single blurred face that is wrong and very sure
-    outweigh the others; and the mean is a distribution still, whose quantiles mean something.
+    alone; of valence and arousal the values clipped to -1..1, as their networks answer without
+    bounds (advice of their author, EmotiEffLib issues 24 and 40); of anything else probabilities.
+    Probabilities are averaged and not logits: each face then has one vote, where logits would
+    let a single blurred face that is wrong and very sure outweigh the others; and the mean is a
+    distribution still, whose quantiles mean something.
     """
     if name == IDENTITY:
         return _unit(output)
+    if name == AFFECT:
+        return np.asarray(output.astype(np.float64).clip(-1, 1))
     return softmax(output).astype(np.float64)
+
+
+def affect(values: Array, labels: Sequence[str]) -> Affect:
+    """Return valence and arousal from values (2,) and their labels.
+
+    Raises ModelError for other labels.
+    """
+    if sorted(labels) != sorted(Affect._fields):
+        raise ModelError(
+            f"output {AFFECT} has the labels {', '.join(labels)}, not valence and arousal"
+        )
+    return Affect(**{name: float(values[list(labels).index(name)]) for name in Affect._fields})
 
 
 def age(p: Array, labels: Sequence[str], reading: Reading | None = None) -> Age:

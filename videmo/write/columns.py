@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from videmo.write.record import PROVENANCE, SCORE_DIGITS, TIME_DIGITS, RecordWriter, plain
+from videmo.write.record import DIGITS, PROVENANCE, SCORE_DIGITS, TIME_DIGITS, RecordWriter, plain
 
 _COUNTS = ("frames", "face_frames", "faces")
 _TIMES = ("coverage", "duration")
@@ -62,6 +62,7 @@ def row(record: Mapping[str, Any], labels: Sequence[str], extra: Sequence[str] =
     """Return the cells of `record`, one for each name of `header`."""
     scores, error = record.get("scores") or {}, record.get("error") or {}
     provenance, label = record.get("provenance") or {}, record.get("label")
+    last = ("schema_version", *extra)
     return [
         *(cell(record.get(key)) for key in ("path", "status", "label")),
         *(cell(scores.get(name), SCORE_DIGITS) for name in (label, *labels)),
@@ -70,7 +71,7 @@ def row(record: Mapping[str, Any], labels: Sequence[str], extra: Sequence[str] =
         " | ".join(map(str, record.get("warnings") or ())),
         *(cell(error.get(key)) for key in ("type", "message")),
         *(cell(provenance.get(key)) for key in PROVENANCE),
-        *(cell(record.get(key), TIME_DIGITS) for key in ("schema_version", *extra)),
+        *(cell(record.get(key), DIGITS.get(key, TIME_DIGITS)) for key in last),
     ]
 
 

@@ -8,6 +8,7 @@ N clips, X statistics a clip, F faces in all, D features a face.
     frames face_frames faces   (N,) int64: looked at, with a face, pooled
     duration               (N,) float64 s; NaN where unknown
     label split subject    (N,) text, only where a manifest gave them
+    start end              (N,) float64 s, only where a part of a clip was asked for; NaN is none
     meta                   () text: one JSON object
     frame_features         (F, D) float32, only on demand, as all that follow: one row a face
     frame_offsets          (N + 1,) int64: clip n has the rows frame_offsets[n]:frame_offsets[n + 1]
@@ -23,12 +24,15 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -43,6 +47,8 @@ Text = npt.NDArray[np.str_]
 
 _LONGEST = 500  # characters of an error message; every row of a text array has the longest's width
 _BLOCK = 1 << 20  # bytes copied at a time
+_BOMB = 256 << 20  # bytes; above it, arrays are refused that were packed to less than
+_PACKED = 0.01  # of their size, which no features are
 _PER_FACE = ("features", "index", "time", "box", "score", "track")
 
 
@@ -68,11 +74,11 @@ class FeatureFile(Whole):
     ) -> None:
         self._names, self._meta = tuple(names), meta_text(meta)
         self._sink = open_file(out)
-        folder = os.path.dirname(os.path.realpath(self._sink.name))
+        folder = self._sink.folder
         folder = folder if os.access(folder, os.W_OK) else tempfile.gettempdir()  # /dev/null
         self._texts: dict[str, list[str]] = {k: [] for k in ("path", "status", "error", *FACTS)}
         self._counts: dict[str, list[int]] = {k: [] for k in ("frames", "face_frames", "faces")}
-        self._duration: list[float] = []
+        self._numbers: dict[str, list[float]] = {name: [] for name in ("duration", *TIMES)}
         self._ends = [0]
         with self._sink.guard():
             self._features = _Spool(folder, "<f4", (len(self._names),))
@@ -110,12 +116,15 @@ class FeatureFile(Whole):
         label: str | None = None,
         split: str | None = None,
         subject: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
     ) -> None:
         """Add one clip.
 
         error: cut at 500 characters
         descriptor: values (X,), or none where there was no face, which is a row of NaN
         features: the faces, unless they went through `spool` before
+        start, end: s, the part of the clip that was asked for
 
         Raises ValueError for a descriptor of another length, and what reading `features`
         raises, in which case nothing is added.
@@ -134,7 +143,8 @@ class FeatureFile(Whole):
         seen = (descriptor.seen, descriptor.frames, descriptor.faces) if descriptor else (0, 0, 0)
         for column, count in zip(self._counts.values(), seen, strict=True):
             column.append(count)
-        self._duration.append(np.nan if duration is None else duration)
+        for numbers, value in zip(self._numbers.values(), (duration, start, end), strict=True):
+            numbers.append(np.nan if value is None else value)
         self._ends.append(self._faces["index"].rows if self._faces else 0)
 
     def close(self) -> None:
@@ -188,10 +198,13 @@ class FeatureFile(Whole):
         yield "feature_names", text_array(self._names)
         for name, counts in self._counts.items():
             yield name, np.array(counts, "<i8")
-        yield "duration", np.array(self._duration, "<f8")
+        yield "duration", np.array(self._numbers["duration"], "<f8")
         for name in FACTS:
             if any(self._texts[name]):
                 yield name, text_array(self._texts[name])
+        for name in TIMES:
+            if not np.isnan(times := np.array(self._numbers[name], "<f8")).all():
+                yield name, times
         yield "meta", np.array(self._meta, "<U")
         if self._faces is not None:
             yield "frame_offsets", np.array(self._ends, "<i8")
@@ -221,6 +234,8 @@ class FeatureTable:
     label: Text | None = None
     split: Text | None = None
     subject: Text | None = None
+    start: F64 | None = None
+    end: F64 | None = None
     frame_features: F32 | None = None
     frame_offsets: I64 | None = None
     frame_index: I64 | None = None
@@ -253,8 +268,11 @@ def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> Featu
         if not zipfile.is_zipfile(name):
             open(name, "rb").close()  # missing, a folder or unreadable: says so
             raise InputError(f"{name}: is no .npz file; make one with videmo extract-features")
-        with np.load(name, allow_pickle=False) as arrays:
-            found = {k: arrays[k] for k in _wanted(name, arrays.files, frames)}
+        with zipfile.ZipFile(name) as archive:
+            names = [entry.removesuffix(".npy") for entry in archive.namelist()]
+            wanted = _wanted(name, names, frames)
+            _bounded(name, archive, wanted)
+            found = {k: _array(archive, k) for k in wanted}
     except _UNREADABLE as error:
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{name}: cannot be read ({said}); make it again") from error
@@ -267,7 +285,12 @@ def table_of(path: str, arrays: Mapping[str, Array]) -> FeatureTable:
     path: whose they are, for the InputError where they are others
     """
     _check(path, arrays)
-    found = {name: array for name, array in arrays.items() if name != "meta"}
+    with np.errstate(over="ignore"):  # a float64 that is too large is infinite, and told as such
+        found = {
+            name: array if array.dtype.kind == "U" else array.astype(_TYPES[name], copy=False)
+            for name, array in arrays.items()
+            if name != "meta"
+        }
     return FeatureTable(**found, meta=_meta(path, arrays["meta"]))
 
 
@@ -309,6 +332,7 @@ class _Spool:
 
 
 FACTS = ("label", "split", "subject")
+TIMES = ("start", "end")
 _PER_FACE_TYPES: dict[str, tuple[str, tuple[int, ...] | None]] = {
     "features": ("<f4", None),
     "index": ("<i8", ()),
@@ -322,7 +346,7 @@ _KINDS = {  # name -> kind of dtype, dimensions, what its length counts
     "features": ("f", 2, "clips"),
     "feature_names": ("U", 1, "names"),
     **dict.fromkeys(("frames", "face_frames", "faces"), ("i", 1, "clips")),
-    "duration": ("f", 1, "clips"),
+    **dict.fromkeys(("duration", *TIMES), ("f", 1, "clips")),
     "meta": ("U", 0, ""),
     "frame_features": ("f", 2, "rows"),
     "frame_offsets": ("i", 1, "offsets"),
@@ -332,12 +356,23 @@ _KINDS = {  # name -> kind of dtype, dimensions, what its length counts
     "frame_score": ("f", 1, "rows"),
     "frame_track": ("i", 1, "rows"),
 }
-_UNREADABLE = (
+_TYPES = {
+    "features": "<f4",
+    **dict.fromkeys(("frames", "face_frames", "faces", "frame_offsets"), "<i8"),
+    **dict.fromkeys(("duration", *TIMES), "<f8"),
+    **{f"frame_{name}": dtype for name, (dtype, _) in _PER_FACE_TYPES.items()},
+}
+_UNREADABLE = (  # what NumPy and zipfile say of a damaged file, or one made to break them
     OSError,
     EOFError,
     ValueError,
+    TypeError,
     KeyError,
     RuntimeError,
+    MemoryError,
+    SyntaxError,
+    TokenError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -371,11 +406,28 @@ def _store(archive: zipfile.ZipFile, name: str, column: Array | _Spool) -> None:
 def _wanted(path: str, names: Sequence[str], frames: bool) -> list[str]:
     """Return the arrays to load, all of them in the file."""
     per_face = [name for name in _KINDS if name.startswith("frame_")]
-    optional = {*FACTS, *per_face} if set(per_face).isdisjoint(names) else {*FACTS}
+    optional = {*FACTS, *TIMES, *(per_face if set(per_face).isdisjoint(names) else ())}
     for name in _KINDS:
         if name not in names and name not in optional:
             raise InputError(f"{path}: holds no array {name!r}; make it again")
     return [n for n in _KINDS if n in names and (frames or n not in per_face)]
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> Array:
+    """Return one array; not by `numpy.load`, which leaves a damaged archive open."""
+    with archive.open(f"{name}.npy") as file:
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+        return array
+
+
+def _bounded(path: str, archive: zipfile.ZipFile, names: Sequence[str]) -> None:
+    """Refuse arrays that were packed to next to nothing and would fill the memory."""
+    entries = [archive.getinfo(e) for e in archive.namelist() if e.removesuffix(".npy") in names]
+    size = sum(entry.file_size for entry in entries)
+    if size > _BOMB and os.path.getsize(path) < _PACKED * size:
+        raise InputError(
+            f"{path}: would unpack to {size >> 20} MB, which features do not; make it again"
+        )
 
 
 def _check(path: str, found: Mapping[str, Array]) -> None:
@@ -384,6 +436,8 @@ def _check(path: str, found: Mapping[str, Array]) -> None:
         kind, dims, _ = _KINDS[name]
         if array.dtype.kind != kind or array.ndim != dims:
             raise _wrong(path, name, array, f"{dims} dimensions of kind {kind!r}")
+        if kind == "U" and not _is_text(array):
+            raise InputError(f"{path}: {name} holds what is no character; make it again")
     lengths = {"clips": len(found["path"]), "names": len(found["feature_names"])}
     if "frame_offsets" in found:
         offsets = found["frame_offsets"]
@@ -402,6 +456,14 @@ def _check(path: str, found: Mapping[str, Array]) -> None:
             raise _wrong(path, name, found[name], f"{width} columns")
 
 
+def _is_text(array: Array) -> bool:
+    """Return whether all code points are Unicode's; NumPy does not look, and Python breaks."""
+    if not array.size or not array.dtype.itemsize:
+        return True
+    codes = np.ascontiguousarray(array).view(f"{array.dtype.byteorder}u4")
+    return bool(codes.max() <= sys.maxunicode)
+
+
 def _wrong(path: str, name: str, array: Array, expected: str) -> InputError:
     shape = "x".join(map(str, array.shape)) or "a single value"
     return InputError(f"{path}: {name} is {array.dtype} {shape}, not {expected}; make it again")
@@ -410,7 +472,7 @@ def _wrong(path: str, name: str, array: Array, expected: str) -> InputError:
 def _meta(path: str, array: Array) -> Mapping[str, Any]:
     try:
         meta = json.loads(array.item())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: meta is no JSON; make it again") from error
     if not isinstance(meta, dict):
         raise InputError(f"{path}: meta is no JSON object; make it again")

@@ -25,8 +25,8 @@ from videmo.data import I64, Array, Descriptor, Features
 from videmo.errors import InputError, MissingDependency
 from videmo.write import frames_of
 from videmo.write.columns import header
-from videmo.write.npz import FACTS, FeatureTable, meta_text, table_of, text_array
-from videmo.write.record import RecordWriter, tidy
+from videmo.write.npz import FACTS, TIMES, FeatureTable, meta_text, table_of, text_array
+from videmo.write.record import PROVENANCE, RecordWriter, tidy
 from videmo.write.schema import TABLES, VERSION, column_types
 from videmo.write.sink import Sink, Whole, open_file
 
@@ -132,6 +132,8 @@ class FeatureParquet(Whole):
         label: str | None = None,
         split: str | None = None,
         subject: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
     ) -> None:
         """Add one clip, as to an `npz.FeatureFile`; of an error `features` are not read.
 
@@ -146,7 +148,7 @@ class FeatureParquet(Whole):
         seen = (descriptor.seen, descriptor.frames, descriptor.faces) if descriptor else (0, 0, 0)
         known = None if duration is None or math.isnan(duration) else duration
         texts = (text or None for text in (error, label, split, subject))
-        self._groups.add([path, status, *texts, *seen, known, values])
+        self._groups.add([path, status, *texts, start, end, *seen, known, values])
         self._clips += 1
 
     def close(self) -> None:
@@ -164,6 +166,68 @@ class FeatureParquet(Whole):
         if self._faces:
             self._faces.discard()
         self._sink.discard()
+
+
+class RecordTable:
+    """The records of a Parquet file, in any order; one group of them is in memory at a time.
+
+    Raises InputError for a file that cannot be read or that videmo has not made.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        with self._file() as file:
+            self.columns: list[str] = file.schema_arrow.names
+            metadata = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+            groups = range(file.num_row_groups)
+            sizes = [file.metadata.row_group(n).num_rows for n in groups]
+        self.features, self._ends = NAMES in metadata, np.cumsum(sizes, dtype=np.int64)
+        self._group, self._rows = -1, list[dict[str, Any]]()
+        try:
+            self.meta: dict[str, Any] = dict(json.loads(metadata[META]))
+        except (KeyError, TypeError, ValueError) as error:
+            said = f"its metadata {META} is no JSON object"
+            raise InputError(f"{path}: {said}; make it with videmo") from error
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        """Return the cells of a row by column."""
+        if row >= len(self):
+            raise IndexError(row)
+        group = int(np.searchsorted(self._ends, row, side="right"))
+        if group != self._group:
+            with self._file() as file:
+                self._group, self._rows = group, _plain(file.read_row_group(group))
+        return self._rows[row - int(self._ends[group])]
+
+    @contextmanager
+    def _file(self) -> Iterator[Any]:
+        _, pq = arrow()
+        with _reading(self.name), open(self.name, "rb") as opened:
+            yield pq.ParquetFile(opened)
+
+
+def write_records(
+    out: str, columns: Sequence[str], meta: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write rows of record files as one, as if one run had written them.
+
+    columns: names, in their order; a row that lacks one has null there
+    meta: of any of the files; what made the numbers is taken from the first row
+    """
+    sink = open_file(out)
+    groups = RowGroups(sink, column_types(columns))
+    groups.meta = {META: meta_text({**meta, "provenance": {}})}
+    with sink.guard():
+        for n, row in enumerate(rows):
+            if not n:
+                made = {name: row.get(name) for name in PROVENANCE} | {"decoder": None}
+                groups.meta = {META: meta_text({**meta, "provenance": made})}
+            groups.add([row.get(name) for name in columns])
+        groups.close()
+    sink.close()
 
 
 class RowGroups:
@@ -247,9 +311,10 @@ def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> Featu
     names = _names(name, meta)
     found: dict[str, Array] = {n: texts(table[n]) for n in ("path", "status")}
     found["error"] = texts(table["message"])
-    found |= {n: texts(table[n]) for n in FACTS if table[n].null_count < len(table)}
+    told = [n for n in (*FACTS, *TIMES) if table[n].null_count < len(table)]
+    found |= {n: texts(table[n]) if n in FACTS else _floats(table[n]) for n in told}
     found |= {n: table[n].to_numpy() for n in ("frames", "face_frames", "faces")}
-    found["duration"] = np.asarray(table["duration"].to_numpy(), np.float64)
+    found["duration"] = _floats(table["duration"])
     found["features"] = _matrix(name, table["features"], len(names))
     found["feature_names"] = text_array(names)
     found["meta"] = text_array([meta[META]]).reshape(())
@@ -269,8 +334,15 @@ def rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         file = pq.ParquetFile(opened)
         wanted = [of.name for of in file.schema_arrow if not _is_vector(pa, of.type)]
         for n in range(file.num_row_groups):
-            for row in file.read_row_group(n, wanted).to_pylist():
-                yield {k: _bytes(v) if isinstance(v, str) else v for k, v in row.items()}
+            yield from _plain(file.read_row_group(n, wanted))
+
+
+def _plain(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of a table of Arrow, file names as on the disk."""
+    return [
+        {k: _bytes(v) if isinstance(v, str) else v for k, v in row.items()}
+        for row in table.to_pylist()
+    ]
 
 
 def texts(column: Any) -> Array:
@@ -390,6 +462,11 @@ def _reading(name: str) -> Iterator[None]:
 def _is_vector(pa: Any, of: Any) -> bool:
     lists = pa.types.is_list(of) or pa.types.is_fixed_size_list(of)
     return bool(lists and pa.types.is_floating(of.value_type))
+
+
+def _floats(column: Any) -> Array:
+    """Return numbers, NaN where there is none."""
+    return np.asarray(column.to_numpy(), np.float64)
 
 
 def _names(path: str, meta: Mapping[str, str]) -> list[str]:

@@ -21,7 +21,12 @@ PROVENANCE = (
 )  # fmt: skip
 SCORE_DIGITS = 6  # a float32 probability has no more
 TIME_DIGITS = 4  # 0.1 ms
-_TIMES = frozenset({"coverage", "duration", "start", "end"})
+AFFECT = ("valence", "arousal")  # after the scores, of networks that tell them
+DIGITS = {
+    **dict.fromkeys(("coverage", "duration", "start", "end"), TIME_DIGITS),
+    **dict.fromkeys(AFFECT, SCORE_DIGITS),
+}
+_ORDER = (*KEYS[:5], *AFFECT, *KEYS[5:])
 
 
 class RecordWriter(Whole):
@@ -66,12 +71,13 @@ def tidy(
 ) -> dict[str, Any]:
     """Return `record` in plain Python types, the schema's keys first and no key lost.
 
-    Probabilities are rounded to 6 decimals, seconds and coverage to 4; NaN and infinity are None.
+    Probabilities, valence and arousal are rounded to 6 decimals, seconds and coverage to 4; NaN
+    and infinity are None.
     """
-    keys = [k for k in KEYS if k in record] + [k for k in record if k not in KEYS]
+    keys = [k for k in _ORDER if k in record] + [k for k in record if k not in _ORDER]
     return {
         k: order(record[k], labels, top) if k == "scores" and record[k] is not None
-        else plain(record[k], TIME_DIGITS if k in _TIMES else None)
+        else plain(record[k], DIGITS.get(k))
         for k in keys
     }  # fmt: skip
 

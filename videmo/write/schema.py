@@ -33,7 +33,7 @@ _TYPES: dict[str, Schema] = {
     "length": {"type": "number", "minimum": 0},
     "share": _SHARE,
     "shares": {"type": "object", "additionalProperties": _SHARE},
-    "cosine": {"type": "number", "minimum": -1, "maximum": 1},
+    "signed": {"type": "number", "minimum": -1, "maximum": 1},
     "pair": {**_NUMBERS, "minItems": 2, "maxItems": 2},
     "box": {**_NUMBERS, "minItems": 4, "maxItems": 4},
     "vector": _NUMBERS,
@@ -104,6 +104,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("label", "text", "the most probable label", null=True, only="ok"),
         Key("scores", "shares", "the probability of each by name, summing to 1 (with --top, of "
             "the first alone)", null=True, only="ok"),
+        *(Key(name, "signed", "where the network tells them: the mean over the faces of each "
+              "clipped to -1..1", null=True, free=True) for name in ("valence", "arousal")),
         *_TAIL,
     )),
     "features": ("A clip in a Parquet file of videmo extract-features", (
@@ -111,6 +113,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("message", "text", "what was wrong and what to do", null=True, only="error"),
         *(Key(name, "text", "as the manifest says", null=True)
           for name in ("label", "split", "subject")),
+        Key("start", "number", f"{_PART}: its begin", null=True),
+        Key("end", "number", f"{_PART}: its end, which is not in it", null=True),
         *_COUNTS, _DURATION,
         Key("features", "vector", "the descriptor, in the order of the metadata "
             "videmo.feature_names", null=True, only="ok"),
@@ -142,8 +146,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("other_start", "number", "s, the first frame that shows it", free=True),
         Key("other_end", "number", "s, the last frame that shows it", free=True),
         Key("other_box", "box", "where it is largest: x0 y0 x1 y1, px", free=True),
-        Key("similarity", "cosine", "of the mean embeddings", free=True),
-        Key("threshold", "cosine", "the least similarity of one person", free=True),
+        Key("similarity", "signed", "of the mean embeddings", free=True),
+        Key("threshold", "signed", "the least similarity of one person", free=True),
         Key("same", "truth", "whether they are one person", free=True),
         Key("person", "count", "with --group: number of the person, from 0", free=True),
         *_TAIL,

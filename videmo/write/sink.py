@@ -8,12 +8,14 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, TextIO, TypeVar
 
 from videmo.errors import OutputError
+from videmo.files import remote
 
 Out = str | os.PathLike[str] | None
 Self = TypeVar("Self", bound="Whole")
@@ -86,6 +88,11 @@ class Sink:
         """What a terminal there understands; files are always UTF-8."""
         return "utf-8" if self._owned else getattr(self.file, "encoding", None) or "utf-8"
 
+    @property
+    def folder(self) -> str:
+        """Where there is room for what is not finished: beside the output, or its copy here."""
+        return os.path.dirname(os.path.realpath(self._part or self.name))
+
     def write(self, text: str, encoding: str = "utf-8") -> None:
         """Write `text` and flush it.
 
@@ -147,6 +154,24 @@ class Sink:
             self.file.write(text)
 
 
+class Upload(Sink):
+    """Output for a URL: a file here, which is uploaded whole when the sink is closed."""
+
+    def __init__(self, url: str) -> None:
+        handle, part = tempfile.mkstemp(prefix="videmo-")
+        super().__init__(url, os.fdopen(handle, "wb"), part=part)
+
+    def close(self) -> None:
+        """Finish: only now is anything at the URL replaced."""
+        if not self.open:
+            return
+        with self.guard():
+            self.file.close()
+            remote.upload(str(self._part), self.name)
+            os.unlink(str(self._part))
+        self.open = False
+
+
 def open_sink(out: Out, stream: TextIO | None = None) -> Sink:
     """Return the sink for `out`; None and "-" are `stream`, by default the standard output."""
     if out is not None and os.fspath(out) != "-":
@@ -160,14 +185,18 @@ def open_sink(out: Out, stream: TextIO | None = None) -> Sink:
 def open_file(out: str | os.PathLike[str]) -> Sink:
     """Return a sink for the file `out`, binary, which appears or is replaced when it is closed.
 
-    A symbolic link is followed and stays. Pipes and devices are written directly. A new file
+    `out` may be a URL, such as s3://bucket/emotions.csv, for which a file here is uploaded. A
+    symbolic link is followed and stays. Pipes and devices are written directly. A new file
     has the permissions that the umask leaves, a replaced one keeps its own.
 
-    Raises OutputError for a folder, a missing folder, or a place that cannot be written.
+    Raises OutputError for a folder, a missing folder, or a place that cannot be written;
+    InputError, MissingDependency for a URL that cannot be used.
     """
     name = os.fspath(out)
     if not name:
         raise OutputError(repr(name), "is an empty name; name a file, or - for standard output")
+    if remote.is_url(name):
+        return Upload(remote.checked(name))
     with told(name):
         mode = _mode(name)
         if (mode is not None and stat.S_ISDIR(mode)) or name.endswith(os.sep):

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from videmo.write.record import RecordWriter, order, plain
+from videmo.write.record import AFFECT, RecordWriter, order, plain
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,9 +24,10 @@ _STATUS = {"no_face": ("no face", "yellow"), "error": ("error", "red")}
 class Table(RecordWriter):
     """Clip, label, probability, a bar, the next labels, and how many frames show a face.
 
-    Every state is a word, colour only repeats it. The width is the terminal's (or COLUMNS);
-    a narrow one loses the next labels first, then the bar. Elsewhere than on a terminal the
-    text is plain. A long path loses its beginning, a file name's control characters are escaped.
+    Valence and arousal stand before the last where `extra` names them. Every state is a word,
+    colour only repeats it. The width is the terminal's (or COLUMNS); a narrow one loses the next
+    labels first, then the bar, then valence and arousal. Elsewhere than on a terminal the text is
+    plain. A long path loses its beginning, a file name's control characters are escaped.
     """
 
     def begin(self) -> None:
@@ -65,6 +66,10 @@ class Table(RecordWriter):
         lengths = sorted((cell_len(name) for name in self.labels), reverse=True)
         self._label = max([len("no face"), *lengths[:1]])
         room = self._width - _NAME - self._label - len("100 %" + "with face" + 3 * _GAP)
+        told = [key for key in AFFECT if key in self.extra]
+        wide = sum(len(key + _GAP) for key in told)
+        self._affect = told if room >= wide else []
+        room -= wide if self._affect else 0
         self._bar = _BAR if room - _BAR - len(_GAP) >= _LONGER else 0
         room -= self._bar + len(_GAP) if self._bar else 0
         self._after = self._show = 0
@@ -79,9 +84,8 @@ class Table(RecordWriter):
         blank = len("100 %") + (self._bar + len(_GAP) if self._bar else 0)
         heads = [("clip", self._clip), ("label", self._label), ("", blank)]
         heads += [("next", self._after)] if self._after else []
-        line = self._text(
-            (_GAP.join(name.ljust(n) for name, n in [*heads, ("with face", 9)]), "bold")
-        )
+        heads += [*((key, len(key)) for key in self._affect), ("with face", 9)]
+        line = self._text((_GAP.join(name.ljust(n) for name, n in heads), "bold"))
         self._print(line)
         self._print(self._text((self._rule * line.cell_len, "dim")))
 
@@ -101,6 +105,8 @@ class Table(RecordWriter):
             following = order(others, self.labels, self._show)
             text = ", ".join(f"{self._clean(k)} {percent(v)}" for k, v in following.items())
             line.append(_GAP).append(fit(text, self._after, self._cut), "dim")
+        for key in self._affect:
+            line.append(_GAP).append(signed(plain(record.get(key))).rjust(len(key)))
         seen = f"{record.get('face_frames', 0)}/{record.get('frames', 0)}"
         line.append(_GAP).append(seen.rjust(len("with face")))
 
@@ -150,6 +156,10 @@ class Table(RecordWriter):
 
 def percent(score: float | None) -> str:
     return "" if score is None else f"{100 * score:.0f} %"
+
+
+def signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
 
 
 def fit(text: str, cells: int, cut: str, keep: str = "start") -> str:

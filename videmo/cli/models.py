@@ -1,0 +1,195 @@
+"""models: what there is, what is here, and how the one becomes the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from videmo.cli.adopt import import_
+from videmo.cli.options import cache_options, use_cache
+
+PULL = """\b
+Examples:
+  videmo models pull enet_b0_8_best_afew
+  videmo models pull yunet retinaface-resnet50
+  videmo models pull enet_b2_8 --url https://mirror.example.org/zoo/"""
+LIST = """\b
+Examples:
+  videmo models list
+  videmo models list | jq -r 'select(.state=="installed").name'"""
+SHOW = """\b
+Examples:
+  videmo models show enet_b0_8_va_mtl
+  videmo models show afew7 --format json | jq .card.measured"""
+VERIFY = """\b
+Example:
+  videmo models verify"""
+PATH = """\b
+Example:
+  ls "$(videmo models path afew7)\""""
+REMOVE = """\b
+Example:
+  videmo models remove enet_b0_8_best_afew"""
+
+debug_option = click.option("--debug", is_flag=True, help="Show where an error comes from.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing that is no error.")
+
+
+@click.group()
+def models() -> None:
+    """List, fetch, check and remove models.
+
+    Models are embedded in the package or installed in the cache. Networks that others have
+    published are known here by name, with their terms and figures; pull fetches them.
+    """
+
+
+models.add_command(import_)
+
+
+@models.command("list", epilog=LIST)
+@click.option("--format", "format_", type=click.Choice(["table", "json", "ndjson"]),
+              help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
+@cache_options
+@debug_option
+def list_(format_: str | None, **options: Any) -> None:
+    """Tell which models there are: embedded, installed, cached (their file) or published."""
+    import json
+
+    from videmo.cli.catalogue import table
+    from videmo.zoo.shelf import entries, facts
+
+    use_cache(options)
+    rows = [facts(one) for one in entries()]
+    format_ = format_ or ("table" if sys.stdout.isatty() else "ndjson")
+    if format_ == "table":
+        click.echo(table(rows), nl=False)
+    elif format_ == "json":
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+
+
+@models.command(no_args_is_help=True, epilog=SHOW)
+@click.argument("name")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text",
+              show_default=True, help="json has all of its card.")  # fmt: skip
+@cache_options
+@debug_option
+def show(name: str, format_: str, **options: Any) -> None:
+    """Tell all that is known of a model, a published network or a detector.
+
+    Its network, labels in their order, what its pictures must be like, its terms, what it was
+    measured with and on which data.
+    """
+    import json
+
+    from videmo.cli.catalogue import text
+    from videmo.zoo.shelf import entry, facts
+
+    use_cache(options)
+    one = entry(name)
+    if format_ == "text":
+        click.echo(text(facts(one), one.card), nl=False)
+    else:
+        whole = {**facts(one), "card": dict(one.card) or None}
+        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+
+
+@models.command(no_args_is_help=True, epilog=PULL)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--url", metavar="URL", help="Fetch from there: a file, or (ending in /) its folder.")
+@click.option("--sha256", "digest", default="", metavar="HEX", help="The sum the file must have.")
+@click.option("--no-import", "keep", is_flag=True, help="Only fetch the file; make no model of it.")
+@click.option("--backbone", metavar="NAME", help="Of engagement: whose features it reads.")
+@click.option("--progress", type=click.Choice(["auto", "bar", "lines", "json", "none"]),
+              default="auto", help="On stderr: by default a bar on a terminal, elsewhere a line "
+              "every 30 s.")  # fmt: skip
+@cache_options
+@quiet_option
+@debug_option
+def pull(
+    names: Sequence[str], url: str | None, digest: str, keep: bool, backbone: str | None,
+    progress: str, quiet: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Fetch published networks and make models of them.
+
+    A file is kept only if it has the sum that is known of it; where none is, that of the first
+    download is printed, written down, and checked from then on. A download that was cut goes on
+    where it stopped. Nothing in a file is run. Read the terms first: videmo models show NAME.
+    """
+    from videmo.cli.catalogue import Telling
+    from videmo.zoo.pull import pull as fetch
+
+    if len(names) > 1 and (digest or (url and not url.endswith("/"))):
+        raise click.UsageError("several names, one file; give one name, or a --url ending in /")
+    use_cache(options)
+    kind = "none" if quiet else progress
+    for name in names:
+        how = {"backbone": backbone} if backbone else {}
+        with Telling.of(kind, name) as telling:
+            done = fetch(
+                name, url=url, digest=digest, adopt=not keep, tell=telling, say=_say(quiet), **how
+            )
+        click.echo(done.folder or done.file)
+
+
+@models.command(epilog=VERIFY)
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--format", "format_", type=click.Choice(["table", "ndjson"]),
+              help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
+@cache_options
+@debug_option
+def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
+    """Read every model and fetched file again, and tell whether each is what it was.
+
+    One row each: ok, corrupt or missing. The exit code is 1 if any is not ok.
+    """
+    import json
+
+    from videmo.zoo.shelf import verify as look
+
+    use_cache(options)
+    format_ = format_ or ("table" if sys.stdout.isatty() else "ndjson")
+    wrong = False
+    for row in look(names):
+        wrong |= row["state"] != "ok"
+        line = f"{row['state']:8}{row['name']}  {row['why'] or row['path']}"
+        click.echo(line if format_ == "table" else json.dumps(row, ensure_ascii=False))
+    sys.exit(1 if wrong else 0)
+
+
+@models.command(no_args_is_help=True, epilog=PATH)
+@click.argument("name")
+@cache_options
+@debug_option
+def path(name: str, **options: Any) -> None:
+    """Print the folder of a model; of a detector, its file."""
+    from videmo.zoo.shelf import path_of
+
+    use_cache(options)
+    click.echo(path_of(name))
+
+
+@models.command(no_args_is_help=True, epilog=REMOVE)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@cache_options
+@quiet_option
+@debug_option
+def remove(names: Sequence[str], quiet: bool, **options: Any) -> None:
+    """Remove installed models and their fetched files; named as NAME.pt, the file alone."""
+    from videmo.zoo.shelf import remove as discard
+
+    use_cache(options)
+    for name in names:
+        for gone in discard(name):
+            _say(quiet)(f"removed {gone}")
+
+
+def _say(quiet: bool) -> Any:
+    """Return what tells a person something, on stderr."""
+    return lambda said: None if quiet else click.echo(f"videmo: {said}", err=True)

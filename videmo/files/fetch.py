@@ -1,0 +1,279 @@
+"""Files from the network: fetched once, whole, checked, and known again afterwards.
+
+A file has its own name only once it is what it should be; its sum lies beside it. Until then its
+bytes are in `.NAME.part`, from where a download that was cut goes on if the server says that the
+file is the same still. Two processes that want one file take turns; the second finds it there.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from videmo.errors import CorruptModel, InputError, ModelError, OutputError
+from videmo.files import cache_dir, sha256
+from videmo.files.lock import alone
+from videmo.files.source import Lost, Refused, check_url, opened
+from videmo.files.sums import git_blob, member_sha256, note, record, recorded
+
+Tell = Callable[[int, "int | None"], None]  # hears how many bytes are here, of how many if told
+
+TIMEOUT = 30.0  # s without a byte after which a download is given up
+TRIES = 3  # of one URL, as long as each brings the file further
+_YES = ("1", "true", "yes", "on")
+_ELSEWHERE = "name another place with --cache-dir or VIDEMO_CACHE"
+_REASONS = {
+    errno.ENOSPC: f"the disk is full; free some space, or {_ELSEWHERE}",
+    errno.EDQUOT: f"the disk quota is used up; free some space, or {_ELSEWHERE}",
+    errno.EFBIG: f"the file would be larger than this disk allows; {_ELSEWHERE}",
+    errno.EACCES: f"no permission to write there; {_ELSEWHERE}",
+    errno.EPERM: f"no permission to write there; {_ELSEWHERE}",
+    errno.EROFS: f"the disk is read-only; {_ELSEWHERE}",
+    errno.ENOTDIR: f"a part of this path is a file, not a folder; {_ELSEWHERE}",
+    errno.EEXIST: f"a part of this path is a file, not a folder; {_ELSEWHERE}",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file that is to be had, and by what it is told from another of its name."""
+
+    name: str
+    urls: tuple[str, ...]  # http, https or file; tried in this order
+    sha256: str = ""  # in hex: all digits, or the first ones
+    git_blob: str = ""  # the first digits of its id in git
+    packed: bool = False  # the SHA-256 may be that of the only member of the archive it is
+
+    @property
+    def sum(self) -> str:
+        """By what it is known, in words."""
+        if self.sha256:
+            return f"SHA-256 {self.sha256}"
+        return f"git blob {self.git_blob}" if self.git_blob else "of a sum not known"
+
+
+def files_dir() -> Path:
+    """Return the folder of the cache that holds what was fetched."""
+    return cache_dir() / "files"
+
+
+def offline() -> str:
+    """Return the variable of the environment that forbids the network, or nothing."""
+    for name in ("VIDEMO_OFFLINE", "HF_HUB_OFFLINE"):
+        if os.environ.get(name, "").strip().lower() in _YES:
+            return name
+    return ""
+
+
+def fetch(
+    wanted: Wanted,
+    folder: Path | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    tell: Tell | None = None,
+) -> Path:
+    """Return the file in `folder`, by default the cache's, downloaded if it is not there yet.
+
+    One that is there is checked before it is returned. Where no SHA-256 is known, that of the
+    first download is written down and holds from then on.
+
+    timeout: s without a byte after which a URL is given up
+
+    Raises CorruptModel where it is not the file that is wanted (a download is then removed),
+    ModelError where no URL gives it or the environment forbids the network, InputError for a
+    name or URL that is none, OutputError where it cannot be written.
+    """
+    folder = files_dir() if folder is None else folder
+    path = folder / plain(wanted.name)
+    if path.is_file():
+        return _known(path, wanted)
+    for url in wanted.urls:
+        check_url(url)
+    if variable := offline():
+        raise ModelError(_by_hand(wanted, folder, f"{variable} is set"))
+    with told(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder / f".{path.name}.lock") as locked:
+            if path.is_file():  # thanks to the process that was waited for
+                return _known(path, wanted)
+            part = _Part(folder / f".{path.name}{'' if locked else secrets.token_hex(4)}.part")
+            _from_any(wanted, part, path, timeout, tell)
+    return path
+
+
+def forget(path: Path) -> list[Path]:
+    """Remove a fetched file, its sum, and what a download left of it; return what was there."""
+    part = _Part(path.with_name(f".{path.name}.part"))
+    there = [p for p in (path, note(path), part.path, part.about) if p.is_file()]
+    for one in there:
+        with told(one):
+            one.unlink()
+    return there
+
+
+def plain(name: str) -> str:
+    """Return `name` if a file or folder may be called so; raises InputError."""
+    odd = any(c in "/\\:" or not c.isprintable() for c in name)
+    if odd or not name or name.startswith("."):
+        raise InputError(f"{name!r} is no plain name; give one without folders, such as own_net")
+    return name
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An unfinished file, and beside it of which version of which URL it is a part."""
+
+    path: Path
+
+    @property
+    def about(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def of(self, url: str) -> str:
+        """Return the version of `url` that this is the beginning of, or nothing."""
+        try:
+            whose, validator = json.loads(self.about.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError):
+            return ""
+        return str(validator) if whose == url and self.size else ""
+
+    def begin(self, url: str, validator: str) -> None:
+        """Write down what this will be a part of."""
+        self.path.unlink(missing_ok=True)
+        self.about.unlink(missing_ok=True)
+        if validator:
+            self.about.write_text(json.dumps([url, validator]), encoding="utf-8")
+
+    @contextmanager
+    def kept_if_cut(self, url: str) -> Iterator[None]:
+        """Keep what has come only if that is the beginning of the file, and is known to be."""
+        try:
+            yield
+        except Refused as error:
+            if not (isinstance(error, Lost) and self.of(url)):
+                self.drop()
+            raise
+
+    def drop(self) -> None:
+        """Remove it."""
+        self.path.unlink(missing_ok=True)
+        self.about.unlink(missing_ok=True)
+
+
+def _known(path: Path, wanted: Wanted) -> Path:
+    """Return a file that is there already, after it has been checked."""
+    try:
+        digest = sha256(path)
+    except OSError as error:
+        raise CorruptModel(str(path), "a file that can be read", str(error.strerror)) from error
+    _verify(path, wanted, str(path), digest, recorded(path))
+    if not recorded(path):  # somebody has put it there
+        with suppress(OSError):  # what cannot be written can be read still
+            record(path, digest)
+    return path
+
+
+def _from_any(wanted: Wanted, part: _Part, path: Path, timeout: float, tell: Tell | None) -> None:
+    """Put the file at `path`, from the first URL that gives it."""
+    failures: list[Exception] = []
+    for url in wanted.urls:
+        try:
+            _from_one(url, part, timeout, tell)
+            digest = sha256(part.path)
+            _verify(part.path, wanted, url, digest, recorded(path))
+            record(path, digest)
+            part.path.replace(path)
+            part.drop()
+            return
+        except Refused as error:
+            failures.append(error)
+        except (CorruptModel, OSError) as error:
+            part.drop()
+            if isinstance(error, OSError):
+                raise
+            failures.append(error)
+    _give_up(wanted, path, failures)
+
+
+def _give_up(wanted: Wanted, path: Path, failures: list[Exception]) -> None:
+    """Raise what all URLs together have come to; a wrong file weighs more than none."""
+    for error in failures:
+        if isinstance(error, CorruptModel):
+            raise error
+    said = "; ".join(map(str, failures)) or "no URL of it is known"
+    raise ModelError(
+        f"{wanted.name}: cannot be fetched ({said}); fetch it yourself and put it at {path}"
+    ) from (failures[-1] if failures else None)
+
+
+def _from_one(url: str, part: _Part, timeout: float, tell: Tell | None) -> None:
+    """Fill `part` from one URL, asking again where it is cut as long as that brings it further."""
+    for left in reversed(range(TRIES)):
+        before = part.size if part.of(url) else 0
+        try:
+            return _download(url, part, timeout, tell)
+        except Lost:
+            if not left or not part.of(url) or part.size <= before:
+                raise
+
+
+def _download(url: str, part: _Part, timeout: float, tell: Tell | None) -> None:
+    """Write what `url` holds, from where `part` ends if that is the beginning of it."""
+    version = part.of(url)
+    with opened(url, part.size if version else 0, version, timeout) as answer:
+        if not answer.start:
+            part.begin(url, answer.validator)
+        size = answer.start
+        with part.kept_if_cut(url), part.path.open("ab") as file:
+            for block in answer.blocks():
+                file.write(block)
+                size += len(block)
+                if tell:
+                    tell(size, answer.total)
+
+
+def _verify(path: Path, wanted: Wanted, name: str, digest: str, noted: str) -> None:
+    """Raise CorruptModel unless the file has the sums that are known of it.
+
+    name: what the error calls it
+    digest: its SHA-256; noted: the one it had when it was first fetched, if it ever was
+    """
+    expected = wanted.sha256.lower()
+    if noted and noted != digest:
+        raise CorruptModel(name, f"SHA-256 {noted[:12]}", digest[:12])
+    if expected and not digest.startswith(expected):
+        inner = member_sha256(path) if wanted.packed else ""
+        if not inner.startswith(expected):
+            raise CorruptModel(name, f"SHA-256 {expected[:12]}", digest[:12])
+    if wanted.git_blob and not (blob := git_blob(path)).startswith(wanted.git_blob.lower()):
+        raise CorruptModel(name, f"git blob {wanted.git_blob}", blob[: len(wanted.git_blob)])
+
+
+def _by_hand(wanted: Wanted, folder: Path, why: str) -> str:
+    url = wanted.urls[0] if wanted.urls else "it"
+    return (
+        f"{wanted.name}: not in the cache, and {why}; fetch {url} ({wanted.sum}) yourself and "
+        f"put it into {folder}"
+    )
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what the system says of the cache into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        reason = _REASONS.get(error.errno or 0, f"cannot be written ({said})")
+        raise OutputError(str(path), reason) from error

@@ -1,0 +1,79 @@
+"""One process at a time: a lock that ends with the process that holds it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+_PAUSE = 0.05  # s between two looks
+
+
+@contextmanager
+def alone(path: Path, pause: float = _PAUSE) -> Iterator[bool]:
+    """Wait until no other process holds `path`, and hold it; it is gone afterwards.
+
+    Yields whether it could be locked: some network disks know no locks.
+    """
+    file = _take(path, pause)
+    try:
+        yield file is not None
+    finally:
+        if file is not None:
+            with suppress(OSError):  # Windows removes no open file
+                path.unlink()
+            file.close()
+
+
+def _take(path: Path, pause: float) -> IO[bytes] | None:
+    """Return the open, locked file of that name, or None where there are no locks."""
+    while True:
+        file = open(path, "a+b")  # noqa: SIM115  # held until it is let go
+        try:
+            while not _lock(file):
+                time.sleep(pause)
+            if _is(file, path):  # or who held it has removed it meanwhile
+                return file
+        except OSError as error:
+            file.close()
+            if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                return None
+            raise
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _is(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> bool:
+        try:
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,222 @@
+"""Bytes of a URL: http, https and file, from the beginning or from where somebody stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from typing import IO, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, Request
+
+from videmo.errors import InputError
+
+LIMIT = 1 << 30  # bytes; nothing that videmo fetches is as large
+_BLOCK = 1 << 18  # bytes read at once
+_SCHEMES = ("http", "https")
+_LFS = b"version https://git-lfs.github.com/spec/"
+_HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head)\b", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """This URL does not give the file; another one may."""
+
+
+class Lost(Refused):
+    """The other side does not answer, or does not go on."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a URL has begun to give."""
+
+    url: str
+    start: int  # the byte of the file that it begins with: 0, or the one asked for
+    total: int | None  # bytes of the whole file, where that is told
+    validator: str  # what tells one version of the file from the next, "" for nothing
+    file: IO[bytes]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield all that comes; raises Lost where it ends early, Refused where it goes on."""
+        size, most = self.start, LIMIT if self.total is None else self.total
+        while block := self._read():
+            if size == 0:
+                _look_at(block, self.url)
+            size += len(block)
+            if size > most:
+                raise Refused(f"{self.url}: is larger than {most} bytes")
+            yield block
+        if self.total is not None and size < self.total:
+            raise Lost(f"{self.url}: ended after {size} of {self.total} bytes")
+        if not size:
+            raise Refused(f"{self.url}: is empty")
+
+    def _read(self) -> bytes:
+        try:
+            return self.file.read1(_BLOCK)  # type: ignore[attr-defined,no-any-return]
+        except (OSError, ValueError, HTTPException) as error:
+            raise Lost(f"{self.url}: {_reason(error)}") from error
+
+
+@contextmanager
+def opened(url: str, start: int, validator: str, timeout: float) -> Iterator[Answer]:
+    """Open `url`, at byte `start` if the server has the version `validator` still.
+
+    timeout: s without a byte after which it is given up
+    Raises Refused, Lost.
+    """
+    if urlsplit(url).scheme == "file":
+        with _disk(url) as (file, size):
+            yield Answer(url, 0, _bounded(size, url), "", file)
+        return
+    with _asked(url, start, validator, timeout) as answer:
+        headers = answer.headers
+        _look_at_kind(headers, url)
+        begins = start if answer.status == 206 else 0
+        yield Answer(url, begins, _total(headers, begins, url), _validator(headers), answer)
+
+
+def check_url(url: str) -> None:
+    """Raise InputError for what is no URL that can be fetched."""
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.hostname) if parts.scheme in _SCHEMES else parts.scheme == "file"
+        secret = parts.username is not None
+    except ValueError:
+        good = secret = False
+    if secret:
+        raise InputError("a URL with a name or password in it is not fetched; give one without")
+    if not good or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
+        raise InputError(f"{url!r} is no URL to fetch from; give one of http, https or file")
+
+
+def _asked(url: str, start: int, validator: str, timeout: float) -> Any:
+    """Return the open answer of a server."""
+    request = Request(url, headers={"User-Agent": "videmo", "Accept-Encoding": "identity"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+        request.add_header("If-Range", validator)
+    try:
+        answer = _opener().open(request, timeout=timeout)
+        if answer.status != 206 or _goes_on(answer.headers, start, validator):
+            return answer
+        answer.close()
+        if not start:
+            raise Refused(f"{url}: gives a part of the file, which was not asked for")
+        return _asked(url, 0, "", timeout)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416 and start:  # what is here is no part of what is there now
+            return _asked(url, 0, "", timeout)
+        raise Refused(f"{url}: {error.code} {_plain(error.reason)}") from error
+    except (OSError, ValueError, HTTPException) as error:  # URLError and time-outs are OSErrors
+        raise Lost(f"{url}: {_reason(error)}") from error
+
+
+def _opener() -> OpenerDirector:
+    """Return what opens http and https, and nothing else that a server may point to."""
+    from urllib import request
+
+    opener = OpenerDirector()
+    for handler in (
+        request.ProxyHandler(), request.HTTPHandler(), request.HTTPSHandler(), _Redirects(),
+        request.HTTPDefaultErrorHandler(), request.HTTPErrorProcessor(), request.UnknownHandler(),
+    ):  # fmt: skip
+        opener.add_handler(handler)
+    return opener
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows to http and https, and never from https to http."""
+
+    def http_error_302(self, req: Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        """Look where it leads before anything is asked there; raises Refused."""
+        target = headers.get("location") or headers.get("uri") or ""
+        scheme = urlsplit(target).scheme.lower()
+        if scheme not in (*_SCHEMES, "") or (req.type == "https" and scheme == "http"):
+            fp.close()
+            raise Refused(f"{req.full_url}: leads to {target!r}, which is not followed")
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+@contextmanager
+def _disk(url: str) -> Iterator[tuple[IO[bytes], int]]:
+    """Open the file of a file:// URL and yield it and its size."""
+    from urllib.request import url2pathname
+
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise Refused(f"{url}: is on another machine; give file:///PATH")
+    path = url2pathname(parts.path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise Refused(f"{url}: is no file")
+        file = open(path, "rb")  # noqa: SIM115
+    except (OSError, ValueError) as error:
+        raise Refused(f"{url}: {_reason(error)}") from error
+    with file:
+        yield file, os.fstat(file.fileno()).st_size
+
+
+def _goes_on(headers: Mapping[str, str], start: int, validator: str) -> bool:
+    """Return whether a part is the one that was asked for, of the same file."""
+    begins = re.match(r"bytes (\d+)-", headers.get("Content-Range") or "")
+    same = _validator(headers) in ("", validator)
+    return bool(start and begins and int(begins[1]) == start and same)
+
+
+def _look_at_kind(headers: Mapping[str, str], url: str) -> None:
+    """Refuse what says of itself that it is not the file."""
+    kind = headers.get("Content-Type") or ""
+    if kind.partition(";")[0].strip().lower() == "text/html":
+        raise Refused(f"{url}: is an HTML page, not a file")
+    if (headers.get("Content-Encoding") or "identity").lower() != "identity":
+        raise Refused(f"{url}: is packed on its way, which was not asked for")
+
+
+def _total(headers: Mapping[str, str], start: int, url: str) -> int | None:
+    """Return how many bytes the whole file has, or None where that is not told."""
+    told = headers.get("Content-Length")
+    if told is None:
+        return None
+    if not told.strip().isdecimal():
+        raise Refused(f"{url}: says that it has {_plain(told)} bytes")
+    return _bounded(start + int(told), url)
+
+
+def _bounded(size: int, url: str) -> int:
+    if size > LIMIT:
+        raise Refused(f"{url}: has {size} bytes, and {LIMIT} are the most that is fetched")
+    return size
+
+
+def _validator(headers: Mapping[str, str]) -> str:
+    """Return what tells whether the file has changed; a weak tag tells nothing of bytes."""
+    tag = headers.get("ETag") or ""
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified") or ""
+
+
+def _look_at(block: bytes, url: str) -> None:
+    """Refuse what a server gives in place of a file."""
+    if block.startswith(_LFS):
+        raise Refused(f"{url}: is a git-lfs pointer, not the file that it stands for")
+    if _HTML.match(block):
+        raise Refused(f"{url}: is an HTML page, not a file")
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, without the wrapping of urllib."""
+    inner = getattr(error, "reason", error)
+    return _plain(getattr(inner, "strerror", None) or inner or type(inner).__name__)
+
+
+def _plain(said: object) -> str:
+    """Return a server's words so that they cannot break a line or a terminal."""
+    return "".join(c if c.isprintable() else " " for c in str(said))[:120]
