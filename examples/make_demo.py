@@ -6,7 +6,10 @@ Eileen Collins (NASA) comes with scikit-image, Grace Hopper (US Navy) with matpl
     python examples/make_demo.py examples/demo.mp4
 
 0 to 3 s: Collins, smiling; 3 to 5 s: Hopper; 5 to 8 s: both side by side. The picture zooms
-slowly and shakes a little, as a hand-held camera does.
+slowly and shakes a little, as a hand-held camera does. The clip on which `videmo doctor` tests an
+installation is the first second of it:
+
+    python examples/make_demo.py videmo/demo.mp4 1
 """
 
 import sys
@@ -49,13 +52,13 @@ def hopper_photo():
         return matplotlib.image.imread(file, format="jpg")
 
 
-def main(path):
+def main(path, seconds="8"):
     """Write the clip as H.264."""
     with av.open(path, "w") as out:
         stream = out.add_stream("libx264", rate=RATE, options={"crf": "24", "preset": "slow"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.time_base = Fraction(1, RATE)
-        for i in range(8 * RATE):
+        for i in range(int(seconds) * RATE):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame(i / RATE)), "rgb24")
             picture.pts, picture.time_base = i, Fraction(1, RATE)
             out.mux(stream.encode(picture))
@@ -63,4 +66,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

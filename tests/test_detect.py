@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from videmo.data import Array, Faces, FrameBatch
 from videmo.detect import (
     DETECTORS,
+    MEASURED,
     Detection,
     WholeFrame,
     detect,
@@ -30,8 +32,18 @@ def faces(row: list[int], box: list[list[float]], score: list[float]) -> Faces:
     return Faces.on(frames(max(row) + 1), np.array(row), np.array(box), np.array(score))
 
 
-def test_the_table_holds_the_three_detectors() -> None:
-    assert set(DETECTORS) == {"mtcnn", "retinaface", "whole"}
+def test_the_table_holds_the_four_detectors() -> None:
+    assert set(DETECTORS) == {"mtcnn", "retinaface-resnet50", "yunet", "whole"}
+
+
+def test_every_detector_that_looks_says_what_it_has_shown() -> None:
+    assert set(MEASURED) == set(DETECTORS) - {"whole"}
+    assert json.loads(json.dumps(MEASURED)) == MEASURED
+
+
+def test_the_old_name_of_a_detector_is_answered_with_the_new_one() -> None:
+    with pytest.raises(UnknownName, match=r"called 'retinaface'; there is .*retinaface-resnet50"):
+        detector(Detection("retinaface"))
 
 
 def test_an_unknown_detector_is_named_with_those_there_are() -> None:

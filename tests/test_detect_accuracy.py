@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from videmo.data import F64, U8, FrameBatch
-from videmo.detect import Detection
+from videmo.detect import Detection, Detector
 from videmo.detect.mtcnn import MTCNN
 
 POINTS = ("eyeL", "eyeR", "nose", "mouthL", "mouthR")
@@ -34,9 +34,11 @@ def labelled(path: Path, n: int) -> list[tuple[U8, F64, F64]]:
     return pictures
 
 
-def measure(pictures: list[tuple[U8, F64, F64]]) -> tuple[float, float]:
+def measure(
+    pictures: list[tuple[U8, F64, F64]], find: Detector | None = None
+) -> tuple[float, float]:
     """Return the share found (intersection over union >= 0.4) and the mean error of the points."""
-    find, errors = MTCNN(Detection(min_face=32), threads=2), []
+    find, errors = find or MTCNN(Detection(min_face=32), threads=2), []
     for pixels, box, points in pictures:
         faces = find(FrameBatch(pixels[None], np.zeros(1, np.int64), np.zeros(1)))
         for got, marks in zip(faces.box, faces.landmarks, strict=True):

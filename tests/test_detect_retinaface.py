@@ -1,13 +1,9 @@
-"""RetinaFace: the download, the anchors and boxes, and the package's own answer."""
+"""RetinaFace: its weights, the anchors and boxes, and the package's own answer."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import threading
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -15,120 +11,7 @@ import pytest
 
 from videmo.data import FrameBatch
 from videmo.detect import Detection, retinaface
-from videmo.errors import CorruptModel, ModelError, ModelNotFound
-
-BODY = b"weights " * 1000
-SHA256 = hashlib.sha256(BODY).hexdigest()
-PACKED = io.BytesIO()
-with zipfile.ZipFile(PACKED, "w", zipfile.ZIP_DEFLATED) as archive:
-    archive.writestr("weights.pth", BODY)
-
-
-class Answers(BaseHTTPRequestHandler):
-    """Serves good.pth and packed.zip, promises too much for short.pth, and knows no other."""
-
-    def do_GET(self) -> None:
-        name = self.path.strip("/")
-        self.server.asked.append(name)  # type: ignore[attr-defined]
-        body = {"good.pth": BODY, "short.pth": BODY[:100], "packed.zip": PACKED.getvalue()}
-        if name not in body:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        declared = len(BODY) if name == "short.pth" else len(body[name])
-        self.send_header("Content-Length", str(declared))
-        self.end_headers()
-        self.wfile.write(body[name])
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def online(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VIDEMO_OFFLINE", raising=False)
-    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(proxy, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        server.asked = []  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def url(server: ThreadingHTTPServer, name: str) -> str:
-    return f"http://127.0.0.1:{server.server_port}/{name}"
-
-
-def test_a_download_is_kept_under_its_name(server: ThreadingHTTPServer, tmp_path: Path) -> None:
-    path = retinaface.fetch(url(server, "good.pth"), tmp_path / "new", SHA256[:9])
-    assert path == tmp_path / "new" / "good.pth"
-    assert path.read_bytes() == BODY
-    assert [p.name for p in path.parent.iterdir()] == ["good.pth"]
-
-
-def test_a_file_that_is_there_is_not_fetched_again(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    for _ in range(2):
-        retinaface.fetch(url(server, "good.pth"), tmp_path, SHA256[:9])
-    assert server.asked == ["good.pth"]  # type: ignore[attr-defined]
-
-
-def test_the_hash_may_be_that_of_the_only_member_of_an_archive(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    assert retinaface.fetch(url(server, "packed.zip"), tmp_path, SHA256[:9]).is_file()
-
-
-def test_a_download_with_another_hash_is_not_kept(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    with pytest.raises(CorruptModel, match=r"good\.pth: expected SHA-256 abcdef123, got"):
-        retinaface.fetch(url(server, "good.pth"), tmp_path, "abcdef123")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_that_ends_early_is_not_kept(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    with pytest.raises((CorruptModel, ModelError), match=r"short\.pth"):
-        retinaface.fetch(url(server, "short.pth"), tmp_path, SHA256[:9])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_file_is_told_with_the_way_out(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    with pytest.raises(ModelError, match=r"404.*fetch it yourself and put it at .*none\.pth"):
-        retinaface.fetch(url(server, "none.pth"), tmp_path, SHA256[:9])
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}/good.pth"
-        with pytest.raises(ModelError, match="cannot be fetched"):
-            retinaface.fetch(address, tmp_path, SHA256[:9], timeout=0.1)
-
-
-def test_offline_asks_no_server(
-    server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VIDEMO_OFFLINE", "1")
-    with pytest.raises(ModelError, match="VIDEMO_OFFLINE is set"):
-        retinaface.fetch(url(server, "good.pth"), tmp_path, SHA256[:9])
-    assert server.asked == []  # type: ignore[attr-defined]
+from videmo.errors import CorruptModel, ModelNotFound
 
 
 def test_anchors_are_those_of_the_package() -> None:
@@ -155,7 +38,7 @@ def test_boxes_and_points_are_decoded_as_in_the_package(rng: np.random.Generator
 
 
 def test_a_file_that_torch_cannot_read_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bad.pth").write_bytes(BODY)
+    (tmp_path / "bad.pth").write_bytes(b"weights " * 1000)
     with pytest.raises(CorruptModel, match=r"bad\.pth: expected weights saved by torch"):
         retinaface._state(tmp_path / "bad.pth")
 
@@ -198,7 +81,7 @@ def test_untrained_weights_give_the_answer_of_the_package(tmp_path: Path) -> Non
     theirs.load_state_dict(network.state_dict())
     theirs.eval()
     pixels = np.stack([astronaut()[:192, 128:320], astronaut()[100:292, 100:292]])
-    options = Detection("retinaface", score=0.6, min_face=1, max_side=192)
+    options = Detection("retinaface-resnet50", score=0.6, min_face=1, max_side=192)
     ours = retinaface.RetinaFace(options, weights=tmp_path / "random.pth")
     got = ours(FrameBatch(pixels, np.arange(2), np.arange(2.0)))
     for row in range(2):

@@ -14,7 +14,8 @@ from videmo.detect import DETECTORS, Detection, Detector, detector
 # boxes may move with the batch by what float32 sums in another order make of a 200 px face
 PX = 0.01
 CASES = [
-    pytest.param(name, marks=[pytest.mark.slow] * (name == "retinaface")) for name in DETECTORS
+    pytest.param(name, marks=[pytest.mark.slow] * (name == "retinaface-resnet50"))
+    for name in DETECTORS
 ]
 
 
@@ -38,14 +39,27 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def options(name: str) -> Detection:
-    if name == "retinaface":  # untrained scores lie around one half: some pass, not all
+    if name == "retinaface-resnet50":  # untrained scores lie around one half: some pass, not all
         return Detection(name, score=0.5, max_side=96)
     return Detection(name)
 
 
 @pytest.fixture(scope="module")
-def find(name: str, options: Detection, request: pytest.FixtureRequest) -> Detector:
-    weights = request.getfixturevalue("random_weights") if name == "retinaface" else None
+def weights(name: str, request: pytest.FixtureRequest) -> Path | None:
+    """Where a detector's own weights lie, of those that would fetch them."""
+    if name == "retinaface-resnet50":
+        path: Path = request.getfixturevalue("random_weights")
+        return path
+    if name != "yunet":
+        return None
+    path = request.getfixturevalue("shared") / "reference" / "yunet_n_dynamic.onnx"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not in ../shared/reference")
+    return path
+
+
+@pytest.fixture(scope="module")
+def find(options: Detection, weights: Path | None) -> Detector:
     return detector(options, threads=2, weights=weights)
 
 
@@ -119,10 +133,15 @@ def test_the_same_frames_give_the_same_bytes(find: Detector, frames: FrameBatch)
 
 @pytest.mark.parametrize("policy", ["largest", "best"])
 def test_a_policy_leaves_one_face_a_frame(
-    options: Detection, find: Detector, frames: FrameBatch, policy: str, name: str
+    options: Detection,
+    find: Detector,
+    frames: FrameBatch,
+    policy: str,
+    name: str,
+    weights: Path | None,
 ) -> None:
-    if name == "retinaface":
+    if name == "retinaface-resnet50":
         pytest.skip("building it again is slow, and select() has tests of its own")
     all_of_them = find(frames)
-    chosen: Faces = detector(replace(options, faces=policy), threads=2)(frames)
+    chosen: Faces = detector(replace(options, faces=policy), threads=2, weights=weights)(frames)
     assert chosen.row.tolist() == np.unique(all_of_them.row).tolist()

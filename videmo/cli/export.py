@@ -1,0 +1,57 @@
+"""export: a backbone goes in, a file that other programs run comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+EXAMPLES = """\b
+Examples:
+  videmo export resnet18n_faces --to onnx
+  videmo export my_backbone/ --to openvino --out faces.xml
+"""
+
+
+@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.argument("model")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["onnx", "openvino", "torchscript"]),
+    help="The form: openvino is two files, the others one.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write here; by default the model's name, in this folder.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run.")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def export(
+    model: str, to: str, out: Path | None, overwrite: bool, quiet: bool, debug: bool
+) -> None:
+    """Write a backbone as ONNX, OpenVINO or TorchScript, with its card and labels inside.
+
+    MODEL is a name or a folder. The file takes pixels (M, S, S, 3), uint8 RGB, for any number M
+    of faces, and gives features and outputs before any softmax. It is kept only if it gives what
+    the original gives.
+    """
+    from videmo.batch import SCHEMA_VERSION
+    from videmo.export import export as write
+
+    done = write(model, to, out, overwrite=overwrite)
+    if not quiet:
+        click.echo(
+            f"videmo: {done.path}: as the original, cosine {done.cosine:.6f}, largest difference "
+            f"{done.difference:.1e} over {done.pictures} pictures",
+            err=True,
+        )
+    record = {
+        "schema_version": SCHEMA_VERSION, "name": done.name, "to": to, "path": str(done.path),
+        "cosine": done.cosine, "difference": done.difference, "pictures": done.pictures,
+    }  # fmt: skip
+    click.echo(json.dumps(record, ensure_ascii=False))
