@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from videmo.errors import InputError, ManifestError, NothingToDo
+from videmo.files import remote
 
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m1v",
@@ -57,8 +58,8 @@ def find_clips(
     """Return the clips that are meant, in the order in which they were named.
 
     paths: files, taken as they are, missing ones too, for every input gets its record; folders,
-        searched for videos; quoted patterns ("clips/**/*.mp4"); "-" reads a list of files and
-        folders from `stdin`, one a line
+        searched for videos; quoted patterns ("clips/**/*.mp4"); URLs of all of these
+        ("s3://bucket/clips/"); "-" reads a list of files and folders from `stdin`, one a line
     ext: suffixes that are videos as well (".dat" or "dat"); "*" takes every file
     include, exclude: patterns for what a folder or a pattern yields, not for files that were named.
         They are read as in a .gitignore: one without / matches at any depth, one that names a
@@ -71,7 +72,8 @@ def find_clips(
     circle. An input that is named twice, with the same start and end, is one clip: the first
     place counts, and what the manifest says of it.
 
-    Raises NothingToDo, ManifestError, and InputError for a folder or list that cannot be read.
+    Raises NothingToDo, ManifestError, InputError for a folder or list that cannot be read or a
+    URL that cannot be used, MissingDependency where a URL wants a package.
     """
     search = _Search(_suffixes(ext), [*filter(None, include)], [*filter(None, exclude)])
     if isinstance(paths, (str, bytes, os.PathLike)):
@@ -87,6 +89,9 @@ def find_clips(
         found[_same(clip.path), clip.start, clip.end] = clip
     if not found:
         raise NothingToDo(search.without(named, files0_from, lists))
+    for clip in found.values():
+        if remote.is_url(clip.path):
+            remote.checked(clip.path)
     return list(found.values())
 
 
@@ -128,6 +133,9 @@ class _Search:
 
     def folder(self, folder: str) -> Iterator[str]:
         """Yield the videos in `folder` and below."""
+        if remote.is_url(folder):
+            yield from self._prefix(folder)
+            return
         for inner in _walk(folder, self._exclude):
             if self._takes(inner, self.suffixes):
                 yield os.path.join(folder, inner)
@@ -137,6 +145,9 @@ class _Search:
         suffix = os.path.splitext(pattern)[1]
         suffixes = None if suffix and not glob.has_magic(suffix) else self.suffixes
         base, rest = _fixed(_slashes(pattern))
+        if remote.is_url(pattern):
+            yield from self._prefix(base, rest, suffixes)
+            return
         if "**" in rest.split("/"):
             yield from self._deep(base, rest, suffixes)
             return
@@ -148,6 +159,25 @@ class _Search:
                 yield from self.folder(path)
             elif self._takes(inner, suffixes):
                 yield path
+
+    def _prefix(
+        self, url: str, rest: str = "", suffixes: tuple[str, ...] | None = ()
+    ) -> Iterator[str]:
+        """Yield the videos below a URL; with `rest`, what that pattern matches and what is in it.
+
+        suffixes: of what the pattern matches itself; what lies in a folder is a video anyway
+        """
+        if not remote.is_url(url.rstrip("/")):
+            raise InputError(f"{url}/{rest}: names no place to look in; name a bucket or folder")
+        itself, within = (_compile(_regex(rest) + more) for more in ("", "/.*"))
+        for inner in _remote_walk(url):
+            if self._exclude(inner):
+                continue
+            direct = bool(rest) and itself(inner)
+            if (direct or not rest or ("**" not in rest and within(inner))) and self._takes(
+                inner, suffixes if direct else self.suffixes
+            ):
+                yield f"{url.rstrip('/')}/{inner}"
 
     def without(self, named: list[str], files0_from: Given | None, lists: list[str]) -> str:
         """Return a line that says where nothing was found, and what was looked for."""
@@ -190,7 +220,7 @@ def _named(
             yield from _listed(_lines(_standard_input(stdin)), search)
         elif not path:
             raise InputError("an input is an empty text; is a variable of the shell not set?")
-        elif glob.has_magic(path) and not os.path.lexists(path):
+        elif glob.has_magic(path) and not remote.is_web(path) and not os.path.lexists(path):
             yield from _noted(path, search.pattern(path))
         else:
             yield from _listed([path], search)
@@ -203,10 +233,35 @@ def _named(
 def _listed(paths: Iterable[str], search: _Search) -> Iterator[str]:
     """Yield files as they are, and the videos of folders."""
     for path in paths:
-        if os.path.isdir(path):
+        if remote.is_url(path):
+            yield from _at_url(path, search)
+        elif os.path.isdir(path):
             yield from search.folder(path)
         else:
             yield path
+
+
+def _at_url(url: str, search: _Search) -> Iterator[str]:
+    """Yield a URL that ends as a video does as it is, unasked; else the videos of a folder."""
+    if not url.lower().endswith(tuple(VIDEO_SUFFIXES)) and _asked(url):
+        yield from search.folder(url)
+    else:
+        yield url
+
+
+def _asked(url: str) -> bool:
+    """Return whether a URL is a folder; raises InputError where its service does not say."""
+    try:
+        return remote.is_folder(remote.checked(url))
+    except OSError as error:
+        raise InputError(f"{url}: cannot be looked at ({_said(error)})") from error
+
+
+def _remote_walk(url: str) -> Iterator[str]:
+    try:
+        yield from remote.walk(remote.checked(url))
+    except OSError as error:
+        raise InputError(f"{url}: the folder cannot be read ({_said(error)})") from error
 
 
 def _noted(pattern: str, paths: Iterator[str]) -> Iterator[str]:
@@ -336,7 +391,12 @@ def _suffixes(ext: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def _same(path: str) -> str:
-    """Return `path` without its empty parts and dots; .. stays, for a link may stand before it."""
+    """Return `path` without its empty parts and dots; .. stays, for a link may stand before it.
+
+    A URL stays as it is: an empty part may belong to the name of an object.
+    """
+    if remote.is_url(path):
+        return path
     parts = [part for part in path.split(os.sep) if part not in ("", os.curdir)]
     return (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts)
 
@@ -362,6 +422,8 @@ def _lines(content: bytes) -> list[str]:
 
 def _read(path: str) -> bytes:
     try:
+        if remote.is_url(path):
+            return remote.read(remote.checked(path))
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
@@ -434,7 +496,16 @@ def _clip(path: str, line: int, names: Sequence[str], cells: Sequence[str]) -> C
     start, end = (_seconds(path, line, name, row.get(name, "")) for name in ("start", "end"))
     if end is not None and (start or 0.0) >= end:
         raise ManifestError(path, line, f"start {start or 0.0:g} s is not before end {end:g} s")
-    return Clip(os.path.join(os.path.dirname(path), where), start, end, **facts)
+    return Clip(_beside(path, where), start, end, **facts)
+
+
+def _beside(manifest: str, where: str) -> str:
+    """Return a path of a manifest as it is meant: from the manifest's folder."""
+    if remote.is_url(where):
+        return where
+    if remote.is_url(manifest) and not os.path.isabs(where):
+        return f"{manifest.rpartition('/')[0]}/{where}"
+    return os.path.join(os.path.dirname(manifest), where)
 
 
 def _seconds(path: str, line: int, name: str, text: str) -> float | None:

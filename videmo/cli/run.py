@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import click
 if TYPE_CHECKING:
     from videmo.batch import Record
     from videmo.cli.words import Quiet
+    from videmo.cluster import Cluster
     from videmo.inputs import Clip
     from videmo.journal import Journal
     from videmo.pipeline import Pipeline
@@ -44,16 +45,17 @@ class Run:
 
         Raises OutputError where `out` is there already and nothing else was asked for.
         """
-        from videmo.journal import SUFFIX, Journal, refuse_existing
+        from videmo.journal import SUFFIX, Journal, place_of, refuse_existing, there
 
-        begun = os.path.exists(out + SUFFIX)
+        beside = place_of(out) + SUFFIX
+        begun = os.path.exists(beside)
         if self.options.get("resume"):
-            if os.path.exists(out) and not begun:
+            if not begun and (os.path.exists(out) or there(out)):
                 return self._complete(out)
         elif _is_file(out):
             refuse_existing(out, overwrite=bool(self.options.get("overwrite")))
             if begun:
-                os.unlink(out + SUFFIX)
+                os.unlink(beside)
         with ExitStack() as stack:
             place = stack.enter_context(_place(out))
             journal = stack.enter_context(Journal(place, self._kind()))
@@ -63,7 +65,7 @@ class Run:
                 click.echo(f"videmo: {done} of {len(self.clips)} clips are done already", err=True)
             provenance: dict[str, str | None] = {}
             try:
-                failed = self._each(todo, journal.add, provenance)
+                failed = self._rest(todo, journal, provenance)
             except KeyboardInterrupt:
                 click.echo(f"videmo: {len(journal)} of {len(self.clips)} clips are kept in "
                            f"{journal.path}; --resume goes on", err=True)  # fmt: skip
@@ -71,6 +73,16 @@ class Run:
             finish(journal, provenance)
             journal.remove()
         return failed
+
+    def _rest(
+        self, todo: Sequence[Clip], journal: Journal, provenance: dict[str, str | None]
+    ) -> int:
+        """Look at the clips that are left; without any no model is loaded for it."""
+        if todo or not self.clips:
+            return self._each(todo, journal.add, provenance)
+        made = journal[self.clips[0]].record["provenance"]
+        provenance |= {**made, "decoder": None}
+        return 0
 
     def _kind(self) -> str:
         """Return what makes two runs' findings the same: recipe, head, and what is kept."""
@@ -81,8 +93,10 @@ class Run:
         """Say that there is nothing to do; raises OutputError if `out` is of other clips."""
         from videmo.errors import OutputError
         from videmo.evaluate.rows import read_rows
+        from videmo.files.remote import fetched, is_url
 
-        rows = [row.cells for row in read_rows(out)]
+        with fetched(out) if is_url(out) else nullcontext(out) as file:
+            rows = [row.cells for row in read_rows(file)]
         if sorted(str(row["path"]) for row in rows) != sorted(clip.path for clip in self.clips):
             raise OutputError(out, "is complete, and of other clips; give --overwrite")
         if not self.options["quiet"]:
@@ -92,7 +106,7 @@ class Run:
     def _each(self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None]) -> int:
         """Look at the clips, and fill in what made the numbers."""
         from videmo.batch import record
-        from videmo.cli.words import say_record
+        from videmo.cli.words import say_device, say_record
 
         failed = 0
         with (
@@ -101,8 +115,9 @@ class Run:
             _stopping(len(clips)) as stopped,
         ):
             provenance |= looking.provenance
+            say_device(provenance, self.options)
             for clip, done in looking.each(clips, bar.begin):
-                line = record(clip, done.answer, looking.provenance)
+                line = record(clip, done.answer, looking.provenance, self.pipeline.also)
                 bar.end(line)
                 keep(clip, done, line)
                 if done.faces:
@@ -122,23 +137,36 @@ class Run:
         return progress(self.options.get("progress") or "auto", clips, quiet=quiet)
 
     @contextmanager
-    def _looking(self, bar: Quiet) -> Iterator[Here | Processes]:
-        """Yield what looks at clips: this process, or with --jobs others."""
+    def _looking(self, bar: Quiet) -> Iterator[Here | Processes | Cluster]:
+        """Yield what looks at clips: this process, with --jobs others, or a cluster."""
         from tempfile import TemporaryDirectory
 
         from videmo.workers import Crew, Here, Processes, Work
 
         jobs, timeout = self.options.get("jobs"), self.options.get("clip_timeout")
-        if timeout and not jobs:
+        ray = self.options["engine"] == "ray"
+        if timeout and not jobs and not ray:
             raise click.UsageError("--clip-timeout needs --jobs: only a process can be given up")
         with TemporaryDirectory(prefix="videmo-") as folder:
             faces = folder if self.frames else None
+            if ray:
+                with self._cluster(faces) as cluster:
+                    yield cluster.prepare()
+                return
             if not jobs:
                 yield Here(self.pipeline.prepare(), faces, bar.watch)
                 return
             crew = Crew(jobs, timeout)
             with Processes(Work.like(self.pipeline, crew, faces), crew) as processes:
                 yield processes.prepare()
+
+    def _cluster(self, faces: str | None) -> Cluster:
+        from videmo.cluster import Cluster, Fleet
+        from videmo.workers import Work
+
+        names = ("clip_timeout", "ray_address", "gpus_per_worker")
+        fleet = Fleet(self.options["jobs"] or 0, *(self.options[name] for name in names))
+        return Cluster(Work.like(self.pipeline, fleet, faces), fleet)
 
 
 def keeps_journal(out: str | None) -> bool:
@@ -158,8 +186,10 @@ def _place(out: str) -> Iterator[str]:
     """Yield the name beside which the journal lies: the output's, unless that is a device."""
     from tempfile import TemporaryDirectory
 
+    from videmo.journal import place_of
+
     if _is_file(out):
-        yield out
+        yield place_of(out)
         return
     with TemporaryDirectory(prefix="videmo-") as folder:
         yield os.path.join(folder, "out")
