@@ -2,9 +2,14 @@
 
 python tests/figures.py odd         # how many odd files give frames, and what the others say
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
+python tests/figures.py detectors   # the same of mtcnn and yunet, false faces and pace, in one run
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py memory      # peak memory of a long clip beside a short one
 python tests/figures.py embedding   # time of one face beside mobilenetv3_large_100 at 112 px
+python tests/figures.py parity      # every engine and precision against every other
+python tests/figures.py faults      # 500 broken clips: crashes, hangs, lost inputs, false records
+python tests/figures.py scale       # 10^4 to 10^8 clips on 1 to 1,000 workers, simulated
+python tests/figures.py many        # 10,000 clips: order, memory, stopped and taken up again
 
 python tests/figures.py faces       # the eight emotions on FER+
 python tests/figures.py attributes  # age, gender and race on FairFace, and for whom
@@ -34,6 +39,7 @@ import numpy as np
 
 import videmo
 from videmo import batch, crop, decode, detect, embed, pool, store, track
+from videmo.data import FrameBatch
 from videmo.errors import VidemoError
 from videmo.inputs import find_clips
 from videmo.metrics import wilson
@@ -41,6 +47,8 @@ from videmo.train import measure
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
+YUNET = SHARED / "reference" / "yunet_n_dynamic.onnx"
+_COMPARED = (("mtcnn", 0.9, None), ("yunet", 0.9, YUNET), ("yunet", 0.6, YUNET))
 FERPLUS, FAIRFACE, LFW, YTF = (
     SHARED / "data" / f"{name}.parquet"
     for name in ("ferplus48", "fairface112", "lfw_gray112", "ytf_faces")
@@ -71,9 +79,45 @@ def detector() -> None:
     )
 
 
+def detectors() -> None:
+    """Compare mtcnn and yunet: labelled faces, frames without a face, and pace on one clip."""
+    from test_detect_accuracy import labelled, measure
+
+    print(f"yunet is {YUNET.name}; retinaface-resnet50 is not measured: no weights are here")
+    pictures = labelled(SHARED / "data" / "ytf_faces.parquet", 1000)
+    empty, clip = _frames(CLIP.with_name("no_face.mp4")), _frames(CLIP, 4.0)
+    made = {
+        f"{name} {score}": detect.detector(
+            detect.Detection(name, score=score), threads=2, weights=weights
+        )
+        for name, score, weights in _COMPARED
+    }
+    spent = np.array([[_detecting(find, clip) for find in made.values()] for _ in range(7)])
+    pace = (spent[:, :1] / spent).T
+    for (name, find), times in zip(made.items(), pace, strict=True):
+        found, error = measure(pictures, find)
+        interval = wilson(round(found * len(pictures)), len(pictures))
+        false = sum(len(np.unique(find(frames).row)) for frames in empty)
+        low, middle, high = np.percentile(times, [0, 50, 100])
+        print(f"{name}: n {len(pictures)}: found {found:.4f} {interval}, points {error:.4f}")
+        print(f"  a face in {false} of {sum(map(len, empty))} frames without one")
+        print(f"  {middle:.2f} ({low:.2f}-{high:.2f}) times the frames/s of mtcnn")
+
+
+def _frames(path: Path, end: float | None = None) -> list[FrameBatch]:
+    with decode.open_video(path) as video:
+        return list(video.read(decode.Sampling(end=end)))
+
+
+def _detecting(find: detect.Detector, batches: list[FrameBatch]) -> float:
+    start = time.perf_counter()
+    for frames in batches:
+        find(frames)
+    return time.perf_counter() - start
+
+
 def crop_geometry() -> None:
     """Find the faces of 600 training pictures, padded and enlarged, and compare box and picture."""
-    from videmo.data import FrameBatch
     from videmo.image import resize
     from videmo.train.faces import read_ferplus
 
@@ -290,6 +334,31 @@ def _mobilenet(folder: Path) -> store.Model:
     return model
 
 
+def parity() -> None:
+    """Compare engines on the faces of all shared clips, at five frames a second."""
+    from parity import compare, show_retinaface
+
+    folders = [SHARED / "clips" / "faces", SHARED / "clips" / "odd"]
+    compare([clip.path for clip in find_clips(folders)], "afew7", fps=5, threads=1)
+    show_retinaface(CLIP)
+
+
+def broken(given: argparse.Namespace) -> None:
+    """Read broken clips in every way, and judge the records."""
+    import faults
+
+    with tempfile.TemporaryDirectory() as folder:
+        faults.report(Path(folder), given.mutants, given.seed)
+
+
+def many(given: argparse.Namespace) -> None:
+    """Classify thousands of clips, stop it twice, and resume."""
+    import crowd
+
+    with tempfile.TemporaryDirectory() as folder:
+        crowd.report(Path(folder), given.clips)
+
+
 def _timed(run: embed.Backbone, pixels: np.ndarray) -> float:
     start = time.perf_counter()
     run(pixels)
@@ -336,10 +405,21 @@ def _children_peak() -> int:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 
 
+def scaled(given: argparse.Namespace) -> None:
+    """Simulate runs on a cluster: time, waste, and what the driver holds."""
+    import scale
+
+    rows = scale.table()
+    scale.show(rows)
+    if given.png:
+        scale.draw(rows, str(given.png))
+
+
 PLAIN: dict[str, Callable[[], None]] = {
-    "odd": odd, "detector": detector, "speed": speed, "memory": memory, "crop": crop_geometry,
-    "embedding": embedding,
+    "odd": odd, "detector": detector, "detectors": detectors, "speed": speed, "memory": memory,
+    "crop": crop_geometry, "embedding": embedding, "parity": parity,
 }  # fmt: skip
+OF_MANY = {"faults": broken, "many": many, "scale": scaled}
 OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}
 
 
@@ -348,16 +428,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("figure", choices=[*PLAIN, *OF_A_MODEL])
+    parser.add_argument("figure", choices=[*PLAIN, *OF_MANY, *OF_A_MODEL])
     parser.add_argument("--head", default="afew7", help="whose backbone and crop are measured")
     parser.add_argument("--model", help="another backbone, by name or folder")
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are")
     parser.add_argument("--n", type=int, default=1500, help="faces of each table, for curve")
-    parser.add_argument("--png", type=Path, help="a picture of the curve, by matplotlib")
+    parser.add_argument("--png", type=Path, help="a picture of curve or scale, by matplotlib")
+    parser.add_argument("--mutants", type=int, default=500, help="broken clips, for faults")
+    parser.add_argument("--seed", type=int, default=0, help="of the damage, for faults")
+    parser.add_argument("--clips", type=int, default=10_000, help="for many")
     given = parser.parse_args()
     if given.figure in PLAIN:
         PLAIN[given.figure]()
+        return
+    if given.figure in OF_MANY:
+        OF_MANY[given.figure](given)
         return
     try:
         recipe = store.load(given.head).recipe

@@ -14,6 +14,7 @@ from videmo.cli import main
 from videmo.data import Prediction
 from videmo.errors import VideoError
 from videmo.labels import LABELS
+from videmo.pipeline import Answer
 from videmo.show.confusion import draw_confusion
 
 TRUTH = "path,label\na.mp4,Happy\nb.mp4,Sad\nc.mp4,Sad\n"
@@ -182,6 +183,7 @@ class Pipeline:
     """Answers Happy to everything but one clip, which is broken."""
 
     labels: tuple[str, ...] = LABELS["afew7"]
+    also: tuple[str, ...] = ()
     head_model: None = None
     provenance: dict[str, str | None] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
@@ -194,7 +196,7 @@ class Pipeline:
         scores = np.array([0.05, 0.05, 0.05, 0.7, 0.05, 0.05, 0.05], np.float32)
         prediction = Prediction(self.labels, scores, descriptor)
         info = SimpleNamespace(path=path, duration=1.0, decoder="none")
-        return SimpleNamespace(info=info, descriptor=descriptor, prediction=prediction, warnings=())
+        return Answer(info, descriptor, prediction, ())
 
 
 @pytest.fixture

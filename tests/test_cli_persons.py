@@ -74,6 +74,8 @@ def model(folder: Path, outputs: dict[str, Any], measured: dict[str, Any]) -> Pa
         "dim": 3 * CELLS**2, "outputs": outputs, "changes": [],
     }  # fmt: skip
     card = {"kind": "backbone", "name": folder.name, "spec": spec, "measured": measured}
+    cut = {"size": spec["input_size"], "shape": "square", "scale": 0.95, "colour": "grey"}
+    card["recipe"] = {"cropping": cut}
     store.save(folder, card, {"none": np.zeros(1)})
     graph(folder / "graph.onnx", np.random.default_rng(0))
     store.write_card(folder, card)

@@ -11,6 +11,7 @@ import pytest
 from videmo import errors
 from videmo.errors import (
     CorruptModel,
+    FewFacesError,
     InputError,
     ManifestError,
     MergeError,
@@ -31,6 +32,7 @@ EXAMPLES = [
     InputError("fps is 0; give a number above 0"),
     VideoError("clip.mp4", "has no picture"),
     NoFaceError("clip.mp4", 150),
+    FewFacesError("clip.mp4", 87, 128),
     ManifestError("list.csv", 3, "no path"),
     UnknownName("detector", "retinafce", ("retinaface", "whole")),
     NothingToDo("no clip in ./empty"),
@@ -92,6 +94,8 @@ def test_an_error_crosses_from_another_process() -> None:
         (VideoError("a.mp4", "is empty"), "a.mp4: is empty"),
         (NoFaceError("a.mp4", 1), "a.mp4: no face in 1 sampled frame;"),
         (NoFaceError("a.mp4", 2), "a.mp4: no face in 2 sampled frames;"),
+        (FewFacesError("a.mp4", 87, 128), "a.mp4: 87 face frames, the head needs 128; give a lo"),
+        (FewFacesError("a.mp4", 1, 128), "a.mp4: 1 face frame, the head needs 128;"),
         (ManifestError("l.csv", 3, "no path"), "l.csv:3: no path"),
         (UnknownName("head", "x", ("a", "b")), "no head is called 'x'; there is a, b"),
         (ModelNotFound("afew", ("afew7",)), "did you mean afew7?"),

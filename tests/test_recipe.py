@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videmo import store
 from videmo.crop import Cropping
 from videmo.decode import Sampling
 from videmo.detect import Detection
@@ -56,6 +57,7 @@ OTHER: dict[str, Any] = {  # another value for each option of each stage
     "pooling.stats": ("std", "mean"),
     "pooling.within": (),
     "pooling.normalise": None,
+    "pooling.of": "emotion",
 }
 
 
@@ -108,6 +110,7 @@ recipes = st.builds(
         stats=statistics.filter(bool),
         within=statistics,
         normalise=st.sampled_from(["l2", None]),
+        of=st.sampled_from(["features", "emotion"]),
     ),
 )
 
@@ -129,6 +132,27 @@ def test_a_recipe_is_json_of_plain_types() -> None:
 
 def test_the_fingerprint_is_the_same_for_ever() -> None:
     assert RECIPE.fingerprint() == GOLDEN
+
+
+@pytest.mark.parametrize(
+    ("head", "fingerprint"), [("afew7", "bda12ed6da4f79b9"), ("vgaf3", "35a764ed6396cbfa")]
+)
+def test_the_recipes_that_ship_are_called_as_ever(head: str, fingerprint: str) -> None:
+    recipe = store.load(head).recipe
+    assert recipe.fingerprint() == fingerprint
+    assert recipe.to_dict() == store.load(head).card["recipe"]
+
+
+def test_an_option_that_came_later_is_written_only_where_it_says_something_new() -> None:
+    assert "of" not in RECIPE.to_dict()["pooling"]
+    later = RECIPE.with_changes(pooling={"of": "emotion"})
+    assert later.to_dict()["pooling"]["of"] == "emotion"
+
+
+def test_the_folder_of_the_backbone_does_not_change_the_fingerprint() -> None:
+    other = replace(RECIPE, backbone="somewhere/else/faces-s")
+    assert other.fingerprint() == RECIPE.fingerprint()
+    assert RECIPE.differences(other) == []
 
 
 def test_another_value_is_at_hand_for_every_option() -> None:

@@ -199,7 +199,7 @@ def test_rows_of_feature_files_are_valid(tmp_path: Path) -> None:
 
 
 def test_a_row_without_a_descriptor_is_refused_where_there_is_an_answer() -> None:
-    row = dict.fromkeys(["message", "label", "split", "subject", "features"])
+    row = dict.fromkeys(["message", "label", "split", "subject", "start", "end", "features"])
     row |= {"path": "a", "status": "ok", "frames": 1, "face_frames": 1, "faces": 1, "duration": 1.0}
     assert errors("features", row)
     assert errors("features", {**row, "features": [1.0]}) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from glob import glob
 
 import numpy as np
 import pytest
@@ -17,8 +18,7 @@ from videmo.inputs import Clip, find_clips
 from videmo.shards import Shard, deal, shard_of
 from videmo.shards.merge import merge
 from videmo.shards.parts import Files
-from videmo.write import open_writer
-from videmo.write.npz import FeatureFile
+from videmo.write import open_features, open_writer
 from videmo.write.persons import attribute_columns, open_records
 
 LABELS = ("Angry", "Happy")
@@ -26,7 +26,8 @@ PROVENANCE = {
     "videmo": "0.1.0", "head": "afew7", "head_sha256": "a1", "backbone": "net",
     "backbone_sha256": "b2", "decoder": "pyav", "device": "cpu", "recipe": "c3",
 }  # fmt: skip
-FORMATS = ("ndjson", "json", "csv", "tsv")
+TEXTS = ("ndjson", "json", "csv", "tsv")
+FORMATS = (*TEXTS, "parquet")
 
 names = st.text(
     st.characters(exclude_characters="\0/", exclude_categories=())  # lone surrogates too
@@ -324,7 +325,7 @@ def test_columns_of_another_head_are_refused(put, tmp_path):
         merge([one, "2.csv"], "all.csv")
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", TEXTS)
 def test_a_last_record_that_is_cut_off_is_named_and_may_be_left_out(put, kind):
     part, whole = put(f"1.{kind}", *ODD[:3]), put(f"whole.{kind}", *ODD[:2])
     line = read(whole).count(b"\n") + (kind != "json")
@@ -337,7 +338,7 @@ def test_a_last_record_that_is_cut_off_is_named_and_may_be_left_out(put, kind):
     assert merged.cut == 1 and f"1.{kind}:{line}" in merged.notes[0]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", TEXTS)
 def test_a_part_cut_anywhere_is_told_or_whole(put, kind):
     content = read(put(f"1.{kind}", *ODD[:2]))
     lost = 2 if kind == "json" else 1 if kind == "ndjson" else 0  # what a whole one may lack
@@ -377,7 +378,7 @@ def test_what_videmo_did_not_write_is_no_part(put, line):
         (["1.csv", "2.json"], "all.csv", "2.json: is json, but 1.csv is csv"),
         (["1.csv"], "all.json", "the parts are csv"),
         (["1.csv"], "1.csv", "is a part and --out at once"),
-        (["1.parquet"], "all.csv", "ends in none of"),
+        (["1.txt"], "all.csv", "ends in none of"),
         (["no.csv"], "all.csv", "no.csv: cannot be read"),
         (["1.npz"], None, "standard output: the parts are npz"),
     ],
@@ -455,42 +456,47 @@ def test_who_is_who_cannot_be_merged(put):
 
 
 def put_features(name, paths, *, frames=False, meta=None, shift=0.0):
-    with FeatureFile(
+    with open_features(
         name, names=("mean_0", "std_0"), meta=meta or PROVENANCE, frames=frames
     ) as file:
         for path in paths:
+            path, _, part = path.partition("@")
+            more = {"end": float(part)} if part else {}
             n = len(path)
             faces = Faces(np.zeros(n, np.int64), np.arange(n), np.arange(n) / 25,
                           np.full((n, 4), n, np.float32), np.ones(n, np.float32),
                           np.full((n, 5, 2), np.nan, np.float32))  # fmt: skip
             features = Features(np.full((n, 3), n + shift, np.float32), faces, n)
             if path.startswith("bad"):
-                file.add(path, "error", "cannot be read")
+                file.add(path, "error", "cannot be read", **more)
             elif path.startswith("none"):
                 empty = Features(features.values[:0], faces[:0], n)
                 file.add(path, "no_face", "", Descriptor(np.zeros(0, np.float32), 0, 0, n), 1.5,
-                         [empty], label="Sad")  # fmt: skip
+                         [empty], label="Sad", **more)  # fmt: skip
             else:
                 values = np.array([n, shift], np.float32)
-                file.add(
-                    path, "ok", "", Descriptor(values, n, n, n), 2.5, [features], label="Happy"
-                )
+                file.add(path, "ok", "", Descriptor(values, n, n, n), 2.5, [features],
+                         label="Happy", **more)  # fmt: skip
     return name
 
 
-PATHS = ["a.mp4", "bad.mp4", "bb.mp4", "none.mp4", "z.mp4"]
+PATHS = ["a.mp4", "bad.mp4", "bb.mp4", "none.mp4", "none.mp4@1", "z.mp4", "z.mp4@0.5"]
+CLIPS = [Clip(p.partition("@")[0], end=float(p.partition("@")[2] or 0) or None) for p in PATHS]
 
 
+@pytest.mark.parametrize("kind", ["npz", "parquet"])
 @pytest.mark.parametrize("frames", [False, True])
-def test_feature_files_are_the_bytes_of_the_whole(put, frames):
-    whole = put_features("whole.npz", PATHS, frames=frames)
-    parts = [
-        put_features(f"{n}.npz", paths, frames=frames)
-        for n, paths in enumerate([[], PATHS[3:4], PATHS[1::3], PATHS[::2], PATHS[:1]])
-    ]
-    merged = merge(parts, "all.npz", expected=[Clip(path) for path in PATHS])
-    assert read("all.npz") == read(whole)
-    assert merged.statuses == {"ok": 3, "no_face": 1, "error": 1}
+def test_feature_files_are_the_bytes_of_the_whole(put, frames, kind):
+    os.mkdir("one")
+    whole = put_features(f"one/all.{kind}", PATHS, frames=frames)
+    for n, paths in enumerate([[], PATHS[3:5], PATHS[1::3], PATHS[::2], PATHS[:1], PATHS[5:]]):
+        put_features(f"{n}.{kind}", paths, frames=frames)
+    parts = sorted(glob(f"[0-9]*.{kind}"))  # with the faces, as a shell would have it
+    merged = merge(parts, f"all.{kind}", expected=CLIPS)
+    assert read(f"all.{kind}") == read(whole)
+    assert merged.statuses == {"ok": 4, "no_face": 2, "error": 1}
+    if frames and kind == "parquet":
+        assert read("all.frames.parquet") == read("one/all.frames.parquet")
 
 
 def test_feature_files_that_differ_in_the_device_name_both(put):
@@ -515,12 +521,20 @@ def test_feature_files_that_do_not_belong_together_are_refused(put):
 
 
 def test_parts_of_one_clip_are_not_taken_for_one_another(put):
-    spans = [Clip("none.mp4", 0.0, 1.0), Clip("none.mp4", 1.0, 2.0)]
-    parts = [put_features(f"{n}.npz", ["none.mp4"]) for n in range(2)]
-    for some, more in [
-        (parts, {}),
-        ([put_features("2.npz", ["a.mp4", "a.mp4"])], {}),
-        (parts[:1], {"expected": spans}),
-    ]:
-        with pytest.raises(MergeError, match="do not tell the parts of one clip apart"):
-            merge(some, "all.npz", **more)
+    parts = [put_features("1.npz", ["none.mp4@1"]), put_features("2.npz", ["none.mp4@2"])]
+    assert merge(parts, "all.npz").clips == 2
+    with pytest.raises(MergeError, match=r"none\.mp4: is in no part"):
+        merge(parts, "all.npz", expected=[Clip("none.mp4", end=end) for end in (1.0, 2.0, 3.0)])
+
+
+def test_records_and_features_as_parquet_are_not_merged(put):
+    parts = [put("1.parquet", record("a.mp4")), put_features("2.parquet", ["b.mp4"])]
+    with pytest.raises(InputError, match="one has records, one features"):
+        merge(parts, "all.parquet")
+
+
+def test_persons_of_parts_of_one_clip_are_refused(put):
+    with open("1.ndjson", "w") as file:
+        file.write(json.dumps(person("a.mp4", 0, 0.0)) + "\n")
+    with pytest.raises(MergeError, match="do not tell the parts of one clip apart"):
+        merge(["1.ndjson"], "all.ndjson", expected=[Clip("a.mp4", 0.0, 1.0), Clip("a.mp4", 1.0)])

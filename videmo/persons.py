@@ -12,7 +12,7 @@ Only means over the faces of a track are kept, so memory does not grow with the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Literal
@@ -82,16 +82,12 @@ def make_pipeline(
     """Return a pipeline without a head that tells `outputs` of every face.
 
     head: whose recipe is followed, but for 5 frames/s and all faces of a frame
-    backbone: name or folder, instead of the recipe's; crops are as the recipe's, in its size
+    backbone: name or folder, whose own recipe is followed instead
     changes: options of a stage to replace, as in `pipeline.load`
 
     Raises ModelError where the backbone lacks an output; ModelNotFound, CorruptModel.
     """
-    recipe = store.load(head).recipe
-    if backbone is not None:
-        model = store.load(backbone)
-        recipe = replace(recipe, backbone=str(backbone), backbone_sha256=model.sha256)
-        recipe = recipe.with_changes(cropping={"size": model.backbone_spec().input_size})
+    recipe = store.load(head if backbone is None else backbone).recipe
     sampling = changes.get("sampling", {})
     mine = {
         "sampling": {"fps": None if "every" in sampling else FPS, "every": 1, **sampling},

@@ -182,7 +182,7 @@ def _classified(
 ) -> list[Found]:
     """Return what the head answers for the clips of the split; --records keeps it."""
     from videmo.batch import classify
-    from videmo.cli.words import say_pipeline, say_record
+    from videmo.cli.words import say_device, say_pipeline, say_record
     from videmo.errors import InputError
     from videmo.evaluate.pairs import found_in
     from videmo.evaluate.rows import Row
@@ -195,13 +195,14 @@ def _classified(
     pipeline = pipeline_of(options)
     _same_labels(pipeline, labels, options)
     say_pipeline(pipeline, options)
+    say_device(pipeline.provenance, options)
     out = options["records"] or os.devnull
     rows = []
     with open_writer(
         format_of(options["records"], False, files=True),
         out,
         labels=pipeline.labels,
-        extra=_parts(clips),
+        extra=[*pipeline.also, *_parts(clips)],
     ) as writer:
         for n, record in enumerate(classify(clips, pipeline), 1):
             writer.write(record)

@@ -16,6 +16,7 @@ from videmo.cli.options import (
     clips_of,
     engine_of,
     engine_options,
+    given,
     recipe_options,
     word_options,
 )
@@ -148,7 +149,7 @@ def _training(options: Mapping[str, Any]) -> HeadTraining:
 
     kind, grid = options["kind"], {}
     if options["protocol"]:
-        if _given("kind") and kind != "svm":
+        if given("kind") and kind != "svm":
             raise click.UsageError(f"--protocol is a linear SVM, --kind {kind} is not; give one")
         kind = "svm"
         grid = {"C": (PROTOCOLS[options["protocol"]]["C"],), "balanced": (False,)}
@@ -281,20 +282,20 @@ def _pipeline(options: dict[str, Any]) -> Pipeline:
     from dataclasses import replace
 
     from videmo import store
-    from videmo.crop import Cropping
     from videmo.pipeline import Pipeline
 
+    engine = engine_of(options)  # first, for it tells where models lie
     published = PROTOCOLS.get(options["protocol"] or "", {})
-    head = options["head"] if _given("head") else published.get("head", options["head"])
+    head = options["head"] if given("head") else published.get("head", options["head"])
     recipe = store.load(head).recipe.with_changes(**published.get("recipe", {}))
     if options["backbone"] not in (None, recipe.backbone):
         model = store.load(options["backbone"])
-        cropping = Cropping(size=model.backbone_spec().input_size)  # the paper's: no margin
+        own = model.recipe
         recipe = replace(
-            recipe, backbone=model.name, backbone_sha256=model.sha256, cropping=cropping
+            recipe, backbone=own.backbone, backbone_sha256=model.sha256, cropping=own.cropping
         )
     recipe = recipe.with_changes(**changes_of(options))
-    return Pipeline(recipe, None, engine_of(options)).prepare()
+    return Pipeline(recipe, None, engine).prepare()
 
 
 def _as_published(rows: Rows, options: Mapping[str, Any]) -> Rows:
@@ -314,18 +315,11 @@ def _as_published(rows: Rows, options: Mapping[str, Any]) -> Rows:
     return rows
 
 
-def _given(name: str) -> bool:
-    """Return whether an option stands on the command line."""
-    from click.core import ParameterSource
-
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
 def _refuse_recipe(source: str) -> None:
     """Raise UsageError for options that change how clips are read, where none is read."""
     names = ("head", "fps", "every", "max_side", "detector", "score", "min_face", "faces",
              "backbone", "features")  # fmt: skip
-    for name in filter(_given, names):
+    for name in filter(given, names):
         option = "--" + name.replace("_", "-")
         raise click.UsageError(f"{option} is for clips, and {source} holds numbers already")
 
@@ -337,7 +331,7 @@ def _command() -> str:
     context, words = click.get_current_context(), ["videmo", "train", "head"]
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))
-        if not _given(name) or name in ("about", "license_", "quiet", "verbose", "debug"):
+        if not given(name) or name in ("about", "license_", "quiet", "verbose", "debug"):
             continue
         option = [parameter.opts[-1]] if isinstance(parameter, click.Option) else []
         for one in value if isinstance(value, tuple) else (value,):

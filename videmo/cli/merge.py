@@ -32,11 +32,11 @@ Examples:
 def merge(parts: tuple[str, ...], **options: Any) -> None:
     """Put together what --shard wrote: the same bytes as one run over all clips.
 
-    PARTS are NDJSON, JSON, CSV, TSV or NPZ files of classify, extract-features or attributes. A
-    clip that is missing or in two parts with different records, and parts of different models
-    or recipes are errors (exit code 1), and nothing is written. Without --expect nobody can know
-    what is missing; the order is then that of a folder. --ext, --include, --exclude, --start and
-    --end are to be given as they were to the shards.
+    PARTS are NDJSON, JSON, CSV, TSV, Parquet or NPZ files of classify, extract-features or
+    attributes. A clip that is missing or in two parts with different records, and parts of
+    different models or recipes are errors (exit code 1), and nothing is written. Without --expect
+    nobody can know what is missing; the order is then that of a folder. --ext, --include,
+    --exclude, --start and --end are to be given as they were to the shards.
     """
     from videmo.shards.merge import merge as put_together
 

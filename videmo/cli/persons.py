@@ -204,6 +204,7 @@ def identify(**options: Any) -> None:
 
 
 def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
+    from videmo.cli.words import say_device
     from videmo.persons import make_pipeline
 
     pipeline = make_pipeline(
@@ -216,6 +217,7 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
     if options["verbose"] and not options["quiet"]:
         facts = {key: value for key, value in pipeline.provenance.items() if value}
         click.echo("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()), err=True)
+    say_device(pipeline.provenance, options)
     return pipeline
 
 

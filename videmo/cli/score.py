@@ -32,11 +32,13 @@ CLASSIFY = """\b
 Examples:
   videmo classify clip.mp4
   videmo classify clips/ --out emotions.csv
+  videmo classify clips/ --head resnet18n_faces
   find . -name '*.mp4' -print0 | videmo classify --files0-from - | jq -r '[.path,.label]|@tsv'
 """
 EXTRACT = """\b
-Example:
+Examples:
   videmo extract-features clips/ --out features.npz
+  videmo extract-features clips/ --backbone resnet18n_faces --out features.npz
 """
 
 
@@ -64,11 +66,12 @@ def classify(**options: Any) -> None:
     clips, pipeline = clips_of(options), pipeline_of(options)
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
+    extra = [*pipeline.also, *part]  # start and end last: merge knows them there
     run = Run(clips, pipeline, options)
 
     def writer() -> Writer:
         return open_writer(
-            format_, options["out"], labels=pipeline.labels, top=options["top"], extra=part
+            format_, options["out"], labels=pipeline.labels, top=options["top"], extra=extra
         )
 
     def finish(journal: Journal, provenance: dict[str, str | None]) -> None:
@@ -89,6 +92,8 @@ def classify(**options: Any) -> None:
 @recipe_options
 @click.option("--out", required=True, metavar="FILE.npz",
               help="Write the features here; as FILE.parquet they are Parquet.")  # fmt: skip
+@click.option("--backbone", metavar="NAME|DIR",
+              help="Features of this network by its own recipe, in place of a head's.")  # fmt: skip
 @click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
 @engine_options
 @crew_options
@@ -98,10 +103,10 @@ def extract_features(**options: Any) -> None:
     """Write one descriptor for each clip to a NumPy archive, or to Parquet.
 
     A descriptor holds the statistics of a clip's face features that the head's recipe names:
-    mean, std, min and max for afew7. The archive has no object arrays; `numpy.load` reads it,
-    and its `meta` tells the models and the recipe. With --frames it also holds an embedding of
-    every face, which is biometric data: keep it as carefully as the faces. As Parquet (pip
-    install 'videmo[parquet]') the faces are a second file, FILE.frames.parquet.
+    mean, std, min and max for afew7 and for any --backbone. The archive has no object arrays;
+    `numpy.load` reads it, and its `meta` tells the models and the recipe. With --frames it also
+    holds an embedding of every face, which is biometric data: keep it as carefully as the faces.
+    As Parquet (pip install 'videmo[parquet]') the faces are a second file, FILE.frames.parquet.
     """
     from videmo.cli.words import say_pipeline
 
@@ -137,6 +142,7 @@ def write_features(
                     clip.path, record["status"], (record["error"] or {}).get("message", ""),
                     entry.descriptor, record["duration"], entry.faces,
                     label=clip.label, split=clip.split, subject=clip.subject,
+                    start=clip.start, end=clip.end,
                 )  # fmt: skip
 
     return Run(clips, pipeline, options, frames).journalled(path, finish)

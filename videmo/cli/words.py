@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.options import given
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -53,6 +55,19 @@ def say_pipeline(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
     if options["verbose"]:
         facts = {k: v for k, v in pipeline.provenance.items() if v}
         click.echo("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()), err=True)
+
+
+def say_device(provenance: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Say what --device auto took, which is not known before the models are loaded.
+
+    The CPU, which it takes by default, is only named to who asks.
+    """
+    device = provenance.get("device")
+    if not device or options.get("device") != "auto" or options["quiet"]:
+        return
+    asked = options["verbose"] or options.get("engine") == "torch" or given("device")
+    if asked or device != "cpu":
+        click.echo(f"videmo: --device auto took {device}", err=True)
 
 
 class Tally:

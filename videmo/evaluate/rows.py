@@ -34,7 +34,7 @@ class Row:
         """Return `value` as a finite number; raises ManifestError for anything else."""
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             raise self.wrong(f"{what} {value!r} where a number is expected")
@@ -131,7 +131,7 @@ def _json_row(file: str, line: int, record: Any) -> Row:
 def _loads(file: str, line: int, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         at = line + getattr(error, "lineno", 1) - 1
         reason = getattr(error, "msg", str(error)).lower()
         raise ManifestError(file, at, f"is no JSON ({reason}); write it again") from error

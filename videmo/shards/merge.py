@@ -13,7 +13,8 @@ from typing import Any
 
 from videmo.errors import InputError, MergeError
 from videmo.inputs import Clip
-from videmo.shards.parts import PARTS, STATUSES, TIMES, Fact, FeaturePart, Files, Part
+from videmo.shards.parts import STATUSES, TIMES, Fact, FeaturePart, Files, read_part
+from videmo.write import frames_of
 from videmo.write.record import TIME_DIGITS
 from videmo.write.sink import Out
 
@@ -24,7 +25,9 @@ _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".npz": "npz",
+    ".parquet": "parquet",
 }
+_FILES = ("npz", "parquet")  # no text
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,23 @@ def merge(
 ) -> Merged:
     """Write the records of all parts to `out`, as one run would have written them.
 
-    names: files that videmo wrote, all NDJSON (.ndjson, .jsonl), JSON, CSV, TSV or features (.npz)
+    names: files that videmo wrote, all NDJSON (.ndjson, .jsonl), JSON, CSV, TSV, Parquet or .npz;
+        with the features of clips come those of their faces, which need not be named
     out: a file of that format, which appears whole or not at all; None or "-" is stdout
     expected: the clips of the whole run, in its order; without them the order is that of a
         folder: by path, part by part, then by start and end
     partial: write also what lacks expected clips or the last record of a part
 
-    A clip is known by its path, as seen from the current folder, and its start and end. Feature
-    files do not tell those, and in records of persons they are the persons': there it is the path
-    alone, and persons of one clip stay together. Records are copied byte for byte, and only their
-    places and keys are kept in memory, but feature files are read whole.
+    A clip is known by its path, as seen from the current folder, and its start and end. In records
+    of persons these are the persons': there it is the path alone, and persons of one clip stay
+    together. Records are copied byte for byte, and only their places and keys are kept in memory
+    (of Parquet also a group of each part), but feature files are read whole.
 
     Raises MergeError for parts that make no whole: a clip is missing, surplus, or twice with
     different records; versions, models or recipes differ (device and decoder may); a record
     cannot be read. Raises InputError for what cannot be merged at all; OutputError.
     """
+    names = _without_faces(names)
     kind = _kind(names, out)
     with closing(Files()) as files:
         rows = _Rows(names, kind, files, expected)
@@ -101,10 +106,16 @@ def _kind(names: Sequence[str], out: Out) -> str:
         if target and os.path.exists(target) and _same_file(name, target):
             raise InputError(f"{name}: is a part and --out at once; name another --out")
     wanted = _SUFFIXES.get(os.path.splitext(target)[1].lower(), kind) if target else kind
-    if wanted != kind or (kind == "npz" and not target):
+    if wanted != kind or (kind in _FILES and not target):
         raise InputError(f"{target or 'standard output'}: the parts are {kind}, and stay it; "
                          f"name an --out that ends in .{kind}")  # fmt: skip
     return str(kind)
+
+
+def _without_faces(names: Sequence[str]) -> list[str]:
+    """Return the names without the files of faces that feature files beside them bring along."""
+    faces = {frames_of(name) for name in names}
+    return [name for name in names if name not in faces]
 
 
 def _same_file(name: str, other: str) -> bool:
@@ -117,13 +128,16 @@ class _Rows:
     def __init__(
         self, names: Sequence[str], kind: str, files: Files, expected: Sequence[Clip] | None
     ) -> None:
-        self.parts: list[Part] = [
-            FeaturePart(name) if kind == "npz" else PARTS[kind](name, files) for name in names
-        ]
+        self.parts = [read_part(name, kind, files) for name in names]
         self.keys: list[str] = []
         self.part, self.row, self.status = array("L"), array("L"), bytearray()
         self.heads: list[int] = []  # the first record of each clip that is written
-        self._features = self._by_path = kind == "npz"
+        for part in self.parts:
+            if isinstance(part, FeaturePart) != isinstance(self.parts[0], FeaturePart):
+                other = self.parts[0].name
+                raise InputError(f"{part.name}: of it and {other} one has records, one features; "
+                                 "merge parts of one command")  # fmt: skip
+        self._by_path = False
         self._clips, self._twice = expected, 0
         self._first: tuple[str, Fact] | None = None
 
@@ -161,7 +175,11 @@ class _Rows:
             return sorted(range(len(self.keys)), key=self.keys.__getitem__)
         ranks = self._ranks()
         if self._by_path and len(ranks) < len(self._clips):
-            raise _spans(next(key for key, n in self._counts().items() if n > 1), "--expect")
+            twice = next(key for key, n in self._counts().items() if n > 1)
+            raise MergeError(
+                f"{_path(twice)}: is twice in --expect, and records of persons do not tell the "
+                "parts of one clip apart; run it without --shard"
+            )
         for at, key in enumerate(self.keys):
             if key not in ranks:
                 raise MergeError(
@@ -226,8 +244,6 @@ class _Rows:
         parts = [[*take] for _, take in groupby(same, key=self.part.__getitem__)]
         persons = self._first is not None and self._first[1].person
         takes = parts if persons else [[at] for at in same]
-        if self._features and (len(parts) < len(same) or self.status[same[0]]):
-            raise _spans(self.keys[same[0]], " and ".join(map(self._place, same[:2])))
         contents = [[self._content(at) for at in take] for take in takes]
         for take, content in zip(takes, contents, strict=True):
             if content != contents[0]:
@@ -256,10 +272,3 @@ def _path(key: str) -> str:
     """Return the path of a key, as seen from the current folder where it is below."""
     path = key.partition("\0\0")[0].replace("\0", os.sep)
     return path.removeprefix(os.path.join(os.getcwd(), ""))
-
-
-def _spans(key: str, where: str) -> MergeError:
-    return MergeError(
-        f"{_path(key)}: is twice in {where}, and these files do not tell the parts of one clip "
-        "apart; run it without --shard"
-    )

@@ -9,15 +9,19 @@ import re
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from videmo.data import Descriptor, Faces, Features
+from videmo.data import Array, Descriptor, Faces, Features
 from videmo.errors import InputError, MergeError
-from videmo.write.npz import FeatureFile, load_features
+from videmo.write import load_features, open_features
 from videmo.write.record import PROVENANCE
 from videmo.write.sink import Out, open_sink
+
+if TYPE_CHECKING:
+    from videmo.write.npz import FeatureFile
+    from videmo.write.parquet import FeatureParquet
 
 STATUSES = ("ok", "no_face", "error")
 _FREE = ("decoder", "device")  # these change no number, so they may differ
@@ -296,6 +300,40 @@ class Tsv(Csv):
         return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), cell)
 
 
+class TablePart(Part):
+    """Records as Parquet."""
+
+    def __init__(self, name: str) -> None:
+        from videmo.write.parquet import RecordTable
+
+        super().__init__(name)
+        self._table = RecordTable(name)
+        self.columns = self._table.columns
+
+    def facts(self, partial: bool) -> Iterator[Fact]:
+        """Yield a fact for each record."""
+        for line in range(1, len(self._table) + 1):
+            fact = _fact(line, self._table[line - 1])
+            if fact is None:
+                raise MergeError(f"{self.place(line - 1)}: is no record of videmo; make it again")
+            yield fact
+
+    def content(self, row: int) -> Mapping[str, Any]:
+        """Return the cells of a record by column."""
+        return self._table[row]
+
+    def place(self, row: int) -> str:
+        """Return the file and the number of a record."""
+        return f"{self.name} (record {row + 1})"
+
+    def write(self, out: Out, parts: Sequence[Part], order: Iterable[tuple[Part, int]]) -> None:
+        """Write records, a group at a time."""
+        from videmo.write.parquet import write_records
+
+        rows = (part.content(row) for part, row in order)
+        write_records(str(out), self.wanted, self._table.meta, rows)
+
+
 class FeaturePart(Part):
     """A feature file, which is read whole."""
 
@@ -305,12 +343,18 @@ class FeaturePart(Part):
         self.columns = self.table.feature_names.tolist()
 
     def facts(self, partial: bool) -> Iterator[Fact]:
-        """Yield a fact for each clip; a feature file tells neither start nor end."""
+        """Yield a fact for each clip."""
         kept = {"--frames": str(self.table.frame_offsets is not None)}
         settings = {name: str(self.table.meta.get(name)) for name in _SETTINGS} | kept
         clips = zip(self.table.path.tolist(), self.table.status.tolist(), strict=True)
-        for row, (path, status) in enumerate(clips, 1):
-            yield Fact(row, path, None, None, STATUSES.index(status), False, settings)
+        for row, (path, status) in enumerate(clips):
+            if status not in STATUSES:
+                place = self.place(row)
+                raise MergeError(
+                    f"{place}: status is {status!r}, no word of videmo's; make it again"
+                )
+            start, end = self._part(row)
+            yield Fact(row + 1, path, start, end, STATUSES.index(status), False, settings)
 
     def content(self, row: int) -> tuple[str | bytes, ...]:
         """Return all that the file holds of a clip, comparable; NaN is itself here."""
@@ -318,8 +362,10 @@ class FeaturePart(Part):
         texts = (str(column[row]) for column in (table.path, table.status, table.error))
         counts = (table.features, table.frames, table.face_frames, table.faces, table.duration)
         numbers = (column[row].tobytes() for column in counts)
-        faces = (features.values, features.faces.index, features.faces.box) if features else ()
-        return (*texts, *self._told(row).values(), *numbers, *(a.tobytes() for a in faces))
+        faces: tuple[Array, ...] = ()
+        if features and len(features.values):
+            faces = features.values, features.faces.index, features.faces.box
+        return (*texts, *self._told(row), *numbers, *(a.tobytes() for a in faces))
 
     def place(self, row: int) -> str:
         """Return the file and the number of a clip."""
@@ -335,16 +381,18 @@ class FeaturePart(Part):
             meta["device"] = ", ".join(devices)
         frames = used[0].frame_offsets is not None
         target = str(out)
-        with FeatureFile(target, names=self.columns, meta=meta, frames=frames) as file:
+        with open_features(target, names=self.columns, meta=meta, frames=frames) as file:
             for part, row in order:
                 if isinstance(part, FeaturePart):
                     part._add_to(file, row)
 
-    def _add_to(self, file: FeatureFile, row: int) -> None:
+    def _add_to(self, file: FeatureFile | FeatureParquet, row: int) -> None:
         table, faces = self.table, int(self.table.faces[row])
         values = table.features[row] if faces else np.zeros(0, np.float32)
         counts = (faces, int(table.face_frames[row]), int(table.frames[row]))
         features = self._faces(row)
+        label, split, subject = self._told(row)
+        start, end = self._part(row)
         file.add(
             str(table.path[row]),
             str(table.status[row]),
@@ -352,12 +400,22 @@ class FeaturePart(Part):
             Descriptor(values, *counts),
             float(table.duration[row]),
             None if features is None else [features],
-            **self._told(row),
+            label,
+            split,
+            subject,
+            start,
+            end,
         )
 
-    def _told(self, row: int) -> dict[str, str]:
-        columns = {name: getattr(self.table, name) for name in ("label", "split", "subject")}
-        return {name: "" if c is None else str(c[row]) for name, c in columns.items()}
+    def _told(self, row: int) -> list[str]:
+        """Return label, split and subject of a clip."""
+        columns = (self.table.label, self.table.split, self.table.subject)
+        return ["" if column is None else str(column[row]) for column in columns]
+
+    def _part(self, row: int) -> list[float | None]:
+        """Return start and end of a clip in s."""
+        columns = (self.table.start, self.table.end)
+        return [None if c is None or np.isnan(c[row]) else float(c[row]) for c in columns]
 
     def _faces(self, row: int) -> Features | None:
         """Return the faces of a clip, where the file keeps them; without points."""
@@ -373,6 +431,15 @@ class FeaturePart(Part):
         points = np.full((m, 5, 2), np.nan, np.float32)
         faces = Faces(row=np.zeros(m, np.int64), landmarks=points, **columns)
         return Features(table.frame_features[here], faces, int(table.frames[row]))
+
+
+def read_part(name: str, kind: str, files: Files) -> Part:
+    """Return the part in a file of that kind; raises InputError for what videmo has not made."""
+    if kind == "parquet":
+        from videmo.write.parquet import RecordTable
+
+        return FeaturePart(name) if RecordTable(name).features else TablePart(name)
+    return FeaturePart(name) if kind == "npz" else PARTS[kind](name, files)
 
 
 PARTS: dict[str, type[RecordPart]] = {"ndjson": Ndjson, "json": Json, "csv": Csv, "tsv": Tsv}
@@ -391,7 +458,7 @@ def _flat(text: bytes) -> Mapping[str, Any] | None:
     """Return a JSON record with its provenance beside the rest, None for what is none."""
     try:
         record = json.loads(text.decode("utf-8", "surrogateescape"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("provenance"), dict):
         return None
@@ -406,7 +473,7 @@ def _fact(line: int, record: Mapping[str, Any]) -> Fact | None:
     try:
         start, end = (float(t) if (t := record.get(name)) not in (None, "") else None
                       for name in TIMES)  # fmt: skip
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if "person" in record or "other_path" in record:
         raise MergeError(

@@ -234,6 +234,7 @@ def write(
         "license": {"weights": "as the terms of the training data allow"},
         **(course.card or {}),
         "spec": spec_of(tensors, labels, options),
+        "recipe": {"cropping": _cropping(options)},
         "trained": {
             "command": course.command,
             **counts,
@@ -253,6 +254,11 @@ def write(
         store.write_card(model.folder, card)
         model.folder.rename(course.out)
     return store.load(course.out)
+
+
+def _cropping(options: BackboneTraining) -> dict[str, Any]:
+    """Return how faces are cut out for what learned from pictures cut to their boxes."""
+    return {"size": options.input_size, "colour": "rgb" if options.colour else "grey"}
 
 
 def _named(options: BackboneTraining) -> dict[str, Any]:
