@@ -39,7 +39,7 @@ def nodes() -> Iterator[None]:
         fleet = Fleet(2, address=cluster.HERE)
         cluster._connect(ray, fleet)
         yield
-        begun = [o for o in gc.get_objects() if isinstance(o, subprocess.Popen)]
+        begun = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
         ray.shutdown()
         for process in begun:  # Ray does not wait for them, of which Python warns at its end
             process.kill()
