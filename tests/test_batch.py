@@ -36,6 +36,7 @@ def test_a_record_says_what_made_it(pipeline, demo):
     assert provenance["head"] == "afew7"
     assert provenance["head_sha256"] == pipeline.head_model.sha256
     assert provenance["backbone_sha256"] == pipeline.recipe.backbone_sha256
+    assert provenance["detector"] == "mtcnn" and len(provenance["detector_sha256"]) == 64
     assert provenance["recipe"] == pipeline.recipe.fingerprint()
     assert provenance["decoder"] in ("decord", "pyav")
     assert provenance["device"] == "cpu"

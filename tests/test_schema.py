@@ -64,7 +64,8 @@ def clip(status: str = "ok", **changes: Any) -> dict[str, Any]:
         "frames": 8, "face_frames": 7 * seen, "faces": 7 * seen, "coverage": 0.875 * seen,
         "duration": 2.5, "warnings": [], "error": failed,
         "provenance": {"videmo": "0.1", "head": None, "head_sha256": None, "backbone": "b",
-                       "backbone_sha256": "2f", "decoder": None, "device": "cpu", "recipe": "r"},
+                       "backbone_sha256": "2f", "detector": "mtcnn",
+                       "detector_sha256": "3d", "decoder": None, "device": "cpu", "recipe": "r"},
         **changes,
     }  # fmt: skip
 

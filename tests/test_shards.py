@@ -24,7 +24,8 @@ from videmo.write.persons import attribute_columns, open_records
 LABELS = ("Angry", "Happy")
 PROVENANCE = {
     "videmo": "0.1.0", "head": "afew7", "head_sha256": "a1", "backbone": "net",
-    "backbone_sha256": "b2", "decoder": "pyav", "device": "cpu", "recipe": "c3",
+    "backbone_sha256": "b2", "detector": "mtcnn",
+    "detector_sha256": "d5", "decoder": "pyav", "device": "cpu", "recipe": "c3",
 }  # fmt: skip
 TEXTS = ("ndjson", "json", "csv", "tsv")
 FORMATS = (*TEXTS, "parquet")
@@ -297,7 +298,9 @@ def test_a_clip_that_nobody_expects_is_told(put):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("name", ["videmo", "head_sha256", "backbone_sha256", "recipe"])
+@pytest.mark.parametrize(
+    "name", ["videmo", "head_sha256", "backbone_sha256", "detector_sha256", "recipe"]
+)
 def test_parts_of_different_runs_are_refused(put, kind, name):
     other = record("b.mp4", provenance={**PROVENANCE, name: "another"})
     parts = [put(f"1.{kind}", record("a.mp4")), put(f"2.{kind}", other)]
@@ -350,7 +353,8 @@ def test_a_part_cut_anywhere_is_told_or_whole(put, kind):
         except MergeError as error:
             assert f"cut.{kind}:" in str(error)
         else:  # at the end of a record: only the bracket of JSON tells
-            assert kind != "json" and content[:size].endswith(b"\n") and merged.clips < 2
+            whole = content[: size + (kind == "ndjson")].endswith(b"\n")
+            assert kind != "json" and whole and merged.clips < 2
 
 
 def test_a_damaged_record_before_the_last_is_an_error_even_of_a_partial_merge(put):

@@ -50,7 +50,8 @@ def record(path: str = "a/b.mp4", **changes: Any) -> dict[str, Any]:
         "frames": 61, "face_frames": 58, "faces": 60, "coverage": 58 / 61, "duration": 2.440049,
         "warnings": [], "error": None,
         "provenance": {"videmo": "0.1", "head": "h", "head_sha256": "1f", "backbone": "b",
-                       "backbone_sha256": "2f", "decoder": "pyav", "device": "cpu", "recipe": "r"},
+                       "backbone_sha256": "2f", "detector": "mtcnn",
+                       "detector_sha256": "3d", "decoder": "pyav", "device": "cpu", "recipe": "r"},
         **changes,
     }  # fmt: skip
 
@@ -250,7 +251,7 @@ def test_any_path_and_warning_comes_back_from_json(path: str, warnings: list[str
 COLUMNS = """
     path status label score p_anger p_happiness p_neutral frames face_frames faces coverage
     duration warnings error_type error_message videmo head head_sha256 backbone backbone_sha256
-    decoder device recipe schema_version
+    detector detector_sha256 decoder device recipe schema_version
 """.split()  # noqa: SIM905
 
 
@@ -265,7 +266,7 @@ def test_each_column_holds_its_part(format: str) -> None:
     assert list(good.values()) == [
         "a/b.mp4", "ok", "Happiness", "0.776543", "0.123457", "0.776543", "0.100000",
         "61", "58", "60", "0.9508", "2.4400", "late | short", "", "",
-        "0.1", "h", "1f", "b", "2f", "pyav", "cpu", "r", "1",
+        "0.1", "h", "1f", "b", "2f", "mtcnn", "3d", "pyav", "cpu", "r", "1",
     ]  # fmt: skip
     assert [bad[k] for k in ("status", "label", "score", "p_anger", "duration")] == [
         "error", "", "", "", "",

@@ -43,7 +43,8 @@ def record(path: str = "a/b.mp4", **changes: Any) -> dict[str, Any]:
         "frames": np.int64(61), "face_frames": 58, "faces": 60, "coverage": 58 / 61,
         "duration": 2.440049, "warnings": ["cut short"], "error": None,
         "provenance": {"videmo": "0.1", "head": "h", "head_sha256": "1f", "backbone": "b",
-                       "backbone_sha256": "2f", "decoder": "pyav", "device": "cpu", "recipe": "r"},
+                       "backbone_sha256": "2f", "detector": "mtcnn",
+                       "detector_sha256": "3d", "decoder": "pyav", "device": "cpu", "recipe": "r"},
         **changes,
     }  # fmt: skip
 
@@ -77,7 +78,8 @@ def test_a_record_is_a_row_of_the_columns_of_csv_with_types(tmp_path: Path) -> N
         "frames": 61, "face_frames": 58, "faces": 60, "coverage": 0.9508, "duration": 2.44,
         "warnings": ["cut short"], "error_type": None, "error_message": None,
         "videmo": "0.1", "head": "h", "head_sha256": "1f", "backbone": "b",
-        "backbone_sha256": "2f", "decoder": "pyav", "device": "cpu", "recipe": "r",
+        "backbone_sha256": "2f", "detector": "mtcnn",
+        "detector_sha256": "3d", "decoder": "pyav", "device": "cpu", "recipe": "r",
         "schema_version": 1, "start": 0.5, "end": None,
     }  # fmt: skip
     assert list(row) == table.column_names

@@ -194,6 +194,8 @@ class Pipeline:
             "head_sha256": self.head_model.sha256 if self.head_model else None,
             "backbone": self.backbone_model.name,
             "backbone_sha256": self.backbone_model.sha256,
+            "detector": self.recipe.detection.detector,
+            "detector_sha256": self.detector.sha256,
             "decoder": None,
             "device": f"{self.backbone.device} {self.backbone.precision}".removesuffix(" fp32"),
             "recipe": self.recipe.fingerprint(),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,8 +87,12 @@ class Run:
 
     def _kind(self) -> str:
         """Return what makes two runs' findings the same: recipe, head, and what is kept."""
-        head = self.pipeline.head_model
-        return f"{self.pipeline.recipe.fingerprint()} {head and head.sha256} {self.frames}"
+        from videmo.files import sha256
+
+        head, given = self.pipeline.head_model, self.options.get("detector_weights")
+        detector = sha256(Path(given)) if given else None
+        recipe = self.pipeline.recipe.fingerprint()
+        return f"{recipe} {head and head.sha256} {detector} {self.frames}"
 
     def _complete(self, out: str) -> int:
         """Say that there is nothing to do; raises OutputError if `out` is of other clips."""

@@ -73,6 +73,8 @@ class Detection:
 class Detector(Protocol):
     """Anything that finds faces in frames."""
 
+    sha256: str | None  # of its weights; of several files that of their sums in a row
+
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score.
 
@@ -157,6 +159,8 @@ def suppress(row: I64, box: Array, score: Array, overlap: float, *, smaller: boo
 
 class WholeFrame:
     """The frame is the face: for clips that are cut to a face already."""
+
+    sha256 = None  # it has no weights
 
     def __init__(
         self,

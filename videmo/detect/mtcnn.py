@@ -82,6 +82,8 @@ class MTCNN:
         weights: Path | None = None,
     ) -> None:
         self._options = options or Detection()
+        sums = "".join(expected for expected, _ in WEIGHTS.values())
+        self.sha256: str | None = hashlib.sha256(sums.encode()).hexdigest()
         folder = Path(weights) if weights else _folder()
         threads = threads or os.cpu_count() or 1
         self._workers = min(threads, STREAMS)

@@ -74,6 +74,7 @@ class RetinaFace:
             self._answers = _by_torch(path, threads or 0, device)
         else:
             self._answers = _by_openvino(path, threads or 0)
+        self.sha256: str | None = sha256(path)
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score."""

@@ -16,6 +16,7 @@ import numpy as np
 from videmo.data import F64, U8, Array, Faces, FrameBatch
 from videmo.detect import Detection, ordered, select, suppress
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
+from videmo.files import sha256
 from videmo.files.fetch import Wanted, fetch
 from videmo.image import resize
 
@@ -61,6 +62,7 @@ class YuNet:
         self._options = options or Detection("yunet")
         path = Path(weights) if weights else fetch(FILE)
         self._network = _compile(path, threads or os.cpu_count() or 1)
+        self.sha256: str | None = sha256(path)
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score."""

@@ -17,7 +17,8 @@ KEYS = (
     "coverage", "duration", "warnings", "error", "provenance",
 )  # fmt: skip
 PROVENANCE = (
-    "videmo", "head", "head_sha256", "backbone", "backbone_sha256", "decoder", "device", "recipe",
+    "videmo", "head", "head_sha256", "backbone", "backbone_sha256", "detector", "detector_sha256",
+    "decoder", "device", "recipe",
 )  # fmt: skip
 SCORE_DIGITS = 6  # a float32 probability has no more
 TIME_DIGITS = 4  # 0.1 ms

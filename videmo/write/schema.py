@@ -63,6 +63,13 @@ PARTS = {
         Key("head_sha256", "text", "of its weights", null=True),
         Key("backbone", "text", "name"),
         Key("backbone_sha256", "text", "of its weights"),
+        Key("detector", "text", "what found the faces"),
+        Key(
+            "detector_sha256",
+            "text",
+            "of its weights; of several files that of their sums in a row",
+            null=True,
+        ),
         Key("decoder", "text", "what read the clip", null=True),
         Key("device", "text", "what ran the network"),
         Key("recipe", "text", "fingerprint of every choice that changes a number"),
@@ -83,8 +90,8 @@ _TAIL = (
     _DURATION,
     Key("warnings", "texts", "damage that was survived, frame counts that do not agree"),
     Key("error", "error", "type and message, or null", null=True, only="error"),
-    Key("provenance", "provenance", "versions and SHA-256 of head and backbone, decoder, device, "
-        "fingerprint of the recipe"),
+    Key("provenance", "provenance", "versions and SHA-256 of head, backbone and detector, "
+        "decoder, device, fingerprint of the recipe"),
 )  # fmt: skip
 _PART = "the part of it in s, where one was asked for"
 _SHOWN = "; without a face, the part of the clip that was asked for"
