@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,7 +55,10 @@ PLACES = {
 def network(architecture: str, classes: int, **arguments: Any) -> torch.nn.Module:
     """Return a timm network whose every tensor, batch norm's too, is random."""
     torch.manual_seed(0)
-    net: torch.nn.Module = timm.create_model(architecture, num_classes=classes, **arguments)
+    return _random(timm.create_model(architecture, num_classes=classes, **arguments))
+
+
+def _random(net: torch.nn.Module) -> torch.nn.Module:
     for name, tensor in net.state_dict().items():
         if "running_mean" in name:
             tensor.normal_(0, 0.1)
@@ -101,6 +105,8 @@ def _aged(module: Any, generation: str, made: dict[str, dict[str, Any]]) -> Any:
     old = kind.__new__(kind)
     torch.nn.Module.__init__(old)
     old.training = False
+    plain = {k: v for k, v in vars(module).items() if isinstance(v, (bool, int, float, tuple))}
+    vars(old).update({k: v for k, v in plain.items() if not k.startswith("_")})
     old._parameters.update(module._parameters)
     old._buffers.update(module._buffers)
     for key, child in module._modules.items():
@@ -121,6 +127,70 @@ def _named(function: Any, name: str, place: str) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__module__ = place
     return function
+
+
+def mobilefacenet() -> Any:
+    """Return a random MobileFaceNet as InsightFace lays it out, with a last layer of ten rows.
+
+    Facts of `mbf` in arcface_torch: 3 x 3 convolutions with padding 1, bottlenecks of three
+    convolutions, PReLU behind all but those that end a bottleneck; no norm at the end.
+    """
+    nn, kinds = torch.nn, mobilefacenet_kinds()
+
+    def of(kind: str, *layers: Any, **flags: bool) -> Any:
+        module = kinds[kind]()
+        module.layers = nn.Sequential(*layers)
+        vars(module).update(flags)
+        return module
+
+    def conv(kind: str, *facts: int) -> Any:
+        c, d, side, stride, padding, groups = facts
+        layers = nn.Conv2d(c, d, side, stride, padding, 1, groups, False), nn.BatchNorm2d(d)
+        return of(kind, *layers, *[nn.PReLU(d)] * (kind == "ConvBlock"))
+
+    def deep(c: int, d: int, wide: int, stride: int) -> Any:
+        return of(
+            "DepthWise", conv("ConvBlock", c, wide, 1, 1, 0, 1),
+            conv("ConvBlock", wide, wide, 3, stride, 1, wide),
+            conv("LinearBlock", wide, d, 1, 1, 0, 1), residual=stride == 1,
+        )  # fmt: skip
+
+    torch.manual_seed(0)
+    net = kinds["MobileFaceNet"]()
+    net.scale, net.fp16, net.norm_output = 2, False, False
+    net.layers = nn.ModuleList([
+        conv("ConvBlock", 3, 128, 3, 2, 1, 1), conv("ConvBlock", 128, 128, 3, 1, 1, 64),
+        deep(128, 128, 128, 2), of("Residual", *(deep(128, 128, 128, 1) for _ in range(4))),
+        deep(128, 256, 256, 2), of("Residual", *(deep(256, 256, 256, 1) for _ in range(6))),
+        deep(256, 256, 512, 2), of("Residual", *(deep(256, 256, 256, 1) for _ in range(2))),
+    ])  # fmt: skip
+    net.conv_sep = conv("ConvBlock", 256, 512, 1, 1, 0, 1)
+    net.features = of(
+        "GDC", conv("LinearBlock", 512, 512, 7, 1, 0, 512), kinds["Flatten"](),
+        nn.Linear(512, 512, bias=False), nn.BatchNorm1d(512),
+    )  # fmt: skip
+    net.fc = nn.Linear(512, 10)
+    return _random(net).eval()
+
+
+@cache
+def mobilefacenet_kinds() -> dict[str, Any]:
+    """Return the classes of a module `mobilefacenet` by name."""
+
+    def whole(self: Any, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return self.fc(self.features(self.conv_sep(x)))
+
+    ways: dict[str, Any] = {
+        "MobileFaceNet": whole,
+        "DepthWise": lambda self, x: self.layers(x) + (x if self.residual else 0),
+        "Flatten": lambda self, x: x.view(len(x), -1),
+        **dict.fromkeys(("ConvBlock", "LinearBlock", "Residual", "GDC"),
+                        lambda self, x: self.layers(x)),
+    }  # fmt: skip
+    place = {"__module__": "mobilefacenet"}
+    return {k: type(k, (torch.nn.Module,), {**place, "forward": f}) for k, f in ways.items()}
 
 
 @contextmanager

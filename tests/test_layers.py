@@ -58,7 +58,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "safetensors": "store embed.timm train zoo.adopt",
     "sklearn": "train.head metrics",
     "timm": "embed.timm",
-    "torch": "embed.timm detect.retinaface doctor train",
+    "torch": "embed.timm embed.mobilefacenet detect.retinaface doctor train",
 }
 HEAVY = (
     "torch", "timm", "sklearn", "scipy", "cv2", "openvino", "av", "decord", "retinaface", "rich",

@@ -268,16 +268,148 @@ def test_a_file_of_something_else_is_refused(
     assert refused(models)
 
 
-def test_a_network_outside_timm_names_the_way_that_is_left(tmp_path: Path) -> None:
-    path = published.save(published.network(SMALL, 10), tmp_path / "mbf_va_mtl.pt")
-    with pytest.raises(ModelError, match="import its ONNX file"):
-        adopt.adopt(path, "mbf_va_mtl", known(path, "mbf_va_mtl"))
+def test_an_efficientnet_that_pads_otherwise_is_not_the_published_one(
+    tmp_path: Path, models: Path
+) -> None:
+    name = "enet_b0_8_best_vgaf"  # whose tensors have the names and shapes of these
+    path = published.save(published.network("efficientnet_b0", 8), tmp_path / f"{name}.pt")
+    with pytest.raises(ModelError, match=r"conv_stem has padding \(1, 1\), expected \(0, 0\)"):
+        adopt.adopt(path, name, small(name, 75))
+    assert refused(models)
+
+
+@pytest.mark.parametrize(
+    ("module", "setting", "value", "expected"),
+    [("conv_stem", "stride", (1, 1), (2, 2)), ("bn1", "eps", 0.1, 1e-05)],
+)
+def test_the_layers_of_a_whole_network_are_set_as_ours(
+    tmp_path: Path, models: Path, module: str, setting: str, value: Any, expected: Any
+) -> None:
+    net = published.network(SMALL, 10)
+    setattr(net.get_submodule(module), setting, value)
+    path = published.save(net, tmp_path / "net.pt")
+    with pytest.raises(ModelError) as caught:
+        adopt.adopt(path, "net", spec=SPEC)
+    assert f"{module} has {setting} {value}, expected {expected}" in str(caught.value)
+    assert refused(models)
+
+
+def test_a_network_of_several_gpus_is_one_network(tmp_path: Path) -> None:
+    net = published.network(SMALL, 10)
+    path = published.save(torch.nn.DataParallel(net), tmp_path / "net.pt")
+    model, pixels = adopt.adopt(path, "net", spec=SPEC), pictures(64)
+    expected = published.features_of(net, pixels, HALF, HALF)
+    assert run(model, pixels)[0] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["hf-hub:timm/x", "local-dir:x", "nothing_like_it"])
 def test_an_architecture_that_is_a_place_is_refused(state: Path, architecture: str) -> None:
     with pytest.raises(VidemoError, match="timm has no network"):
         adopt.adopt(state, "mine", spec=replace(SPEC, architecture=architecture))
+
+
+# --- MobileFaceNet -----------------------------------------------------------------------------
+
+MBF = "mbf_va_mtl"
+
+
+def save_mobilefacenet(net: Any, path: Path, *, legacy: bool = False) -> Path:
+    with published.pretended({"mobilefacenet": published.mobilefacenet_kinds()}):
+        return published.save(net, path, legacy=legacy)
+
+
+def mobilefacenet_answers(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the network itself calculates before its last layer and behind it."""
+    x = torch.tensor((pixels / 255 - 0.5) / 0.5, dtype=torch.float32).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        logits, net.fc = net(x).numpy(), torch.nn.Identity()
+        return net(x).numpy(), logits
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_mobilefacenet_answers_as_it_did(tmp_path: Path, legacy: bool) -> None:
+    net, pixels = published.mobilefacenet(), pictures(112)
+    path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt", legacy=legacy)
+    model = adopt.adopt(path, MBF, known(path, MBF))
+    features, outputs = run(model, pixels)
+    expected, logits = mobilefacenet_answers(net, pixels)
+    assert expected.std() > 0.1
+    # one network of the same tensors, in float32, normalised in another order
+    assert features == pytest.approx(expected, abs=1e-5)
+    assert np.hstack([*outputs.values()]) == pytest.approx(logits, abs=1e-5)
+    assert list(outputs) == ["emotion", "valence_arousal"]
+    assert model.card["imported"]["class"] == "mobilefacenet.MobileFaceNet"
+
+
+def test_a_mobilefacenet_goes_through_a_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
+    net, pixels = published.mobilefacenet(), pictures(112)
+    path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt")
+    model = adopt.adopt(path, MBF, known(path, MBF))
+    expected, logits = mobilefacenet_answers(net, pixels)
+    assert (model.folder / "graph.onnx").is_file()
+    features, outputs = run(model, pixels, "openvino")
+    assert features == pytest.approx(expected, abs=1e-4)  # float32 in another order of sums
+    assert np.hstack([*outputs.values()]) == pytest.approx(logits, abs=1e-4)
+
+
+def _set(name: str, **facts: Any) -> Any:
+    return lambda net: vars(net.get_submodule(name)).update(facts)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_set("layers.3.layers.2", residual=False), "layers.3.layers.2 has residual False"),
+        (_set("layers.2", residual=True), "layers.2 has residual True, expected False"),
+        (_set("layers.2.layers.1.layers.0", stride=(1, 1)), "has stride (1, 1), expected (2, 2)"),
+        (_set("layers.0.layers.0", padding=(0, 0)), "layers.0.layers.0 has padding (0, 0)"),
+        (_set("layers.0.layers.0", padding=torch.nn.ReLU()), "layers.0.layers.0 has padding odd"),
+        (_set("layers.5.layers.0.layers.1.layers.0", dilation=(2, 2)), "has dilation (2, 2)"),
+        (_set("features.layers.3", eps=2e-5), "features.layers.3 has eps 2e-05, expected 1e-05"),
+        (_set("", norm_output=True), "the network has norm_output True, expected False"),
+        (lambda net: net.features.layers.append(torch.nn.Softmax(1)), "a module features.layers.4"),
+        (lambda net: net.fc.append(torch.nn.Tanh()), "a module fc.1"),
+        (lambda net: net.features.layers.__setitem__(1, torch.nn.Softmax(1)),
+         "features.layers.1 has class Softmax, expected Flatten"),
+    ],
+)  # fmt: skip
+def test_a_mobilefacenet_that_calculates_otherwise_is_refused(
+    tmp_path: Path, models: Path, change: Any, words: str
+) -> None:
+    net = published.mobilefacenet()
+    net.fc = torch.nn.Sequential(net.fc)
+    change(net)
+    path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt")
+    with pytest.raises(ModelError, match="import its ONNX file") as caught:
+        adopt.adopt(path, MBF, known(path, MBF))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert refused(models)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_layout_of_another_mobilefacenet_is_refused(
+    tmp_path: Path, models: Path, whole: bool
+) -> None:
+    net = published.mobilefacenet_kinds()["MobileFaceNet"]()
+    for name in ("conv1", "conv2_dw", "conv_23"):
+        net.add_module(name, torch.nn.Conv2d(3, 64, 3))
+    path = save_mobilefacenet(net if whole else net.state_dict(), tmp_path / f"{MBF}.pt")
+    with pytest.raises(ModelError, match=r"L2 norm that no tensor shows; import its ONNX file"):
+        adopt.adopt(path, MBF, known(path, MBF))
+    assert refused(models)
+
+
+def test_a_mobilefacenet_of_ones_own_has_pictures_of_112_px(tmp_path: Path) -> None:
+    net = published.mobilefacenet()
+    path = published.save(net.state_dict(), tmp_path / "mine.pt")
+    spec = BackboneSpec("mobilefacenet", 112, HALF, HALF, 0, MTL)
+    assert adopt.adopt(path, "mine", spec=spec).backbone_spec().dim == 512
+    with pytest.raises(InputError, match="squares of 112 px"):
+        adopt.adopt(path, "other", spec=replace(spec, input_size=224))
 
 
 # --- Keras -------------------------------------------------------------------------------------

@@ -24,7 +24,10 @@ Examples:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--as", "name", required=True, metavar="NAME", help="What the model is called here.")
 @click.option(
-    "--architecture", default="", metavar="NAME", help="Of an unknown file: its network in timm."
+    "--architecture",
+    default="",
+    metavar="NAME",
+    help="Of an unknown file: its network in timm, or mobilefacenet.",
 )
 @click.option(
     "--classes",

@@ -18,15 +18,15 @@ GRAPH = "onnx"  # the architecture of a model of which there is graph.onnx alone
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """What a backbone is, as its card says; enough to build it again with timm."""
+    """What a backbone is, as its card says; enough to build it again."""
 
-    architecture: str  # a name in timm, or GRAPH
+    architecture: str  # a name in timm, mobilefacenet, or GRAPH
     input_size: int  # px, side of the square crop
     mean: tuple[float, float, float]  # of RGB in 0..1
     std: tuple[float, float, float]
     dim: int  # D, columns of the features
     outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> labels in order
-    arguments: Mapping[str, Any] = field(default_factory=dict)  # further ones of timm.create_model
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # further ones of its maker
     changes: tuple[str, ...] = ()  # modules of the network replaced by nothing, such as "maxpool"
     hidden: Mapping[str, int] = field(default_factory=dict)  # output -> units of a ReLU before it
 

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from videmo.data import F32, U8
 from videmo.embed import GRAPH, BackboneSpec, in_batches
+from videmo.embed.mobilefacenet import NAME as MOBILEFACENET
+from videmo.embed.mobilefacenet import mobilefacenet
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError
 
 if TYPE_CHECKING:
     import torch
 
 CPU_BATCH, GPU_BATCH = 16, 64  # rows a call, always
+# What decides besides tensors what a layer calculates, and what may be done around layers.
+SETTINGS = ("stride", "padding", "dilation", "groups", "eps", "residual", "norm_output")
 
 
 class Timm:
@@ -172,6 +176,27 @@ def shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
     }
 
 
+def settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
+    """Return how the network is set, by module: {"bn1": {"eps": 1e-5, "stride": False, ...}}.
+
+    What a module does not have is False. Of timm's networks these are the convolutions and batch
+    norms, whose settings are the same in every generation of timm; of one written here every
+    module, and for those without parts "class", its name in torch. Raises InputError.
+    """
+    import torch
+
+    net = body(spec.architecture, spec.arguments, spec.changes)
+    kinds: Any = (torch.nn.Conv2d, torch.nn.modules.batchnorm._BatchNorm)
+    ours = spec.architecture == MOBILEFACENET
+    found: dict[str, dict[str, Any]] = {}
+    for name, module in net.named_modules():
+        if ours or isinstance(module, kinds):
+            found[name] = {key: getattr(module, key, False) for key in SETTINGS}
+        if ours and not any(module.children()):
+            found[name]["class"] = type(module).__name__
+    return found
+
+
 def dim_of(spec: BackboneSpec) -> int:
     """Return the columns of the features that the network of `spec` has; raises InputError."""
     import torch
@@ -184,7 +209,7 @@ def dim_of(spec: BackboneSpec) -> int:
 def body(
     architecture: str, arguments: Mapping[str, Any], changes: Sequence[str]
 ) -> torch.nn.Module:
-    """Return timm's network without a classifier, and without the modules named in `changes`.
+    """Return the network without a classifier, and without the modules named in `changes`.
 
     Raises InputError for a network or module that there is not.
     """
@@ -193,9 +218,13 @@ def body(
 
     if architecture == GRAPH:
         raise InputError("this model is an ONNX graph alone; use --engine openvino")
-    if not timm.is_model(architecture):  # nor a place on a hub
+    net: torch.nn.Module
+    if architecture == MOBILEFACENET:
+        net = mobilefacenet(**dict(arguments))
+    elif timm.is_model(architecture):  # and no place on a hub
+        net = timm.create_model(architecture, num_classes=0, **dict(arguments))
+    else:
         raise InputError(f"timm has no network {architecture!r}; timm.list_models() names them")
-    net: torch.nn.Module = timm.create_model(architecture, num_classes=0, **dict(arguments))
     for name in changes:
         parent, _, child = name.rpartition(".")
         try:

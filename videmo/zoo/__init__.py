@@ -105,8 +105,10 @@ def _mobilevit() -> tuple[BackboneSpec, ...]:
 
 
 def _mobilefacenet() -> tuple[BackboneSpec, ...]:
-    # no network of timm: its own module `mobilefacenet`, 512 features before `fc`
-    return (BackboneSpec("mobilefacenet", 112, *HALF, 512, _MTL),)
+    # Of a module `mobilefacenet`, 512 features before `fc`. That it is InsightFace's `mbf` is
+    # inferred from its name; the tensors and the settings of its layers decide.
+    arguments = {"blocks": [1, 4, 6, 2], "scale": 2}
+    return (BackboneSpec("mobilefacenet", 112, *HALF, 512, _MTL, arguments),)
 
 
 B = "https://github.com/sb-ai-lab/EmotiEffLib/blob/main/models/"  # utils.py of emotiefflib 1.1.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,23 @@ import numpy as np
 from videmo import store
 from videmo.data import F32, Array
 from videmo.embed import BackboneSpec, make_backbone
-from videmo.embed.timm import can_write_graphs, dim_of, shapes, write_graph
+from videmo.embed.mobilefacenet import NAME as MOBILEFACENET
+from videmo.embed.timm import can_write_graphs, dim_of, settings, shapes, write_graph
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, OutputError
 from videmo.files import cache_dir, sha256
 from videmo.files.sums import git_blob
 from videmo.heads import HeadSpec, make_head
 from videmo.zoo import ZOO, Published, checkpoint, graphs, keras, layouts
+from videmo.zoo.checkpoint import Checkpoint
 
 Tensors = dict[str, Array]
 Finish = Callable[[store.Model], None]
 
 ENGAGED = ("Distracted", "Engaged")  # 0, 1: facial_analysis.py of emotiefflib 1.1.1
+OTHERS = (  # of conv1, conv2_dw, conv_23 ... and more, whose forward() a pickle does not hold
+    "only InsightFace's MobileFaceNet is read from tensors, others have other layers, and most end "
+    "in an L2 norm that no tensor shows; import its ONNX file"
+)
 NEAR = 1e-3  # of the largest value: what torch and OpenVINO may differ by in float32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _INTENDED = (
@@ -152,13 +158,13 @@ def _card(facts: Mapping[str, Any], spec: BackboneSpec) -> dict[str, Any]:
     return {"kind": "backbone", **facts, "spec": plain}
 
 
-def _checkpoint(path: Path, facts: dict[str, Any]) -> Tensors:
+def _checkpoint(path: Path, facts: dict[str, Any]) -> Checkpoint:
     found = checkpoint.read(path)
     facts["imported"]["class"] = found.of
-    return found.tensors
+    return found
 
 
-def _safetensors(path: Path, _: dict[str, Any]) -> Tensors:
+def _safetensors(path: Path, _: dict[str, Any]) -> Checkpoint:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -169,31 +175,44 @@ def _safetensors(path: Path, _: dict[str, Any]) -> Tensors:
     if not checkpoint.are_names(tensors):
         raise CorruptModel(str(path), "a safetensors file", "tensors whose names are no text")
     floats = {k: np.asarray(v, np.float32) for k, v in tensors.items() if v.dtype.kind == "f"}
-    return {**tensors, **floats}
+    return Checkpoint({**tensors, **floats})
 
 
 def _fitting(
-    path: Path, raw: Tensors, specs: Iterable[BackboneSpec]
+    path: Path, found: Checkpoint, specs: Sequence[BackboneSpec]
 ) -> tuple[BackboneSpec, Tensors]:
     """Return the spec whose names and shapes are those of the file, and the tensors by its names.
 
-    Raises ModelError with what differs from the likeliest one.
+    Raises ModelError with what differs from the likeliest one, in tensors or, where the file
+    holds a whole network, in the settings of its layers.
     """
     wrong: list[tuple[int, str]] = []
     for spec in map(_sized, specs):
-        tensors = layouts.of_timm(str(path), raw, spec)
+        tensors = layouts.of_timm(str(path), found.tensors, spec)
         try:
             odd = _differences(spec, tensors)
         except InputError as error:
             raise ModelError(f"{path}: {error}; import its ONNX file, if there is one") from error
         if not odd:
+            _same_settings(path, spec, found)
             return spec, tensors
         wrong.append((len(odd), f"{spec.architecture}: {odd[0]}"))
     count, first = min(wrong)
+    ours = any(spec.architecture == MOBILEFACENET for spec in specs)
+    step = OTHERS if ours else "name another network with --architecture"
     raise ModelError(
-        f"{path}: its tensors are not those of {first}, and {count - 1} more differ; name another "
-        "network with --architecture"
+        f"{path}: its tensors are not those of {first}, and {count - 1} more differ; {step}"
     )
+
+
+def _same_settings(path: Path, spec: BackboneSpec, found: Checkpoint) -> None:
+    """Raise ModelError where a whole network of the same tensors would calculate otherwise."""
+    ours = spec.architecture == MOBILEFACENET
+    odd = found.of and layouts.set_otherwise(found.modules, settings(spec), all_of=ours)
+    if odd:
+        step = OTHERS if ours else "import its ONNX file, if there is one"
+        odd = checkpoint.in_words(odd)
+        raise ModelError(f"{path}: not {spec.architecture} as it is here: {odd}; {step}")
 
 
 def _same(path: Path, spec: BackboneSpec, tensors: Tensors) -> None:

@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from videmo.data import Array
+from videmo.embed.timm import SETTINGS
 from videmo.errors import CorruptModel, ModelError
 from videmo.zoo.unpickle import LONGEST, Inert, Machine, Storage, Tensor
 
@@ -31,10 +32,12 @@ NESTED = ("state_dict", "model_state_dict", "model", "net", "network")  # where 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What lies in a file: the tensors by name, and the class of the network that had them."""
+    """What lies in a file: the tensors by name, and the network that had them, if it is there."""
 
     tensors: dict[str, Array]  # float32, or whole numbers
-    of: str  # "timm.models.efficientnet.EfficientNet"; "" for a state dict
+    of: str = ""  # "timm.models.efficientnet.EfficientNet"; "" for a state dict
+    # of a whole network, by module: its "class" and those of SETTINGS that it has
+    modules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,15 @@ def read(path: Path) -> Checkpoint:
     root = _root(content.tree)
     found = dict(_walk(content.source, root))
     _sound(content, found)
-    if all(name.startswith("module.") for name in found):  # trained on several GPUs
-        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
-    tensors = {name: _array(content, tensor) for name, tensor in found.items()}
-    return Checkpoint(tensors, str(root.of) if isinstance(root, Inert) else "")
+    cut = "module." if all(name.startswith("module.") for name in found) else ""  # several GPUs
+    tensors = {name.removeprefix(cut): _array(content, tensor) for name, tensor in found.items()}
+    if not isinstance(root, Inert):
+        return Checkpoint(tensors)
+    modules = {
+        prefix.removeprefix(cut).rstrip("."): _stated(module, state)
+        for prefix, module, state in _modules(content.source, root)
+    }
+    return Checkpoint(tensors, str(root.of), modules)
 
 
 def _sound(content: _Content, found: Mapping[str, Tensor]) -> None:
@@ -202,6 +210,15 @@ def _walk(source: str, root: Any) -> Iterator[tuple[str, Tensor]]:
                 raise _wrong(source, f"{str(name)[:80]!r} in a state dict, which is no tensor")
             yield name, value
         return
+    for prefix, _, tables in _modules(source, root):
+        hidden = tables.get("_non_persistent_buffers_set") or ()
+        for name, value in {**tables["_parameters"], **tables["_buffers"]}.items():
+            if isinstance(value, Tensor) and name not in hidden:
+                yield f"{prefix}{name}", value
+
+
+def _modules(source: str, root: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    """Yield the modules of a network: what stands before their tensors' names, and their state."""
     waiting, parts = [("", root, 0)], 0
     while waiting:
         prefix, module, depth = waiting.pop()
@@ -209,10 +226,7 @@ def _walk(source: str, root: Any) -> Iterator[tuple[str, Tensor]]:
         if depth > DEPTH or parts > PARTS:
             raise _wrong(source, "a network of too many parts")
         tables = _tables(source, prefix, module)
-        hidden = tables.get("_non_persistent_buffers_set") or ()
-        for name, value in {**tables["_parameters"], **tables["_buffers"]}.items():
-            if isinstance(value, Tensor) and name not in hidden:
-                yield f"{prefix}{name}", value
+        yield prefix, module, tables
         for name, child in tables["_modules"].items():
             if child is not None:
                 waiting.append((f"{prefix}{name}.", child, depth + 1))
@@ -233,6 +247,23 @@ def _tables(source: str, prefix: str, module: Any) -> Mapping[str, Any]:
         raise _wrong(source, f"{here} with parts that have no names")
     tables: Mapping[str, Any] = state
     return tables
+
+
+def _stated(module: Inert, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the class of a module and how it is set; what is no plain value is "odd"."""
+    found = {key: _plain(state[key]) for key in SETTINGS if key in state}
+    return {**found, "class": module.of.name}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (tuple, list)) and len(value) <= DIMENSIONS:
+        return tuple(value) if all(map(_is_plain, value)) else "odd"
+    return value if _is_plain(value) else "odd"
+
+
+def _is_plain(value: Any) -> bool:
+    small = type(value) is int and abs(value) < LARGEST
+    return small or isinstance(value, (bool, float)) or value in ("same", "valid")
 
 
 def _array(content: _Content, tensor: Tensor) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,25 @@ def of_timm(source: str, tensors: Mapping[str, Array], spec: BackboneSpec) -> Te
     weight = body.pop(f"{found[0]}.weight")
     bias = body.pop(f"{found[0]}.bias", np.zeros(len(weight), np.float32))
     return {**body, **outputs_of(source, weight, bias, spec)}
+
+
+def set_otherwise(
+    theirs: Mapping[str, Mapping[str, Any]], mine: Mapping[str, Mapping[str, Any]], *, all_of: bool
+) -> str:
+    """Return the first module of a network that is set otherwise than ours and how, else "".
+
+    theirs, mine: settings by module, where one that is missing is False; those of ours count
+    all_of: a module that ours has not, other than the last layer, is a difference too
+    """
+    more = [name for name in theirs if name not in mine and name not in HEADS]
+    if all_of and more:
+        return f"it has a module {more[0]}"
+    for name, settings in mine.items():
+        for key, wanted in settings.items():
+            got = theirs.get(name, {}).get(key, False)
+            if got != wanted:
+                return f"{name or 'the network'} has {key} {got}, expected {wanted}"
+    return ""
 
 
 def outputs_of(source: str, weight: Array, bias: Array, spec: BackboneSpec) -> Tensors:
