@@ -336,11 +336,12 @@ def _mobilenet(folder: Path) -> store.Model:
 
 def parity() -> None:
     """Compare engines on the faces of all shared clips, at five frames a second."""
-    from parity import compare, show_retinaface
+    from parity import compare, show_retinaface, show_yunet
 
     folders = [SHARED / "clips" / "faces", SHARED / "clips" / "odd"]
     compare([clip.path for clip in find_clips(folders)], "afew7", fps=5, threads=1)
     show_retinaface(CLIP)
+    show_yunet(CLIP, YUNET)
 
 
 def broken(given: argparse.Namespace) -> None:
