@@ -27,6 +27,7 @@ from videmo.decode import (
     open_video,
     plan,
     prefetch,
+    pyav,
 )
 from videmo.errors import InputError, UnknownName, VideoError
 
@@ -327,32 +328,47 @@ def test_what_decord_would_get_wrong_it_refuses_and_auto_reads(
     assert video.info.decoder == "pyav"
 
 
-@needs_decord
-def test_auto_leaves_to_decord_what_is_sparse_or_far_behind(tmp_path: Path) -> None:
-    clip = clips.make(tmp_path / "clip.mp4", 700)
-    for sampling, who in (
-        (Sampling(), "pyav"),
-        (Sampling(every=5), "pyav"),
-        (Sampling(fps=0.5), "decord"),
-        (Sampling(every=50), "decord"),
-        (Sampling(start=26, end=27), "decord"),
-        (Sampling(start=2), "pyav"),
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_auto_seeks_what_is_sparse_or_far_behind(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clips.make(tmp_path / name, 700)
+    reached: list[tuple[int, int]] = []  # stamps, and those of the key frames before
+
+    def frame_at(reading: pyav._Reading, stamp: int, key: int) -> object:
+        reached.append((stamp, key))
+        return found(reading, stamp, key)
+
+    found = pyav._Reading.frame_at
+    monkeypatch.setattr(pyav._Reading, "frame_at", frame_at)
+    for sampling, seeks in (
+        (Sampling(), False),
+        (Sampling(every=5), False),
+        (Sampling(fps=0.5), True),
+        (Sampling(every=50), True),
+        (Sampling(start=26, end=27), True),
+        (Sampling(start=2), False),
     ):
-        video = open_video(clip)
-        got = [clips.number(p) for b in video.read(sampling) for p in b.pixels]
+        reached.clear()
+        with open_video(clip) as video:
+            got = [clips.number(p) for b in video.read(sampling) for p in b.pixels]
         assert got == plan(np.arange(700) / 25, sampling).tolist()
-        assert video.info.decoder == who, sampling
+        assert len(reached) == (len(got) if seeks else 0), sampling
+        assert all(stamp >= key for stamp, key in reached)
 
 
-@needs_decord
-def test_pyav_goes_on_where_decord_breaks_off(tmp_path: Path) -> None:
+def test_one_pass_goes_on_where_seeking_meets_damage(tmp_path: Path) -> None:
     clips.make(tmp_path / "whole.mp4", 400, gop=50)
     clips.damage(tmp_path / "whole.mp4", tmp_path / "clip.mp4", 2000)
-    sampling = Sampling(every=55)  # so sparse that auto begins with decord
-    with pytest.raises(VideoError, match="damaged at frames"):  # or this test proves nothing
-        _numbers(tmp_path / "clip.mp4", "decord", sampling)
-    auto, pyav = (_numbers(tmp_path / "clip.mp4", name, sampling) for name in ("auto", "pyav"))
-    assert auto == pyav
+    sampling = Sampling(every=55)  # so sparse that auto seeks
+    with (
+        open_video(tmp_path / "clip.mp4", "pyav") as video,
+        pytest.raises(VideoError, match="damaged before"),  # or this test proves nothing
+    ):
+        assert isinstance(video, pyav.PyAV)
+        list(video.sought(sampling))
+    auto, whole = (_numbers(tmp_path / "clip.mp4", name, sampling) for name in ("auto", "pyav"))
+    assert auto == whole
 
 
 def _numbers(clip: Path, decoder: str, sampling: Sampling) -> list[int]:

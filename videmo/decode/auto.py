@@ -1,60 +1,47 @@
-"""The decoder that fits: PyAV, or decord where so few frames are wanted that seeking pays."""
+"""The way that fits: one pass of PyAV, or by way of key frames where few frames are wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from videmo.data import FrameBatch
-from videmo.decode import Decoder, Sampling
+from videmo.decode import Decoder, Sampling, batches
 from videmo.decode.pyav import PyAV
-from videmo.errors import MissingDependency, VideoError
+from videmo.errors import VideoError
 
 APART = 2.0  # s between frames, from which seeking is quicker than decoding all
 AHEAD = 10  # how many times longer than the wanted part what lies before it must be
 
 
 class Auto(Decoder):
-    """Reads with PyAV, and with decord where it is the quicker one and numbers frames truly.
+    """Reads with PyAV, by way of the key frames where that is the quicker one and sure.
 
-    Processor time of decord over that of PyAV, two threads: for every frame 1.0 to 1.8 (and up
-    to 1.8 times the memory), for every fifth 1.1 to 1.5, for every sixtieth or hundredth 0.35 to
-    0.6 at 1080p and 0.8 to 1.1 on small clips.
-    Where decord refuses a file or breaks off, PyAV goes on with the next frame.
-    `info.decoder` says who read the clip, after it was read.
+    Where a file is not made for seeking, or is damaged, one pass goes on with the next frame. The
+    same file is read the same way each time, which decord's threads do not grant: whether the
+    frames before some damage come before its error is chance there.
     """
 
     def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
-        self._path, self._bytes, self._threads = path, batch_bytes, threads
+        self._bytes = batch_bytes
         self._pyav = PyAV(path, batch_bytes=batch_bytes, threads=threads)
         self.info, self.warnings = self._pyav.info, self._pyav.warnings
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         last = -1
         if _seeking_pays(sampling, self.info.duration, self.info.rate):
-            for frames in self._by_decord(sampling):
-                last = int(frames.index[-1])
-                yield frames
-            if self.info.decoder == "decord":
+            try:
+                for frames in batches(self._pyav.sought(sampling), self._bytes):
+                    last = int(frames.index[-1])
+                    yield frames
                 return
+            except VideoError:
+                pass  # one pass reads it, and says what is wrong with it
         for frames in self._pyav.read(sampling):
             if left := _after(frames, last):
                 yield left
 
     def close(self) -> None:
         self._pyav.close()
-
-    def _by_decord(self, sampling: Sampling) -> Iterator[FrameBatch]:
-        """Yield what decord reads; `info.decoder` is decord only if that is everything."""
-        from videmo.decode.decord import Decord
-
-        self.info = replace(self.info, decoder="pyav")
-        try:
-            with Decord(self._path, batch_bytes=self._bytes, threads=self._threads) as decord:
-                yield from decord.read(sampling)
-                self.info = replace(self.info, decoder="decord")
-        except (VideoError, MissingDependency):
-            return  # PyAV reads it, and says what is wrong with it
 
 
 def _after(frames: FrameBatch, last: int) -> FrameBatch | None:

@@ -1,4 +1,4 @@
-"""Video files through decord: random access, the quicker one where few frames are wanted."""
+"""Video files through decord, frame by frame at random access."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from videmo.data import U8, Array, FrameBatch
+from videmo.data import U8, FrameBatch
 from videmo.decode import Decoder, Frame, Sampling, batches, fit, plan
-from videmo.decode.pyav import PyAV
+from videmo.decode.pyav import PyAV, misnumbered
 from videmo.errors import MissingDependency, VideoError
 
 ANY = 1e-9  # decord's fault_tol: fail at the first frame that it would replace by its neighbour
@@ -36,8 +36,8 @@ class Decord(Decoder):
             if refused := _refused(header):
                 raise VideoError(path, f"{refused}; use --decoder pyav")
             stamps, keys = header.stamps()
-        if refused := _misread(stamps, keys):
-            raise VideoError(path, f"{refused}; use --decoder pyav")
+        if refused := misnumbered(header.container, stamps, keys):
+            raise VideoError(path, f"decord {refused}; use --decoder pyav")
         self._time = header.seconds(np.sort(stamps))
         self._open(None)
         if len(self._reader) != len(stamps) or abs(self._time[0] - header.begins) > 1e-6:
@@ -89,31 +89,12 @@ def _refused(header: PyAV) -> str | None:
     """Return what decord would get wrong about a file, going by its header."""
     if not os.path.isfile(header.info.path):
         return "decord needs a file that it can seek in"
-    if not ("mp4" in header.container or "matroska" in header.container):
-        return "decord seeks truly in MP4 and Matroska files only"
     if header.mirrored:
         return "decord does not mirror pictures"
     if header.turned and "mp4" not in header.container:
         return "decord turns pictures upright in MP4 files only"  # its FFmpeg is of 2018
     if header.info.duration is None:
         return "decord needs a declared duration"
-    return None
-
-
-def _misread(stamps: Array, keys: Array) -> str | None:
-    """Return what decord would get wrong about a file, going by its packets in stored order."""
-    if not len(stamps) or (stamps < 0).any() or len(np.unique(stamps)) < len(stamps):
-        return "decord misreads its edit list or time stamps"
-    # decord takes a key frame's place in the file for its number. That holds if all that is
-    # stored before it is shown before it, and all that is stored behind it is shown behind it.
-    place = np.argsort(np.argsort(stamps))
-    first_behind = np.minimum.accumulate(place[::-1])[::-1]
-    if (
-        not keys[0]
-        or (place != np.arange(len(place)))[keys].any()
-        or (first_behind < place)[keys].any()
-    ):
-        return "decord misnumbers frames where groups of pictures overlap (open GOP)"
     return None
 
 

@@ -6,7 +6,7 @@ import math
 import os
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
-from videmo.decode import Decoder, Frame, Picker, Sampling, batches, fit
+from videmo.decode import Decoder, Frame, Picker, Sampling, batches, fit, plan
 from videmo.decode.files import check, why_unreadable
 from videmo.errors import MissingDependency, VideoError
 
@@ -34,7 +34,7 @@ class PyAV(Decoder):
 
     Frames are numbered in order of presentation, also behind damage that swallowed some.
     `start` decodes what lies before it without converting it, because after a seek the number
-    of a frame could not be known.
+    of a frame could not be known; `sought` reads the files where it is.
     """
 
     def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
@@ -50,6 +50,28 @@ class PyAV(Decoder):
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         return batches(self._frames(sampling), self._bytes)
+
+    def sought(self, sampling: Sampling) -> Iterator[Frame]:
+        """Yield the frames of `read` by way of the key frame before each.
+
+        That is the quicker way where few frames of a long clip are wanted. Raises VideoError for a
+        file whose packets do not tell which frame is which, and at a frame that is damaged.
+        """
+        if not os.path.isfile(self._path):
+            raise VideoError(self._path, "only a file can be sought in")
+        stamps, keys = self.stamps()
+        if unsure := misnumbered(self.container, stamps, keys):
+            raise VideoError(self._path, unsure)
+        shown, first = np.sort(stamps), np.sort(stamps[keys])
+        times = self.seconds(shown)
+        if abs(times[0] - self.begins) > 1e-6:
+            raise VideoError(self._path, "its first packet is not its first frame")
+        with closing(_Reading(self._path, self._threads, self._warn)) as reading:
+            for number in plan(times, sampling).tolist():
+                stamp = int(shown[number])
+                key = int(first[np.searchsorted(first, stamp, "right") - 1])
+                pixels, scale = reading.upright(reading.frame_at(stamp, key), sampling.max_side)
+                yield Frame(pixels, number, float(times[number]), scale)
 
     def close(self) -> None:
         if self._open:
@@ -116,6 +138,7 @@ class _Reading:
             self._lost_at, self._corrupt_at = 0.0, 0.0  # s, of the first
             self._first_error, self._last = "", -1
             self._sorted: I64 | None = None
+            self._here = -1  # the stamp that `frame_at` came to
             self._shown = self._numbered()
             first = next(self._shown, None)
             if first is None:
@@ -137,6 +160,25 @@ class _Reading:
 
     def close(self) -> None:
         self._container.close()
+
+    def frame_at(self, stamp: int, key: int) -> Any:
+        """Return the frame of a time stamp; `key` is that of the last key frame until there.
+
+        Raises VideoError where it, or what lies between, is damaged or missing.
+        """
+        try:
+            if not key <= self._here < stamp:
+                self._container.seek(key, stream=self._stream)
+                self._run = self._container.decode(self._stream)
+            for frame in self._run:
+                if frame.pts is None or frame.is_corrupt or frame.pts > stamp:
+                    break
+                self._here = frame.pts
+                if frame.pts == stamp:
+                    return frame
+        except _errors() as error:
+            raise VideoError(self._path, f"damaged before stamp {stamp} ({error})") from error
+        raise VideoError(self._path, f"damaged before stamp {stamp}")
 
     def upright(self, frame: Any, max_side: int | None) -> tuple[U8, float]:
         """Return a frame as RGB (H, W, 3) with square pixels, and its scale.
@@ -290,6 +332,25 @@ def _square_size(frame: Any, aspect: float) -> tuple[int, int]:
     """Return height and width as stored but with square pixels: the shorter way is widened."""
     height, width = frame.height, frame.width
     return round(height / min(aspect, 1.0)), round(width * max(aspect, 1.0))
+
+
+def misnumbered(container: str, stamps: I64, keys: Array) -> str | None:
+    """Return why the packets of a file do not tell the number of the frame behind a key frame.
+
+    stamps, keys: of the packets in stored order, as `PyAV.stamps` gives them
+    """
+    if not ("mp4" in container or "matroska" in container):
+        return "seeks truly in MP4 and Matroska files only"
+    if not len(stamps) or (stamps < 0).any() or len(np.unique(stamps)) < len(stamps):
+        return "misreads its edit list or time stamps"
+    # A key frame's place in the file is its number if all that is stored before it is shown
+    # before it, and all that is stored behind it is shown behind it.
+    place = np.argsort(np.argsort(stamps))
+    first_behind = np.minimum.accumulate(place[::-1])[::-1]
+    whole = keys[0] and (place == np.arange(len(place)))[keys].all()
+    if not whole or (first_behind < place)[keys].any():
+        return "misnumbers frames where groups of pictures overlap (open GOP)"
+    return None
 
 
 def _stamps(path: str) -> tuple[I64, Array]:
