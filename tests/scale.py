@@ -11,7 +11,7 @@ import heapq
 import pickle
 import tempfile
 import tracemalloc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -151,20 +151,27 @@ def table() -> list[tuple[Run, Found]]:
 
 
 def draw(rows: list[tuple[Run, Found]], path: str) -> None:
-    """Draw time over number of clips, and the share of the workers' time that was used."""
+    """Draw time over clips, and what of the workers' time is used as clips may wait further."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     plain = [(run, found) for run, found in rows if run == Run(run.clips, run.workers)]
     for workers in sorted({run.workers for run, _ in plain}):
-        points = [(run.clips, found) for run, found in plain if run.workers == workers]
-        clips = [count for count, _ in points]
-        left.loglog(clips, [f.seconds / 3600 for _, f in points], "o-", label=f"{workers}")
-        right.semilogx(clips, [100 * f.used for _, f in points], "o-", label=f"{workers}")
+        points = [(run.clips, f.seconds / 3600) for run, f in plain if run.workers == workers]
+        left.loglog(*zip(*points, strict=True), "o-", label=f"{workers:,}")
+    most = Run(10**6, 1000)
+    alike = [
+        (run, f) for run, f in rows if replace(run, spread=most.spread, reach=most.reach) == most
+    ]
+    for spread in sorted({run.spread for run, _ in alike}):
+        points = sorted({(run.reach, 100 * f.used) for run, f in alike if run.spread == spread})
+        right.semilogx(*zip(*points, strict=True), "o-", base=2, label=f"{spread:.2f}")
     left.set(xlabel="clips", ylabel="hours")
-    right.set(xlabel="clips", ylabel="% of the workers' time used", ylim=(0, 100))
+    right.set(xlabel="answers that may wait, a worker", ylabel="% of the workers' time used")
+    right.set(ylim=(0, 103), title="10⁶ clips, 1,000 workers")
     left.legend(title="workers")
+    right.legend(title="spread of the costs")
     figure.savefig(path)
 
 
