@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import toys
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -35,6 +37,13 @@ def test_timeline_has_a_line_for_each_second(demo):
     lines = run("timeline.py", demo).splitlines()
     assert len(lines) == 8
     assert [line.split()[-1] for line in lines[:3]] == ["Happy"] * 3
+
+
+def test_timeline_tells_valence_and_arousal_where_the_network_does(demo, tmp_path):
+    toys.network(tmp_path / "faces", "emotion", "valence_arousal")
+    lines = run("timeline.py", demo, tmp_path / "faces").splitlines()
+    assert len(lines) == 8
+    assert all(re.search(r"  valence [+-]\d\.\d\d, arousal [+-]\d\.\d\d$", line) for line in lines)
 
 
 def test_own_labels_learns_from_an_archive(tmp_path, rng):
