@@ -4,6 +4,7 @@ python tests/figures.py odd         # how many odd files give frames, and what t
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
 python tests/figures.py detectors   # the same of mtcnn and yunet, false faces and pace, in one run
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
+python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
 python tests/figures.py memory      # peak memory of a long clip beside a short one
 python tests/figures.py embedding   # time of one face beside mobilenetv3_large_100 at 112 px
 python tests/figures.py parity      # every engine and precision against every other
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import math
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,6 +48,7 @@ from videmo.metrics import wilson
 from videmo.train import measure
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo.mp4"
 CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
 YUNET = SHARED / "reference" / "yunet_n_dynamic.onnx"
 _COMPARED = (("mtcnn", 0.9, None), ("yunet", 0.9, YUNET), ("yunet", 0.6, YUNET))
@@ -360,6 +363,27 @@ def many(given: argparse.Namespace) -> None:
         crowd.report(Path(folder), given.clips)
 
 
+def jobs() -> None:
+    """Classify fifty copies of the demo in three ways, each three times by turns."""
+    ways: dict[str, list[float]] = {"-j 1 --threads 1": [], "-j 1": [], "-j 2": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(50):
+            shutil.copy(DEMO, Path(folder) / f"{number:02}.mp4")
+        for _ in range(3):
+            for way, took in ways.items():
+                command = ["classify", folder, "--every", "4", "-q", *way.split()]
+                begun = time.perf_counter()
+                subprocess.run(
+                    [sys.executable, "-m", "videmo", *command], check=True, capture_output=True
+                )
+                took.append(time.perf_counter() - begun)
+    least = min(ways["-j 2"])
+    for way, took in ways.items():
+        print(
+            f"{way:18}{min(took):6.1f} s (of {len(took)}: {max(took):.1f})  {min(took) / least:.2f}"
+        )
+
+
 def _timed(run: embed.Backbone, pixels: np.ndarray) -> float:
     start = time.perf_counter()
     run(pixels)
@@ -418,6 +442,7 @@ def scaled(given: argparse.Namespace) -> None:
 
 PLAIN: dict[str, Callable[[], None]] = {
     "odd": odd, "detector": detector, "detectors": detectors, "speed": speed, "memory": memory,
+    "jobs": jobs,
     "crop": crop_geometry, "embedding": embedding, "parity": parity,
 }  # fmt: skip
 OF_MANY = {"faults": broken, "many": many, "scale": scaled}
