@@ -5,37 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from pages import BODY, PAGE, Site, serving
+from pages import BODY, PAGE, Site
 
 from videmo import store
 from videmo.cli import videmo as group
 from videmo.cli.catalogue import JsonLines, Lines
 from videmo.zoo import ZOO
 
+pytestmark = pytest.mark.usefixtures("cache")
 SHA256 = hashlib.sha256(BODY).hexdigest()
 NAME = "enet_b0_8_best_afew"
 FILE = f"{NAME}.pt"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("VIDEMO_OFFLINE", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy",
-                 "ALL_PROXY", "COLUMNS"):  # fmt: skip
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("VIDEMO_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import BODY, PAGE, POINTER, Site, answer, serving
+from pages import BODY, PAGE, POINTER, Site, answer
 
 from videmo.errors import CorruptModel, InputError, ModelError, OutputError
 from videmo.files import source
@@ -33,12 +32,6 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("VIDEMO_OFFLINE", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy",
                  "ALL_PROXY"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 def wanted(*urls: str, **more: Any) -> Wanted:

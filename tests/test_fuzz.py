@@ -39,6 +39,7 @@ TEXTS = ("a", "Sad", '"', '""', 'a"b', "\0", "\ufeff", "\x85", "\u2028", "\r", "
 CELLS = (*NUMBERS, *TEXTS, "=" * 200_000)
 COLUMNS = ("path", "label", "split", "subject", "start", "end", "status", "p_sad", "p_happy",
            "schema_version", "warnings")  # fmt: skip
+ROW = ("a", "Sad", "train", "s", "0", "1", "ok", "0.6", "0.4", "1", "w")
 
 
 def refused_or_read(*reads: Callable[[], object]) -> None:
@@ -74,11 +75,23 @@ def test_a_table_of_odd_cells(
     )
 
 
+def test_what_the_fuzz_changes_is_read_where_it_is_not_changed(place: Path) -> None:
+    (place / "whole.csv").write_text(f"{','.join(COLUMNS)}\n{','.join(ROW)}\n")
+    (clip,) = read_manifest(str(place / "whole.csv"))
+    assert (Path(clip.path).name, clip.label, clip.end) == ("a", "Sad", 1.0)
+    (found,) = read_found(str(place / "whole.csv"))
+    assert found.label == "Sad"
+    line = ", ".join(f'"{key}": {value}' for key, value in RECORD.items() if key != "person")
+    (place / "whole.ndjson").write_text(f"{{{line}}}\n")
+    assert read_found(str(place / "whole.ndjson"))[0].label == "Sad"
+    table = load_features(archive(place / "whole.npz", arrays()))
+    assert table.path.tolist() == ["a", "b"]
+
+
 @fuzzed
 @given(changed=st.dictionaries(st.sampled_from(COLUMNS), st.sampled_from(CELLS), max_size=3))
 def test_a_whole_row_with_some_odd_cells(place: Path, changed: dict[str, str]) -> None:
-    whole = ("a", "Sad", "train", "s", "0", "1", "ok", "0.6", "0.4", "1", "w")
-    good = dict(zip(COLUMNS, whole, strict=True)) | changed
+    good = dict(zip(COLUMNS, ROW, strict=True)) | changed
     file = str(place / "row.csv")
     text = ",".join(COLUMNS) + "\n" + ",".join(good.values()) + "\n"
     Path(file).write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from pages import BODY, Site, serving
+from pages import BODY, Site
 
 from videmo import store
 from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound
@@ -22,6 +22,7 @@ from videmo.labels import LABELS
 from videmo.zoo import ZOO, Published, shelf
 from videmo.zoo.pull import pull
 
+pytestmark = pytest.mark.usefixtures("cache")
 SHA256 = hashlib.sha256(BODY).hexdigest()
 BLOB = hashlib.sha1(b"blob %d\0" % len(BODY) + BODY).hexdigest()
 NAME = "enet_b0_8_best_afew"
@@ -33,21 +34,6 @@ HEAD = {
     "license": {"code": "Apache-2.0", "weights": "mine", "data": "mine"},
 }
 WEIGHTS = {"weight": np.eye(2, dtype=np.float32), "bias": np.zeros(2, np.float32)}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("VIDEMO_OFFLINE", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy",
-                 "ALL_PROXY"):  # fmt: skip
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("VIDEMO_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serving() as site:
-        yield site
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from videmo.files import cache_dir, sha256
 from videmo.inputs import Clip
 from videmo.pipeline import Engine, Pipeline, cpus
 from videmo.recipe import Recipe
-from videmo.workers import Begin, Crew, Done, Work, look
+from videmo.workers import Begin, Crew, Done, Work, given_up, look
 
 REACH = 64  # clips a worker from the oldest that is awaited to the newest: tests/scale.py says why
 TRIES = 2  # workers that a clip may end
@@ -231,11 +231,7 @@ class Cluster:
             if limit and worker.task and now - worker.since >= limit:
                 del self._busy[ref]
                 self._kill(worker)
-                text = (
-                    f"took more than {limit:g} s and was given up; "
-                    "raise --clip-timeout, or look at the file"
-                )
-                worker.task.done = Done(Failure(worker.task.clip.path, "ClipTimeout", text))
+                worker.task.done = given_up(worker.task.clip, limit)
 
     def _kill(self, worker: _Worker) -> None:
         with suppress(self._ray.exceptions.RayError, ValueError):  # it has ended already

@@ -92,6 +92,12 @@ class Done:
     faces: str | None = None  # where it left the features of the faces
 
 
+def given_up(clip: Clip, limit: float) -> Done:
+    """Return what comes of a clip that takes more than `limit` s."""
+    text = f"took more than {limit:g} s and was given up; raise --clip-timeout, or look at the file"
+    return Done(Failure(clip.path, "ClipTimeout", text))
+
+
 Begin = Callable[[str], None]  # is told the path of the clip that is looked at
 
 
@@ -218,11 +224,7 @@ class Processes:
             done: Done = task.result()
             return done
         except TookTooLong:
-            text = (
-                f"took more than {self.crew.timeout:g} s and was given up; "
-                "raise --clip-timeout, or look at the file"
-            )
-            return Done(Failure(clip.path, "ClipTimeout", text))
+            return given_up(clip, self.crew.timeout or 0)
         except ProcessExpired as end:
             text = f"its process ended ({_how(end.exitcode)}); the file may be damaged, or memory"
             return Done(Failure(clip.path, "WorkerDied", f"{text} ran out"))

@@ -131,6 +131,12 @@ def select(faces: Faces, policy: str) -> Faces:
     return faces[order[head]]
 
 
+def shrunk(height: int, width: int, max_side: int | None) -> tuple[int, int]:
+    """Return the size in which a frame is looked at: its longer side is at most `max_side` px."""
+    shrink = max(1.0, max(height, width) / (max_side or np.inf))
+    return max(1, round(height / shrink)), max(1, round(width / shrink))
+
+
 def ordered(faces: Faces) -> Faces:
     """Return the faces by row, then by falling score, then from left to right."""
     return faces[np.lexsort((faces.box[:, 1], faces.box[:, 0], -faces.score, faces.row))]

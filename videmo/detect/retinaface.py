@@ -18,7 +18,7 @@ import numpy as np
 
 from videmo.compiled import from_torch, kept
 from videmo.data import F32, U8, Array, Faces, FrameBatch
-from videmo.detect import Detection, ordered, select, suppress
+from videmo.detect import Detection, ordered, select, shrunk, suppress
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
 from videmo.files import cache_dir, sha256
 from videmo.files.fetch import Wanted, fetch
@@ -81,8 +81,7 @@ class RetinaFace:
         n, height, width = frames.pixels.shape[:3]
         if not n or not height * width:
             return Faces.none()
-        shrink = max(1.0, max(height, width) / (self._options.max_side or np.inf))
-        size = max(1, round(height / shrink)), max(1, round(width / shrink))
+        size = shrunk(height, width, self._options.max_side)
         step = max(1, CHUNK // (size[0] * size[1]))
         parts = [self._find(frames.pixels[at : at + step], size, at) for at in range(0, n, step)]
         row, box, score, points = (np.concatenate(column) for column in zip(*parts, strict=True))

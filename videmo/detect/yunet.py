@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from videmo.data import F64, U8, Array, Faces, FrameBatch
-from videmo.detect import Detection, ordered, select, suppress
+from videmo.detect import Detection, ordered, select, shrunk, suppress
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
 from videmo.files import sha256
 from videmo.files.fetch import Wanted, fetch
@@ -69,8 +69,7 @@ class YuNet:
         n, height, width = frames.pixels.shape[:3]
         if not n or not height * width:
             return Faces.none()
-        shrink = max(1.0, max(height, width) / (self._options.max_side or np.inf))
-        size = max(1, round(height / shrink)), max(1, round(width / shrink))
+        size = shrunk(height, width, self._options.max_side)
         request = self._network.create_infer_request()
         parts = [self._find(request, frames.pixels[i], size, i) for i in range(n)]
         row, box, score, points = (np.concatenate(column) for column in zip(*parts, strict=True))
