@@ -9,7 +9,7 @@ Eileen Collins (NASA) comes with scikit-image, Grace Hopper (US Navy) with matpl
 slowly and shakes a little, as a hand-held camera does. The clip on which `videmo doctor` tests an
 installation is the first second of it:
 
-    python examples/make_demo.py videmo/demo.mp4 1
+    python examples/make_demo.py videmo/doctor/demo.mp4 1
 """
 
 import sys

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import Ran
 from pages import Site, serving
 
 
@@ -63,19 +62,6 @@ def shared() -> Path:
 def demo() -> Path:
     """The clip of examples/: 0-3 s one smiling face, 3-5 s another face, 5-8 s both."""
     return Path(__file__).resolve().parents[1] / "examples" / "demo.mp4"
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from videmo import doctor, store
-from videmo.decode import Sampling, open_video
-from videmo.detect import DETECTORS
-from videmo.detect.yunet import FILE
+from videmo.stages.decode import Sampling, open_video
+from videmo.stages.detect import DETECTORS
+from videmo.stages.detect.yunet import FILE
 
 Command = Callable[..., Any]
 

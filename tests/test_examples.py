@@ -61,7 +61,7 @@ def test_own_labels_learns_from_an_archive(tmp_path, rng):
 def test_the_demo_can_be_made_again(tmp_path, demo):
     pytest.importorskip("matplotlib", reason="the photographs come with matplotlib, scikit-image")
     pytest.importorskip("skimage", reason="the photographs come with matplotlib, scikit-image")
-    from videmo.decode import Sampling, open_video
+    from videmo.stages.decode import Sampling, open_video
 
     run("make_demo.py", tmp_path / "demo.mp4")
     ours, again = (open_video(p) for p in (demo, tmp_path / "demo.mp4"))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 import videmo
-from videmo.crop import Cropping, crop
-from videmo.decode import Sampling, open_video
-from videmo.detect import WholeFrame, detect
-from videmo.embed import Thumbnail, embed
 from videmo.errors import RecipeMismatch
-from videmo.pool import pool
 from videmo.recipe import Recipe
-from videmo.track import Tracking, track
+from videmo.stages.crop import Cropping, crop
+from videmo.stages.decode import Sampling, open_video
+from videmo.stages.detect import WholeFrame, detect
+from videmo.stages.embed import Thumbnail, embed
+from videmo.stages.pool import pool
+from videmo.stages.track import Tracking, track
 
 
 def picture_folder(folder: Path, grey: list[int]) -> Path:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videmo import store
-from videmo.crop import Cropping
-from videmo.decode import Sampling
-from videmo.detect import Detection
 from videmo.errors import ModelError
-from videmo.pool import Pooling
 from videmo.recipe import Recipe
-from videmo.track import Tracking
+from videmo.stages.crop import Cropping
+from videmo.stages.decode import Sampling
+from videmo.stages.detect import Detection
+from videmo.stages.pool import Pooling
+from videmo.stages.track import Tracking
 
 RECIPE = Recipe(
     backbone="faces-s",

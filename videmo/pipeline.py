@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 
 from videmo import store
-from videmo.crop import crop
 from videmo.data import Descriptor, Features, Prediction, VideoInfo
-from videmo.decode import Decoder, Sampling, open_video, prefetch
-from videmo.detect import Detector, detect
-from videmo.detect import detector as make_detector
-from videmo.embed import Backbone, embed, make_backbone
 from videmo.errors import FewFacesError, InputError, ModelError, NoFaceError, RecipeMismatch
-from videmo.heads import Head, WindowHead, make_head, predict
-from videmo.heads.attributes import AFFECT, Affect, affect, per_face
-from videmo.heads.windows import Windows
-from videmo.pool import FEATURES, Moments, pool
 from videmo.recipe import Recipe
-from videmo.track import track
+from videmo.stages.crop import crop
+from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
+from videmo.stages.detect import Detector, detect
+from videmo.stages.detect import detector as make_detector
+from videmo.stages.embed import Backbone, embed, make_backbone
+from videmo.stages.heads import Head, WindowHead, make_head, predict
+from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
+from videmo.stages.heads.windows import Windows
+from videmo.stages.pool import FEATURES, Moments, pool
+from videmo.stages.track import track
 
 DECODING = 2  # threads at most that decode: the stages behind need the others
 

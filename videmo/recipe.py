@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
-from videmo.crop import Cropping
-from videmo.decode import Sampling
-from videmo.detect import Detection
 from videmo.errors import InputError, ModelError
-from videmo.pool import FEATURES, Pooling
-from videmo.track import Tracking
+from videmo.stages.crop import Cropping
+from videmo.stages.decode import Sampling
+from videmo.stages.detect import Detection
+from videmo.stages.pool import FEATURES, Pooling
+from videmo.stages.track import Tracking
 
 _LATER = {("pooling", "of"): FEATURES}  # options that older recipes lack, with what they meant
 

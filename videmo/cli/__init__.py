@@ -90,7 +90,7 @@ def _known_elsewhere(error: VidemoError) -> str:
     from videmo.errors import ModelNotFound
 
     if isinstance(error, ModelNotFound):
-        from videmo.zoo import ZOO
+        from videmo.store.zoo import ZOO
 
         if error.name in ZOO:
             return f"{error.name}: is published, not installed; videmo models pull {error.name}"

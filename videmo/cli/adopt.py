@@ -10,7 +10,7 @@ import click
 from videmo.cli.options import cache_options, use_cache
 
 if TYPE_CHECKING:
-    from videmo.embed import BackboneSpec
+    from videmo.stages.embed import BackboneSpec
 
 Three = tuple[float, float, float]
 EXAMPLES = """\b
@@ -85,7 +85,7 @@ def import_(
     Keras saved (.h5). A published file is known by NAME or its own name; of any other, say what
     it is. The folder of the model is printed.
     """
-    from videmo.zoo.adopt import adopt, known
+    from videmo.store.zoo.adopt import adopt, known
 
     use_cache(options)
     unknown = bool(architecture or classes)
@@ -106,8 +106,8 @@ def import_(
 
 def _spec(architecture: str, classes: str, size: int, mean: Three, std: Three) -> BackboneSpec:
     """Return the spec of an unknown file; how many features it has is found out."""
-    from videmo.embed import BackboneSpec
     from videmo.labels import label_set
+    from videmo.stages.embed import BackboneSpec
 
     names, _, more = classes.partition("+")
     if more not in ("", "va"):

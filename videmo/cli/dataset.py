@@ -10,7 +10,7 @@ import click
 from videmo.cli.options import word_options
 
 if TYPE_CHECKING:
-    from videmo.inputs import Clip
+    from videmo.runs.inputs import Clip
     from videmo.train.datasets import Dataset
 
 EXAMPLES = """\b

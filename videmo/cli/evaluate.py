@@ -14,8 +14,8 @@ from videmo.cli.options import engine_options, pipeline_of, recipe_options, word
 if TYPE_CHECKING:
     from videmo.evaluate import Result
     from videmo.evaluate.pairs import Columns, Found, Truth
-    from videmo.inputs import Clip
     from videmo.pipeline import Pipeline
+    from videmo.runs.inputs import Clip
 
 EXAMPLES = """\b
 Examples:
@@ -181,11 +181,11 @@ def _classified(
     truths: Sequence[Truth], labels: Sequence[str], options: dict[str, Any]
 ) -> list[Found]:
     """Return what the head answers for the clips of the split; --records keeps it."""
-    from videmo.batch import classify
     from videmo.cli.words import say_device, say_pipeline, say_record
     from videmo.errors import InputError
     from videmo.evaluate.pairs import found_in
     from videmo.evaluate.rows import Row
+    from videmo.runs.batch import classify
     from videmo.write import format_of, open_writer
 
     split = _split(options, truths)

@@ -40,8 +40,8 @@ def export(
     of faces, and gives features and outputs before any softmax. It is kept only if it gives what
     the original gives.
     """
-    from videmo.batch import SCHEMA_VERSION
-    from videmo.export import export as write
+    from videmo.runs.batch import SCHEMA_VERSION
+    from videmo.store.export import export as write
 
     done = write(model, to, out, overwrite=overwrite)
     if not quiet:

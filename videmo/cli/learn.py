@@ -22,9 +22,9 @@ from videmo.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from videmo.inputs import Clip
     from videmo.pipeline import Pipeline
     from videmo.recipe import Recipe
+    from videmo.runs.inputs import Clip
     from videmo.train.head import HeadTraining
     from videmo.train.rows import Rows
 
@@ -225,7 +225,7 @@ def _numbers(sources: Sequence[str], options: Mapping[str, Any]) -> Rows:
 
 def _clips(sources: Sequence[str], options: Mapping[str, Any]) -> tuple[str, list[Clip]]:
     """Return the clips that are meant, and the name of what lists them."""
-    from videmo.inputs import read_manifest
+    from videmo.runs.inputs import read_manifest
 
     lists = [source for source in sources if source.lower().endswith(".csv")]
     if lists and len(sources) > 1:
@@ -362,7 +362,7 @@ def _summary(card: Mapping[str, Any]) -> list[str]:
 def _print(card: Mapping[str, Any], out: Path) -> None:
     import json
 
-    from videmo.batch import SCHEMA_VERSION
+    from videmo.runs.batch import SCHEMA_VERSION
 
     record = {
         "schema_version": SCHEMA_VERSION, "name": card["name"], "path": str(out),

@@ -10,7 +10,7 @@ import click
 from videmo.cli.options import clips_of, part_options, search_options, word_options
 
 if TYPE_CHECKING:
-    from videmo.inputs import Clip
+    from videmo.runs.inputs import Clip
 
 EXAMPLES = """\b
 Examples:
@@ -38,7 +38,7 @@ def merge(parts: tuple[str, ...], **options: Any) -> None:
     nobody can know what is missing; the order is then that of a folder. --ext, --include,
     --exclude, --start and --end are to be given as they were to the shards.
     """
-    from videmo.shards.merge import merge as put_together
+    from videmo.runs.shards.merge import merge as put_together
 
     expected = _expected(options) if options["expect"] else None
     merged = put_together(parts, options["out"], expected=expected, partial=options["partial"])

@@ -60,7 +60,7 @@ def list_(format_: str | None, **options: Any) -> None:
     import json
 
     from videmo.cli.catalogue import table
-    from videmo.zoo.shelf import entries, facts
+    from videmo.store.zoo.shelf import entries, facts
 
     use_cache(options)
     rows = [facts(one) for one in entries()]
@@ -89,7 +89,7 @@ def show(name: str, format_: str, **options: Any) -> None:
     import json
 
     from videmo.cli.catalogue import text
-    from videmo.zoo.shelf import entry, facts
+    from videmo.store.zoo.shelf import entry, facts
 
     use_cache(options)
     one = entry(name)
@@ -123,7 +123,7 @@ def pull(
     where it stopped. Nothing in a file is run. Read the terms first: videmo models show NAME.
     """
     from videmo.cli.catalogue import Telling
-    from videmo.zoo.pull import pull as fetch
+    from videmo.store.zoo.pull import pull as fetch
 
     if len(names) > 1 and (digest or (url and not url.endswith("/"))):
         raise click.UsageError("several names, one file; give one name, or a --url ending in /")
@@ -151,7 +151,7 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
     """
     import json
 
-    from videmo.zoo.shelf import verify as look
+    from videmo.store.zoo.shelf import verify as look
 
     use_cache(options)
     format_ = format_ or ("table" if sys.stdout.isatty() else "ndjson")
@@ -169,7 +169,7 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
 @debug_option
 def path(name: str, **options: Any) -> None:
     """Print the folder of a model; of a detector, its file."""
-    from videmo.zoo.shelf import path_of
+    from videmo.store.zoo.shelf import path_of
 
     use_cache(options)
     click.echo(path_of(name))
@@ -182,7 +182,7 @@ def path(name: str, **options: Any) -> None:
 @debug_option
 def remove(names: Sequence[str], quiet: bool, **options: Any) -> None:
     """Remove installed models and their fetched files; named as NAME.pt, the file alone."""
-    from videmo.zoo.shelf import remove as discard
+    from videmo.store.zoo.shelf import remove as discard
 
     use_cache(options)
     for name in names:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from videmo.inputs import Clip
     from videmo.pipeline import Engine, Pipeline
-    from videmo.shards import Shard
+    from videmo.runs.inputs import Clip
+    from videmo.runs.shards import Shard
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -270,8 +270,8 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
     import logging
     import os
 
-    from videmo.inputs import find_clips
-    from videmo.shards import shard_of
+    from videmo.runs.inputs import find_clips
+    from videmo.runs.shards import shard_of
 
     shard = shard_of(options["shard"], os.environ) if options.get("shard") else None
     level = logging.ERROR if options["quiet"] else logging.WARNING
@@ -290,7 +290,7 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
 
 def _share(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Clip]:
     """Return the clips of one shard, and say how many they are."""
-    from videmo.shards import deal
+    from videmo.runs.shards import deal
 
     mine = deal(clips, shard, named=options["paths"], manifest=options["manifest"])
     if not options["quiet"]:

@@ -22,9 +22,9 @@ from videmo.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from videmo.inputs import Clip
-    from videmo.persons import Scene
+    from videmo.people.persons import Scene
     from videmo.pipeline import Pipeline, Through
+    from videmo.runs.inputs import Clip
     from videmo.write import Writer
 
 NAMES = ("age", "gender", "ethnicity")
@@ -124,8 +124,8 @@ def attributes(**options: Any) -> None:
     infers them but this command, and only what --only names. Run it on people who have agreed to
     it; README.md says where it must not be used.
     """
-    from videmo.heads.attributes import Reading
-    from videmo.persons import attribute_records
+    from videmo.people.persons import attribute_records
+    from videmo.stages.heads.attributes import Reading
     from videmo.write.persons import attribute_columns
 
     reading = Reading(
@@ -175,8 +175,8 @@ def identify(**options: Any) -> None:
     embedding is written anywhere. Run it on people who have agreed to it; README.md says where
     it must not be used.
     """
-    from videmo.heads.attributes import IDENTITY
-    from videmo.persons import Grouping, pair_records, person_records, threshold_of
+    from videmo.people.persons import Grouping, pair_records, person_records, threshold_of
+    from videmo.stages.heads.attributes import IDENTITY
     from videmo.write.persons import COLUMNS
 
     if options["shard"]:
@@ -205,7 +205,7 @@ def identify(**options: Any) -> None:
 
 def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
     from videmo.cli.words import say_device
-    from videmo.persons import make_pipeline
+    from videmo.people.persons import make_pipeline
 
     pipeline = make_pipeline(
         outputs,
@@ -223,9 +223,9 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
 
 def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
     """Look at every clip in turn, and say what is wrong with it after it was used."""
-    from videmo.batch import attempt, record
     from videmo.cli.words import progress, say_record
-    from videmo.persons import Watch
+    from videmo.people.persons import Watch
+    from videmo.runs.batch import attempt, record
 
     with closing(progress("auto", len(clips), quiet=options["quiet"])) as bar:
         for clip in clips:

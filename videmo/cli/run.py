@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from videmo.batch import Record
     from videmo.cli.words import Quiet
-    from videmo.cluster import Cluster
-    from videmo.inputs import Clip
-    from videmo.journal import Journal
     from videmo.pipeline import Pipeline
-    from videmo.workers import Done, Here, Processes
+    from videmo.runs.batch import Record
+    from videmo.runs.cluster import Cluster
+    from videmo.runs.inputs import Clip
+    from videmo.runs.journal import Journal
+    from videmo.runs.workers import Done, Here, Processes
 
     Keep = Callable[[Clip, Done, Record], None]
     Finish = Callable[[Journal, dict[str, str | None]], None]
@@ -46,7 +46,7 @@ class Run:
 
         Raises OutputError where `out` is there already and nothing else was asked for.
         """
-        from videmo.journal import SUFFIX, Journal, place_of, refuse_existing, there
+        from videmo.runs.journal import SUFFIX, Journal, place_of, refuse_existing, there
 
         beside = place_of(out) + SUFFIX
         begun = os.path.exists(beside)
@@ -110,8 +110,8 @@ class Run:
 
     def _each(self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None]) -> int:
         """Look at the clips, and fill in what made the numbers."""
-        from videmo.batch import record
         from videmo.cli.words import say_device, say_record
+        from videmo.runs.batch import record
 
         failed = 0
         with (
@@ -146,7 +146,7 @@ class Run:
         """Yield what looks at clips: this process, with --jobs others, or a cluster."""
         from tempfile import TemporaryDirectory
 
-        from videmo.workers import Crew, Here, Processes, Work
+        from videmo.runs.workers import Crew, Here, Processes, Work
 
         jobs, timeout = self.options.get("jobs"), self.options.get("clip_timeout")
         ray = self.options["engine"] == "ray"
@@ -166,8 +166,8 @@ class Run:
                 yield processes.prepare()
 
     def _cluster(self, faces: str | None) -> Cluster:
-        from videmo.cluster import Cluster, Fleet
-        from videmo.workers import Work
+        from videmo.runs.cluster import Cluster, Fleet
+        from videmo.runs.workers import Work
 
         names = ("clip_timeout", "ray_address", "gpus_per_worker")
         fleet = Fleet(self.options["jobs"] or 0, *(self.options[name] for name in names))
@@ -191,7 +191,7 @@ def _place(out: str) -> Iterator[str]:
     """Yield the name beside which the journal lies: the output's, unless that is a device."""
     from tempfile import TemporaryDirectory
 
-    from videmo.journal import place_of
+    from videmo.runs.journal import place_of
 
     if _is_file(out):
         yield place_of(out)

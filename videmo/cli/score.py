@@ -22,9 +22,9 @@ from videmo.cli.options import (
 from videmo.cli.run import Run, keeps_journal
 
 if TYPE_CHECKING:
-    from videmo.inputs import Clip
-    from videmo.journal import Journal
     from videmo.pipeline import Pipeline
+    from videmo.runs.inputs import Clip
+    from videmo.runs.journal import Journal
     from videmo.write import Writer
 
 
@@ -125,7 +125,7 @@ def write_features(
     frames: bool = False,
 ) -> int:
     """Write the descriptors of the clips to a feature file, and return how many clips failed."""
-    from videmo.journal import refuse_existing
+    from videmo.runs.journal import refuse_existing
     from videmo.write import feature_format, frames_of, open_features, ready
 
     ready(feature_format(path), path)
@@ -149,7 +149,7 @@ def write_features(
 
 
 def _meta(pipeline: Pipeline, provenance: dict[str, str | None]) -> dict[str, Any]:
-    from videmo.batch import SCHEMA_VERSION
+    from videmo.runs.batch import SCHEMA_VERSION
 
     return {
         "schema_version": SCHEMA_VERSION,

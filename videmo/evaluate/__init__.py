@@ -14,10 +14,7 @@ import numpy as np
 
 from videmo.data import F64, I64
 from videmo.errors import InputError, UnknownName
-from videmo.evaluate.pairs import STATES, Pair, Scores
-from videmo.evaluate.rows import Row
-from videmo.labels import LABELS, fold
-from videmo.metrics import (
+from videmo.evaluate.metrics import (
     DRAWS,
     agreement,
     bootstrap,
@@ -29,6 +26,9 @@ from videmo.metrics import (
     shares,
     wilson,
 )
+from videmo.evaluate.pairs import STATES, Pair, Scores
+from videmo.evaluate.rows import Row
+from videmo.labels import LABELS, fold
 
 Result = dict[str, Any]
 Read = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row

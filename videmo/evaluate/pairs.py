@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 
 from videmo.errors import InputError, ManifestError
 from videmo.evaluate.rows import Row, read_rows
-from videmo.inputs import Clip
 from videmo.labels import LABELS
+from videmo.runs.inputs import Clip
 
 Match = Literal["path", "name", "stem"]
 Key = tuple[str, float | None, float | None]

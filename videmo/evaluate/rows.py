@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError, ManifestError
-from videmo.inputs import csv_rows
+from videmo.runs.inputs import csv_rows
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videmo.data import F32, Array
-from videmo.decode import prefetch
 from videmo.errors import InputError, MissingDependency
-from videmo.heads import softmax
-from videmo.metrics import scores
+from videmo.evaluate.metrics import scores
+from videmo.stages.decode import prefetch
+from videmo.stages.heads import softmax
 from videmo.train.augment import Augmentation, augment, enlarge
 from videmo.train.pictures import Faces
 from videmo.train.sam import climbed
@@ -96,7 +96,7 @@ def build(options: BackboneTraining, labels: Labels) -> nn.Module:
         import torch
         from torch import nn
 
-        from videmo.embed.timm import body
+        from videmo.stages.embed.timm import body
     except ImportError as error:
         raise MissingDependency(error.name or "timm", "train") from error
 
@@ -284,7 +284,7 @@ def answers_of(model: nn.Module, faces: Faces, options: BackboneTraining) -> dic
 
 def pick(options: BackboneTraining) -> str:
     """Return the device of torch that is meant; raises InputError if it is not there."""
-    from videmo.embed.timm import pick_device
+    from videmo.stages.embed.timm import pick_device
 
     return pick_device(options.device)
 

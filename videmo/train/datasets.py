@@ -28,11 +28,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from videmo.decode import PICTURES
-from videmo.decode.files import LFS
 from videmo.errors import InputError, ManifestError, UnknownName
-from videmo.inputs import VIDEO_SUFFIXES, Clip, read_manifest
 from videmo.labels import label_set
+from videmo.runs.inputs import VIDEO_SUFFIXES, Clip, read_manifest
+from videmo.stages.decode import PICTURES
+from videmo.stages.decode.files import LFS
 
 SPLITS = {
     "train": "train", "training": "train", "train_afew": "train",

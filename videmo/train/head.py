@@ -18,10 +18,10 @@ import numpy as np
 
 from videmo.data import F32, F64, I64, Array
 from videmo.errors import InputError, MissingDependency, UnknownName
-from videmo.heads import HEADS
-from videmo.heads.arrays import ArrayHead
-from videmo.metrics import calibration_error, scores
-from videmo.registry import find
+from videmo.evaluate.metrics import calibration_error, scores
+from videmo.stages.heads import HEADS
+from videmo.stages.heads.arrays import ArrayHead
+from videmo.stages.registry import find
 
 Arrays = dict[str, F32]
 Params = Mapping[str, Any]

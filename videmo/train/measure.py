@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videmo import store
-from videmo.crop import Cropping, crop
 from videmo.data import F32, F64, I64, U8, Array, Faces, FrameBatch
-from videmo.embed import make_backbone
 from videmo.errors import InputError, ModelError
-from videmo.heads import softmax
-from videmo.image import resize, to_grey
+from videmo.evaluate.metrics import bootstrap, scores, wilson
 from videmo.labels import label_set
-from videmo.metrics import bootstrap, scores, wilson
+from videmo.stages.crop import Cropping, crop
+from videmo.stages.embed import make_backbone
+from videmo.stages.heads import softmax
+from videmo.stages.image import resize, to_grey
 from videmo.train.tables import Table, read_table
 
 Split = Literal["test", "val"]  # val: what choices are made on; test: what is scored once

@@ -11,8 +11,8 @@ import numpy as np
 
 from videmo.data import F32, I64, U8, Array
 from videmo.errors import InputError
-from videmo.image import resize, to_grey, warp
 from videmo.labels import LABELS, label_set
+from videmo.stages.image import resize, to_grey, warp
 from videmo.train.tables import TASKS, Table
 
 YEARS = 100  # classes of the age task: one a year, from 0

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from videmo.data import F32, I64
 from videmo.errors import InputError, ManifestError, ModelError
-from videmo.inputs import Clip, read_manifest
 from videmo.labels import LABELS
 from videmo.recipe import Recipe
+from videmo.runs.inputs import Clip, read_manifest
 
 Bool = npt.NDArray[np.bool_]
 Text = tuple[str, ...]

@@ -14,9 +14,9 @@ import numpy as np
 
 from videmo import store
 from videmo.data import Array
-from videmo.embed.timm import can_write_graphs, write_graph
 from videmo.errors import InputError, OutputError
-from videmo.metrics import scores
+from videmo.evaluate.metrics import scores
+from videmo.stages.embed.timm import can_write_graphs, write_graph
 from videmo.train import backbone
 from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining, Report

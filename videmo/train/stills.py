@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videmo import store
-from videmo.crop import Cropping
-from videmo.detect import Detection
-from videmo.embed import make_backbone
-from videmo.image import resize
 from videmo.labels import label_set, meaning
-from videmo.pool import Pooling, statistics, unit
 from videmo.recipe import Recipe
+from videmo.stages.crop import Cropping
+from videmo.stages.detect import Detection
+from videmo.stages.embed import make_backbone
+from videmo.stages.image import resize
+from videmo.stages.pool import Pooling, statistics, unit
 from videmo.train.faces import StillFaces, read_ferplus
 from videmo.train.head import choose, measure_head
 

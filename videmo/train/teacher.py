@@ -13,10 +13,10 @@ import numpy as np
 
 from videmo import store
 from videmo.data import F32, Array
-from videmo.embed import Backbone, make_backbone
 from videmo.errors import InputError
-from videmo.heads import softmax
-from videmo.image import resize
+from videmo.stages.embed import Backbone, make_backbone
+from videmo.stages.heads import softmax
+from videmo.stages.image import resize
 from videmo.train.pictures import Faces
 
 TAUGHT = ("emotion", "age", "gender", "ethnicity")  # tasks whose answers are shares of labels

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from videmo.errors import InputError, UnknownName
-from videmo.registry import find
+from videmo.stages.registry import find
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:

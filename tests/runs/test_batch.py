@@ -1,0 +1,73 @@
+"""One record for every clip, whatever it is."""
+
+from __future__ import annotations
+
+import pytest
+
+import videmo
+from videmo.runs import batch
+from videmo.runs.inputs import Clip
+
+KEYS = [
+    "schema_version", "path", "status", "label", "scores", "frames", "face_frames", "faces",
+    "coverage", "duration", "warnings", "error", "provenance",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return videmo.load("afew7", sampling={"every": 10})
+
+
+def test_every_input_gets_its_record_in_order(pipeline, demo, tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    paths = [tmp_path / "missing.mp4", demo, tmp_path / "empty.mp4", demo]
+    records = list(batch.classify([Clip(str(p)) for p in paths], pipeline))
+    assert [r["path"] for r in records] == [str(p) for p in paths]
+    assert [r["status"] for r in records] == ["error", "ok", "error", "ok"]
+    assert all(list(r) == KEYS for r in records)
+    assert records[1] == records[3]
+
+
+def test_a_record_says_what_made_it(pipeline, demo):
+    (record,) = batch.classify([Clip(str(demo), end=1.0)], pipeline)
+    provenance = record["provenance"]
+    assert provenance["videmo"] == videmo.__version__
+    assert provenance["head"] == "afew7"
+    assert provenance["head_sha256"] == pipeline.head_model.sha256
+    assert provenance["backbone_sha256"] == pipeline.recipe.backbone_sha256
+    assert provenance["detector"] == "mtcnn" and len(provenance["detector_sha256"]) == 64
+    assert provenance["recipe"] == pipeline.recipe.fingerprint()
+    assert provenance["decoder"] in ("decord", "pyav")
+    assert provenance["device"] == "cpu"
+
+
+def test_the_part_of_a_clip_is_named_in_its_record(pipeline, demo):
+    (record,) = batch.classify([Clip(str(demo), start=3.0, end=4.0)], pipeline)
+    assert (record["start"], record["end"]) == (3.0, 4.0)
+    assert record["frames"] == 2  # every tenth of 25 frames: numbers 80 and 90
+
+
+def test_what_no_stage_foresaw_costs_one_record(pipeline, demo, monkeypatch):
+    real = pipeline.answer
+
+    def answer(path, **more):
+        if path == "odd":
+            raise ZeroDivisionError("a fault\nof ours")
+        return real(path, **more)
+
+    monkeypatch.setattr(pipeline, "answer", answer)
+    odd, good = batch.classify([Clip("odd"), Clip(str(demo))], pipeline)
+    assert odd["error"] == {
+        "type": "ZeroDivisionError",
+        "message": "unexpected: a fault of ours; please report it",
+    }
+    assert good["status"] == "ok"
+
+
+def test_a_full_disk_ends_the_run(pipeline, demo):
+    def full(river):
+        raise videmo.errors.OutputError("features.npz", "No space left on device")
+
+    with pytest.raises(videmo.errors.OutputError):
+        batch.attempt(Clip(str(demo)), pipeline, full)

@@ -1,0 +1,199 @@
+"""Several clips at once: the same answers in order, whatever a clip does to its process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import clips
+import numpy as np
+import pytest
+from toys import ToyWork
+
+from videmo.data import Failure
+from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
+from videmo.pipeline import Answer, Engine, _share, cpus, load
+from videmo.runs.inputs import Clip
+from videmo.runs.workers import Crew, Processes, keeping, kept
+
+
+def work(**more: Any) -> ToyWork:
+    return ToyWork(None, None, Engine(), **more)  # type: ignore[arg-type]
+
+
+def look(names: list[str], jobs: int = 2, timeout: float | None = None) -> list[Answer | Failure]:
+    """Return what a crew of toys answers."""
+    with Processes(work(), Crew(jobs, timeout)) as processes:
+        found = processes.prepare().each(map(Clip, names), lambda path: None)
+        pairs = list(found)
+    assert [clip.path for clip, _ in pairs] == names
+    return [done.answer for _, done in pairs]
+
+
+def test_answers_come_in_the_order_of_the_clips() -> None:
+    names = [f"{'slow' if i % 3 == 0 else 'quick'} {i}" for i in range(12)]
+    assert [float(a.descriptor.values[0]) for a in look(names)] == list(range(12))
+
+
+@pytest.mark.parametrize(("word", "how"), [("crash", "SIGSEGV"), ("vanish", "exit code 7")])
+def test_a_clip_that_ends_its_process_costs_its_own_answer(word: str, how: str) -> None:
+    first, lost, last = look(["quick 1", f"{word} 2", "quick 3"], jobs=1)
+    assert isinstance(lost, Failure) and lost.error == "WorkerDied" and how in lost.message
+    assert isinstance(first, Answer) and isinstance(last, Answer)
+
+
+def test_a_clip_that_hangs_is_given_up() -> None:
+    lost, last = look(["hang 1", "quick 2"], jobs=1, timeout=1.0)
+    assert isinstance(lost, Failure) and lost.error == "ClipTimeout"
+    assert "took more than 1 s and was given up; raise --clip-timeout" in lost.message
+    assert isinstance(last, Answer)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_processes_that_are_killed_while_they_wait_cost_no_answer(jobs: int) -> None:
+    def named() -> Iterator[Clip]:
+        for i in range(12):
+            if i in (4, 9):  # what was asked for before is answered, nothing is in hand
+                wait([task for _, task in waiting(found)])
+                for process in active_children():
+                    process.kill()
+            yield Clip(f"quick {i}")
+
+    with Processes(work(), Crew(jobs)) as processes:
+        found = processes.prepare().each(named(), lambda path: None)
+        answers = [done.answer for _, done in found]
+    assert [float(a.descriptor.values[0]) for a in answers if isinstance(a, Answer)] == [*range(12)]
+
+
+def waiting(running: Any) -> Any:
+    """Return the tasks that a running `Processes.each` has handed out."""
+    return running.gi_frame.f_locals["waiting"]
+
+
+def test_processes_that_always_end_before_a_clip_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("videmo.runs.workers._pool", lambda jobs: DeadPool())
+    with Processes(work(), Crew(1)) as processes, pytest.raises(VidemoError, match="--resume"):
+        list(processes.each(map(Clip, ["quick 1"]), lambda path: None))
+
+
+class DeadPool:
+    """A pool whose processes end before they do anything."""
+
+    active = False
+
+    def schedule(self, *anything: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_exception(BrokenProcessPool("All workers expired"))
+        return future
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    join = close = stop
+
+
+def test_a_clip_that_cannot_be_read_or_held_is_a_failure_as_ever() -> None:
+    broken, hungry, last = look(["broken 1", "hungry 2", "quick 3"])
+    assert isinstance(broken, Failure) and broken.error == "InputError"
+    assert isinstance(hungry, Failure) and hungry.error == "MemoryError"
+    assert isinstance(last, Answer)
+
+
+def test_no_more_than_a_few_clips_are_asked_for_ahead() -> None:
+    asked: list[str] = []
+
+    def names() -> Any:
+        for i in range(40):
+            asked.append(str(i))
+            yield Clip(f"quick {i}")
+
+    with Processes(work(), Crew(1)) as processes:
+        found = processes.prepare().each(names(), lambda path: None)
+        next(iter(found))
+        assert len(asked) <= 3
+        for _ in found:
+            pass
+
+
+def test_a_model_that_is_missing_is_said_before_the_first_clip() -> None:
+    with Processes(work(missing=True), Crew(2)) as processes, pytest.raises(ModelNotFound):
+        processes.prepare()
+
+
+def test_models_that_end_the_process_are_one_clear_error() -> None:
+    with (
+        Processes(work(deadly=True), Crew(1)) as processes,
+        pytest.raises(ModelError, match="a process ended while it loaded the models"),
+    ):
+        processes.prepare()
+
+
+def test_jobs_times_threads_is_what_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("videmo.runs.workers.cpus", lambda: 8)
+    assert Crew(3).engine(Engine()).threads == 2
+    assert Crew(20).engine(Engine()).threads == 1
+    assert Crew(4).engine(Engine(threads=2)).threads == 2
+    with pytest.raises(InputError, match="4 jobs of 3 threads are more than the 8 CPUs"):
+        Crew(4).engine(Engine(threads=3))
+
+
+def test_a_container_s_share_counts(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert _share(str(tmp_path / "cpu.max"), 16) == 1
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert _share(str(tmp_path / "cpu.max"), 16) == 16
+    assert _share(str(tmp_path / "none"), 16) == 16
+    assert cpus() >= 1
+
+
+def test_features_are_the_same_behind_the_file_they_were_kept_in(
+    tmp_path: Path, demo: Path
+) -> None:
+    pipeline = load("afew7", sampling={"fps": 2.0})
+    seen = list(keeping(str(tmp_path / "kept"))(pipeline.features(demo, end=2)))
+    with (tmp_path / "kept").open("rb") as file:
+        again = list(kept(file, (tmp_path / "kept").stat().st_size))
+    assert [f.seen for f in again] == [f.seen for f in seen]
+    for one, other in zip(seen, again, strict=True):
+        assert np.array_equal(one.values, other.values)
+        assert np.array_equal(one.faces.box, other.faces.box)
+        assert np.array_equal(one.faces.track, other.faces.track)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Path:
+    """Return a folder with two clips, one without a face, and one that is no video."""
+    place = tmp_path_factory.mktemp("clips")
+    for name in ("a.mp4", "c.mp4"):
+        (place / name).write_bytes(demo.read_bytes())
+    clips.make(place / "b.mp4", 10)
+    (place / "d.mp4").write_bytes(b"no video")
+    return place
+
+
+def test_records_do_not_depend_on_the_number_of_jobs(videmo_command: Any, folder: Path) -> None:
+    given = ["classify", folder, "--fps", "2", "--format", "ndjson"]
+    alone, two = videmo_command(*given), videmo_command(*given, "-j", "2")
+    assert alone.code == two.code == 1
+    assert alone.out == two.out and len(two.records) == 4
+    assert [record["status"] for record in two.records] == ["ok", "no_face", "ok", "error"]
+
+
+def test_features_do_not_depend_on_the_number_of_jobs(
+    videmo_command: Any, folder: Path, tmp_path: Path
+) -> None:
+    given = ["extract-features", folder, "--fps", "2", "--frames"]
+    for name, more in (("alone", ()), ("two", ("-j", "2"))):
+        assert videmo_command(*given, *more, "--out", tmp_path / f"{name}.npz").code == 1
+    assert (tmp_path / "alone.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_a_timeout_needs_processes(videmo_command: Any, demo: Path) -> None:
+    ran = videmo_command("classify", demo, "--clip-timeout", "5")
+    assert ran.code == 2 and "--clip-timeout needs --jobs" in ran.err

@@ -1,0 +1,123 @@
+"""Clips made of still faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from videmo.train.faces import EMOTIONS, StillFaces
+from videmo.train.stills import (
+    Filming,
+    Gathering,
+    Track,
+    film,
+    film_all,
+    groups,
+    single_face,
+    statistics,
+)
+
+LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+PLAIN = Filming(
+    frames=(20, 20), pictures=1, one_picture=1, onset=0, offset=(0, 0), drift=0, jitter=0,
+    rotation=0, contrast=0, brightness=0, gamma=0, flicker=0, coarse=0, blur=0,
+    jpeg_quality=(95, 96), noise_sigma=0,
+)  # fmt: skip
+
+
+def faces() -> StillFaces:
+    """Return one face an emotion, each of its own grey: neutral 20, happiness 40, ..."""
+    pixels = np.full((8, 48, 48), 0) + 20 * np.arange(1, 9)[:, None, None]
+    return StillFaces(pixels.astype(np.uint8), np.eye(8, dtype=np.float32), EMOTIONS)
+
+
+def tracks(each: int, dim: int = 16) -> list[Track]:
+    rng = np.random.default_rng(0)
+    return [
+        Track(label, (rng.normal(i, 0.1, (9, dim))).astype(np.float32))
+        for _ in range(each)
+        for i, label in enumerate(LABELS)
+    ]
+
+
+def test_a_still_camera_films_the_picture(rng: np.random.Generator) -> None:
+    frames = film(faces(), "happiness", PLAIN, rng)
+    assert frames.shape == (20, 64, 64) and frames.dtype == np.uint8
+    assert np.abs(frames.astype(int) - 40).max() <= 1
+
+
+def test_an_onset_begins_neutral_and_ends_with_the_emotion(rng: np.random.Generator) -> None:
+    frames = film(faces(), "contempt", replace(PLAIN, onset=1), rng)
+    assert frames[0].mean() == pytest.approx(20, abs=1)
+    assert frames[-1].mean() == pytest.approx(160, abs=1)
+
+
+def test_a_shaky_detector_moves_every_frame(rng: np.random.Generator) -> None:
+    picture = faces()
+    picture.pixels[:, :, 24:] = 255
+    frames = film(picture, "fear", replace(PLAIN, jitter=0.02), rng)
+    assert (np.abs(np.diff(frames.astype(int), axis=0)).max((1, 2)) > 10).all()
+
+
+def test_the_length_of_a_track_lies_in_its_range() -> None:
+    rng = np.random.default_rng(1)
+    options = replace(PLAIN, frames=(4, 30))
+    lengths = [len(film(faces(), "anger", options, rng)) for _ in range(40)]
+    assert min(lengths) >= 4 and max(lengths) <= 30
+    assert np.median(lengths) < 17  # short ones are as frequent as long ones on a log scale
+
+
+def test_an_emotion_without_a_sure_face_is_an_error(rng: np.random.Generator) -> None:
+    unsure = StillFaces(faces().pixels, np.full((8, 8), 1 / 8, np.float32), EMOTIONS)
+    with pytest.raises(ValueError, match="no face with 50% of its votes for neutral"):
+        film(unsure, "neutral", PLAIN, rng)
+
+
+def test_the_same_seed_films_the_same_tracks() -> None:
+    def extract(pixels):
+        return pixels.reshape(len(pixels), -1)[:, ::512].astype(np.float32)
+
+    one, other = (film_all(faces(), LABELS, 2, extract, Filming(), 5) for _ in range(2))
+    assert [track.label for track in one] == [label for label in LABELS for _ in range(2)]
+    assert all(np.array_equal(a.values, b.values) for a, b in zip(one, other, strict=True))
+
+
+def test_the_statistics_stand_in_the_order_of_their_names() -> None:
+    rows = np.array([[1.0, 0.0], [3.0, 0.0]])
+    got = statistics(rows, ("mean", "std", "min", "max"))
+    assert got == pytest.approx([2, 0, 1, 0, 1, 0, 3, 0])
+
+
+def test_a_single_face_becomes_four_statistics_of_length_one() -> None:
+    rows, truth = single_face(tracks(2))
+    assert rows.shape == (14, 64)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
+    assert truth.tolist() == [0, 1, 2, 3, 4, 5, 6] * 2  # afew7 is alphabetical, as LABELS
+
+
+def test_groups_are_equally_often_of_each_valence() -> None:
+    rows, truth = groups(tracks(3), Gathering(clips=30), seed=0)
+    assert rows.shape == (30, 64)
+    assert np.bincount(truth).tolist() == [10, 10, 10]
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_one_face_a_frame_has_no_spread_within_it() -> None:
+    rows, _ = groups(tracks(3), Gathering(clips=6, faces=(1, 1)), seed=0)
+    assert (rows[:, 16:32] == 0).all() and (rows[:, 48:] == 0).all()
+
+
+def test_groups_are_pooled_as_videmo_pools_them(rng: np.random.Generator) -> None:
+    from videmo.data import Faces as SeenFaces
+    from videmo.data import Features, FrameBatch
+    from videmo.stages.pool import Pooling, pool
+
+    track = Track("happiness", rng.normal(0, 1, (12, 5)).astype(np.float32))
+    frames = FrameBatch(np.zeros((12, 8, 8, 3), np.uint8), np.arange(12), np.arange(12) / 25)
+    seen = SeenFaces.on(frames, np.arange(12), np.tile([0, 0, 8, 8], (12, 1)), np.ones(12))
+    pooled = pool([Features(track.values, seen, 12, {})], Pooling())
+    assert single_face([track])[0][0] == pytest.approx(pooled.values, abs=1e-6)

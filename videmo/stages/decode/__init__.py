@@ -1,0 +1,325 @@
+"""A clip goes in; batches of upright RGB frames with their true times come out.
+
+    with open_video("clip.mp4") as video:
+        for frames in video.read(Sampling(fps=10)):
+            ...                                     # a FrameBatch; video.warnings grows meanwhile
+
+Time 0 is where the file starts, as players count: the earliest time of any of its streams. So
+a picture that begins after the sound begins later than 0, and a broadcast recording whose clock
+stands at 10 h begins at 0. `Sampling.start` and `Sampling.end` are in these times.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from videmo.data import F64, I64, U8, FrameBatch, VideoInfo
+from videmo.errors import InputError, MissingDependency, VideoError
+from videmo.files.remote import is_url
+from videmo.stages.decode.files import check
+from videmo.stages.image import resize
+from videmo.stages.registry import find
+
+DECODERS = {
+    "auto": "videmo.stages.decode.auto:Auto",
+    "pyav": "videmo.stages.decode.pyav:PyAV",
+    "decord": "videmo.stages.decode.decord:Decord",
+}
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SLACK = 1e-3  # s; Matroska and FLV store whole milliseconds, so a frame may lie this far before
+ROUNDING = 1e-6  # s; times are sums of floats
+
+T = TypeVar("T")
+D = TypeVar("D", bound="Decoder")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a clip are looked at, and how large."""
+
+    fps: float | None = None  # frames taken per second of presentation time; None: see `every`
+    every: int = 1  # take the frames whose number is a multiple of this (when fps is None)
+    start: float | None = None  # s, the first time taken; None: from the first frame
+    end: float | None = None  # s, exclusive; None: to the last frame
+    max_side: int | None = None  # px, the longer side is shrunk to this; None: as it is
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise InputError(f"fps is {self.fps}; give a number above 0")
+        if self.every < 1:
+            raise InputError(f"every is {self.every}; give 1 (each frame) or more")
+        if self.max_side is not None and self.max_side < 1:
+            raise InputError(f"max_side is {self.max_side}; give a number of px above 0")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise InputError(f"end ({self.end} s) is not after start ({self.start} s)")
+
+
+class Decoder(Protocol):
+    """What reads one clip; `read` may be called more than once, each time from the start."""
+
+    info: VideoInfo
+    warnings: list[str]  # grows while reading: damage, truncation, times that had to be made up
+
+    def __init__(self, path: str, *, batch_bytes: int, threads: int) -> None: ...
+
+    def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
+        """Yield the sampled frames in order, each batch of one size and about `batch_bytes`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+    def __enter__(self: D) -> D:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_video(
+    path: str | os.PathLike[str],
+    decoder: str = "auto",
+    batch_bytes: int = 64 << 20,
+    threads: int = 2,
+) -> Decoder:
+    """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
+
+    decoder: a name in DECODERS; pictures are always read by ImageFolder
+    batch_bytes: about how large the pixels of one batch may be; at least one frame
+    threads: decoding threads
+
+    Raises VideoError where nothing can be decoded, UnknownName for an unknown decoder.
+    """
+    make = find("decoder", DECODERS, decoder)
+    path = os.fsdecode(path)
+    if is_url(path):
+        from videmo.stages.decode.remote import Fetched
+
+        return Fetched(path, lambda copy: open_video(copy, decoder, batch_bytes, threads))
+    if os.path.isdir(path) or path.lower().endswith(PICTURES):
+        make = ImageFolder
+    video: Decoder = make(path, batch_bytes=batch_bytes, threads=threads)
+    return video
+
+
+class Picker:
+    """Says of each frame in turn whether a Sampling takes it.
+
+    With `fps` it takes the first frame at or after each tick, each frame at most once. Ticks
+    are times, not frame numbers, so that a variable frame rate is sampled evenly; they count
+    from `start`, or else from the first frame.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._origin = sampling.start
+        self._slack = min(SLACK, 0.1 / sampling.fps) if sampling.fps else 0.0
+        self._tick = 0  # the next one
+
+    def __call__(self, index: int, time: float) -> bool:
+        s = self._sampling
+        if (s.start is not None and time < s.start - ROUNDING) or self.past(time):
+            return False
+        if s.fps is None:
+            return index % s.every == 0
+        if self._origin is None:
+            self._origin = time
+        passed = int((time - self._origin + self._slack) * s.fps)
+        taken = passed >= self._tick
+        if taken:
+            self._tick = passed + 1
+        return taken
+
+    def past(self, time: float) -> bool:
+        """Return whether this time and all later ones are not wanted."""
+        return self._sampling.end is not None and time >= self._sampling.end - ROUNDING
+
+
+def plan(time: F64, sampling: Sampling) -> I64:
+    """Return the numbers of the frames that are taken, of a clip with these times.
+
+    time: (N,) s, ascending
+    """
+    pick = Picker(sampling)
+    return np.array([i for i, t in enumerate(time.tolist()) if pick(i, t)], np.int64)
+
+
+class Frame(NamedTuple):
+    """One decoded frame."""
+
+    pixels: U8  # (H, W, 3)
+    number: int  # in the source, from 0
+    time: float  # s
+    scale: float  # px here per px of the source
+
+
+def batches(frames: Iterable[Frame], batch_bytes: int) -> Iterator[FrameBatch]:
+    """Group frames into batches of one size, each of at most `batch_bytes` or one frame."""
+    room, rows = np.empty((0, 0, 0, 3), np.uint8), list[tuple[int, float, float]]()
+    for frame in frames:
+        if rows and (frame.pixels.shape != room.shape[1:] or frame.scale != rows[0][2]):
+            yield _batch(room, rows)
+            rows = []
+        if not rows:
+            count = max(1, batch_bytes // max(1, frame.pixels.nbytes))
+            room = np.empty((count, *frame.pixels.shape), np.uint8)
+        room[len(rows)] = frame.pixels
+        rows.append((frame.number, frame.time, frame.scale))
+        if len(rows) == len(room):
+            yield _batch(room, rows)
+            rows = []
+    if rows:
+        yield _batch(room, rows)
+
+
+def _batch(room: U8, rows: list[tuple[int, float, float]]) -> FrameBatch:
+    index, time, scale = zip(*rows, strict=True)
+    return FrameBatch(room[: len(rows)], np.array(index, np.int64), np.array(time), scale[0])
+
+
+def fit(height: int, width: int, max_side: int | None) -> tuple[int, int, float]:
+    """Return the height, width and scale at which the longer side is at most `max_side`.
+
+    The shorter side is rounded down, so that a box inside the smaller frame lies inside the
+    source once it is divided by the scale.
+    """
+    scale = min(1.0, max_side / max(height, width)) if max_side else 1.0
+    high, wide = (max(1, int(side * scale + 1e-6)) for side in (height, width))
+    return high, wide, scale
+
+
+def prefetch(source: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
+    """Yield the items of `source`, made up to `depth` ahead in a thread of its own.
+
+    What the source raises is raised here, after the items before it. When this generator ends
+    or is closed, in whatever way, the thread has ended and the source is closed; that waits
+    for the one item that is being made.
+    """
+    done, slots = threading.Event(), threading.Semaphore(max(1, depth))
+    items: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()  # (is an item, what)
+    thread = threading.Thread(target=_fill, args=(source, items, slots, done), daemon=True)
+    thread.start()
+    try:
+        while True:
+            more, item = items.get()
+            if not more:
+                break
+            slots.release()
+            yield item
+            del item  # or its pixels live on while the next ones are awaited
+        if item is not None:
+            raise item
+    finally:
+        done.set()
+        slots.release()
+        thread.join()
+
+
+def _fill(
+    source: Iterable[T],
+    items: queue.SimpleQueue[tuple[bool, Any]],
+    slots: threading.Semaphore,
+    done: threading.Event,
+) -> None:
+    failure = None
+    iterator = iter(source)
+    try:
+        slots.acquire()
+        while not done.is_set():
+            items.put((True, next(iterator)))
+            slots.acquire()
+    except StopIteration:
+        pass
+    except BaseException as error:  # the consumer's to handle, whatever it is
+        failure = error
+    finally:
+        try:
+            if close := getattr(iterator, "close", None):
+                close()  # a generator must be closed in the thread that runs it
+        except BaseException as error:
+            failure = failure or error
+        items.put((False, failure))
+
+
+class ImageFolder(Decoder):
+    """The simplest decoder: a folder of pictures, or one picture, each shown for 1/25 s.
+
+    Pictures are ordered as people order them (2 before 10) and turned upright by their EXIF tag.
+    """
+
+    def __init__(
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, rate: float = 25.0
+    ) -> None:
+        self.warnings: list[str] = []
+        self.rate = rate  # pictures/s
+        self._path, self._bytes = path, batch_bytes
+        self._files = _pictures(path)
+        while self._files:  # the first that can be read gives the size
+            try:
+                height, width = _picture(self._files[0]).shape[:2]
+                break
+            except VideoError as error:
+                if len(self._files) == 1:
+                    raise
+                self.warnings.append(str(error))
+                self._files.pop(0)
+        count = len(self._files)
+        self.info = VideoInfo(path, height, width, count, count / self.rate, self.rate, "images")
+
+    def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
+        return batches(self._frames(sampling), self._bytes)
+
+    def close(self) -> None:
+        pass
+
+    def _frames(self, sampling: Sampling) -> Iterator[Frame]:
+        for index in plan(np.arange(len(self._files)) / self.rate, sampling).tolist():
+            try:
+                pixels = _picture(self._files[index])
+            except VideoError as error:
+                self.warnings.append(str(error))
+                continue
+            height, width, scale = fit(pixels.shape[0], pixels.shape[1], sampling.max_side)
+            if scale < 1:
+                pixels = resize(pixels, height, width)
+            yield Frame(pixels, index, index / self.rate, scale)
+
+
+def _pictures(path: str) -> list[Path]:
+    """Return the pictures of a folder in natural order, or the one picture."""
+    if not os.path.isdir(path):
+        return [Path(path)]
+    files = [p for p in Path(path).iterdir() if p.suffix.lower() in PICTURES]
+    if not files:
+        raise VideoError(path, "a folder without pictures; name the videos in it")
+    return sorted(files, key=lambda file: (_natural(file.name), file.name))
+
+
+def _natural(name: str) -> list[int | str]:
+    """Return a key that sorts as people do: text at even places, numbers at odd ones."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def _picture(path: Path) -> U8:
+    """Return the pixels of one picture (H, W, 3)."""
+    check(str(path))
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingDependency("pillow") from error
+    try:
+        with Image.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise VideoError(str(path), "not a picture, or damaged; save it again") from error

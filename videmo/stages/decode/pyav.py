@@ -1,0 +1,456 @@
+"""Video files through PyAV: streams, holds a few frames at a time, and reads most formats."""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
+from videmo.errors import MissingDependency, VideoError
+from videmo.stages.decode import Decoder, Frame, Picker, Sampling, batches, fit, plan
+from videmo.stages.decode.files import check, why_unreadable
+
+PATIENCE = 100  # packets in a row that cannot be read before the file is taken to have ended
+
+
+class Shown(NamedTuple):
+    """One frame as PyAV gave it, with its number and time."""
+
+    frame: Any  # av.VideoFrame
+    number: int
+    time: float  # s
+
+
+class PyAV(Decoder):
+    """Reads a video file with FFmpeg, in one pass from its first frame.
+
+    Frames are numbered in order of presentation, also behind damage that swallowed some.
+    `start` decodes what lies before it without converting it, because after a seek the number
+    of a frame could not be known; `sought` reads the files where it is.
+    """
+
+    def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
+        self.warnings: list[str] = []
+        self._path, self._bytes, self._threads = path, batch_bytes, threads
+        first = _Reading(path, threads, self._warn)  # raises where there is nothing to decode
+        self._open: _Reading | None = first
+        self.info = self._describe(first)
+        self.begins = first.first.time  # s
+        self._origin, self._ticks = first.origin, first.first.frame.time_base
+        self.turned, self.mirrored = any(first.turns), first.turns[3]
+        self.container = first.container  # FFmpeg's name of the format, such as "mpegts"
+
+    def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
+        return batches(self._frames(sampling), self._bytes)
+
+    def sought(self, sampling: Sampling) -> Iterator[Frame]:
+        """Yield the frames of `read` by way of the key frame before each.
+
+        That is the quicker way where few frames of a long clip are wanted. Raises VideoError for a
+        file whose packets do not tell which frame is which, and at a frame that is damaged.
+        """
+        if not os.path.isfile(self._path):
+            raise VideoError(self._path, "only a file can be sought in")
+        stamps, keys = self.stamps()
+        if unsure := misnumbered(self.container, stamps, keys):
+            raise VideoError(self._path, unsure)
+        shown, first = np.sort(stamps), np.sort(stamps[keys])
+        times = self.seconds(shown)
+        if abs(times[0] - self.begins) > 1e-6:
+            raise VideoError(self._path, "its first packet is not its first frame")
+        with closing(_Reading(self._path, self._threads, self._warn)) as reading:
+            for number in plan(times, sampling).tolist():
+                stamp = int(shown[number])
+                key = int(first[np.searchsorted(first, stamp, "right") - 1])
+                pixels, scale = reading.upright(reading.frame_at(stamp, key), sampling.max_side)
+                yield Frame(pixels, number, float(times[number]), scale)
+
+    def close(self) -> None:
+        if self._open:
+            self._open.close()
+            self._open = None
+
+    def stamps(self) -> tuple[I64, Array]:
+        """Return the time stamp of each packet in stored order, and whether it is a key frame's.
+
+        Nothing is decoded; a stamp that is missing, or whose frame is not shown, is negative.
+        """
+        return _stamps(self._path)
+
+    def seconds(self, stamps: I64) -> F64:
+        """Return stamps as the times that `read` gives."""
+        times: F64 = stamps * self._ticks.numerator / self._ticks.denominator - self._origin
+        return times
+
+    def _reading(self) -> _Reading:
+        """Return the pass that is open at the first frame, or a new one."""
+        reading, self._open = self._open, None
+        return reading or _Reading(self._path, self._threads, self._warn)
+
+    def _frames(self, sampling: Sampling) -> Iterator[Frame]:
+        reading, pick, whole = self._reading(), Picker(sampling), False
+        try:
+            for frame, number, time in reading:
+                if pick.past(time):
+                    break
+                if pick(number, time):
+                    pixels, scale = reading.upright(frame, sampling.max_side)
+                    yield Frame(pixels, number, time, scale)
+            else:
+                whole = True
+            reading.sum_up(whole)
+        finally:
+            reading.close()
+
+    def _describe(self, reading: _Reading) -> VideoInfo:
+        height, width = _square_size(reading.first.frame, reading.aspect)
+        if reading.turns[0]:
+            height, width = width, height
+        frames, duration, rate = reading.declared
+        return VideoInfo(self._path, height, width, frames, duration, rate, "pyav")
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:  # a second read meets the same damage
+            self.warnings.append(text)
+
+
+class _Reading:
+    """One pass over one open file."""
+
+    def __init__(self, path: str, threads: int, warn: Callable[[str], None]) -> None:
+        self._path, self._warn = path, warn
+        self._container, self._stream = _open(path)
+        try:
+            self._to_rgb = _to_rgb()
+            _set_threads(self._stream, threads)
+            self.aspect, self.container = _aspect(self._stream), self._container.format.name
+            self.declared = _declared(self._container, self._stream)
+            self._clock = _Clock(self._container, 1 / (self.declared[2] or 25.0), warn)
+            self._given, self._lost, self._corrupt = 0, 0, 0
+            self._lost_at, self._corrupt_at = 0.0, 0.0  # s, of the first
+            self._first_error, self._last = "", -1
+            self._sorted: I64 | None = None
+            self._here = -1  # the stamp that `frame_at` came to
+            self._shown = self._numbered()
+            first = next(self._shown, None)
+            if first is None:
+                raise VideoError(path, self._why_nothing())
+            self.first = first
+            # asked once: a frame whose side data was looked at is in a reference cycle and
+            # keeps its memory until the garbage is collected
+            self._rotation, self.turns = first.frame.rotation, _turns(first.frame)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def origin(self) -> float:
+        return self._clock.origin
+
+    def __iter__(self) -> Iterator[Shown]:
+        return chain([self.first], self._shown)
+
+    def close(self) -> None:
+        self._container.close()
+
+    def frame_at(self, stamp: int, key: int) -> Any:
+        """Return the frame of a time stamp; `key` is that of the last key frame until there.
+
+        Raises VideoError where it, or what lies between, is damaged or missing.
+        """
+        try:
+            if not key <= self._here < stamp:
+                self._container.seek(key, stream=self._stream)
+                self._run = self._container.decode(self._stream)
+            for frame in self._run:
+                if frame.pts is None or frame.is_corrupt or frame.pts > stamp:
+                    break
+                self._here = frame.pts
+                if frame.pts == stamp:
+                    return frame
+        except _errors() as error:
+            raise VideoError(self._path, f"damaged before stamp {stamp} ({error})") from error
+        raise VideoError(self._path, f"damaged before stamp {stamp}")
+
+    def upright(self, frame: Any, max_side: int | None) -> tuple[U8, float]:
+        """Return a frame as RGB (H, W, 3) with square pixels, and its scale.
+
+        Bilinear, which without a change of size gives the very pixels that decord gives.
+        """
+        height, width, scale = fit(*_square_size(frame, self.aspect), max_side)
+        pixels: U8 = self._to_rgb(frame, width, height).to_ndarray()
+        if frame.rotation != self._rotation:
+            self._rotation, self.turns = frame.rotation, _turns(frame)
+        swap, flip_x, flip_y, _ = self.turns
+        if swap:
+            pixels = pixels.swapaxes(0, 1)
+        return pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1], scale
+
+    def sum_up(self, whole: bool) -> None:
+        """Warn of the damage that was met and, after the whole clip, of what is missing."""
+        if self._lost:
+            self._warn(f"damaged: {_count(self._lost, 'packet')} lost from {self._lost_at:.2f} s")
+        if self._corrupt:
+            self._warn(
+                f"damaged: {_count(self._corrupt, 'frame')} marked as corrupt "
+                f"from {self._corrupt_at:.2f} s"
+            )
+        if whole:
+            self._miss()
+
+    def _miss(self) -> None:
+        frames, duration, rate = self.declared
+        last, step = self._clock.last, 1 / (rate or 25.0)
+        if frames is not None:
+            # an edit list may hide some of the frames, and shortens the duration
+            expected = round(min(frames, (duration or math.inf) / step))
+            if expected - self._given > max(2, 0.02 * expected):
+                self._warn(
+                    f"gives {self._given} of about {expected} declared frames, up to {last:.2f} s"
+                )
+        elif duration and duration - self._clock.origin - last > max(0.5, 2 * step):
+            self._warn(f"the picture ends at {last:.2f} s of the declared {duration:.2f} s")
+
+    def _numbered(self) -> Iterator[Shown]:
+        for frame in self._decoded():
+            number, time = self._number(frame), self._clock(frame)
+            self._given, self._last = self._given + 1, number
+            if frame.is_corrupt:
+                self._corrupt += 1
+                self._corrupt_at = self._corrupt_at if self._corrupt > 1 else time
+            yield Shown(frame, number, time)
+
+    def _number(self, frame: Any) -> int:
+        """Return the number of a frame; behind damage, from its place among all time stamps."""
+        if not self._lost:
+            return self._given
+        if self._sorted is None:
+            known = os.path.isfile(self._path)  # a pipe cannot be read twice
+            stamps = _stamps(self._path)[0] if known else np.zeros(0, np.int64)
+            self._sorted = np.sort(stamps[stamps >= 0])
+        if frame.pts is None or frame.pts not in self._sorted:
+            return self._last + 1
+        return max(self._last + 1, int(np.searchsorted(self._sorted, frame.pts)))
+
+    def _decoded(self) -> Iterator[Any]:
+        """Yield frames, going on behind damage where the decoder can."""
+        packets, failures = self._container.demux(self._stream), 0
+        while failures < PATIENCE:
+            try:
+                packet = next(packets)
+                failures = 0
+            except StopIteration:
+                return
+            except _errors() as error:
+                failures += 1
+                self._note(error, 0)
+                packets = self._container.demux(self._stream)  # the generator died of the error
+                continue
+            yield from self._decode(packet)
+        yield from self._decode(None)  # what the decoder still holds
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return list(self._stream.decode(packet))
+        except _errors() as error:
+            self._note(error, 1 if packet and packet.size else 0)
+            return []
+
+    def _note(self, error: Exception, lost: int) -> None:
+        if not self._first_error:
+            self._first_error = str(getattr(error, "strerror", None) or error)
+            self._lost_at = self._clock.last
+        self._lost += lost
+
+    def _why_nothing(self) -> str:
+        if "enc_key_id" in self._stream.metadata or self._stream.codec_tag == "encv":
+            return "encrypted; decrypt it first"
+        if self._first_error:
+            return f"no frame can be decoded ({self._first_error}); copy or download it again"
+        return "its video stream holds no frame"
+
+
+class _Clock:
+    """Turns the time stamps of frames, in order, into seconds since the file starts.
+
+    A stamp that is missing is made up, and the times never run backwards: where the stamps
+    start again (joined recordings), they are taken to go on one frame later.
+    """
+
+    def __init__(self, container: Any, step: float, warn: Callable[[str], None]) -> None:
+        self.last = 0.0
+        self.origin = (container.start_time or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
+        self._shift, self._step, self._warn = 0.0, step, warn
+        self._started = False
+
+    def __call__(self, frame: Any) -> float:
+        time = self._stamp(frame) - self.origin + self._shift
+        if not self._started:
+            self._shift = max(0.0, -time)
+            self._started, self.last = True, max(0.0, time)
+        elif time < self.last - 1:  # s; less is jitter
+            self._warn(f"the time stamps start again at {self.last:.2f} s")
+            self._shift += self.last + self._step - time
+            self.last += self._step
+        else:
+            self.last = max(self.last, time)
+        return self.last
+
+    def _stamp(self, frame: Any) -> float:
+        if frame.time is not None:
+            return float(frame.time)
+        self._warn("some frames have no time stamp; their times are made up from the frame rate")
+        if frame.dts is not None and frame.time_base:
+            return float(frame.dts) * float(frame.time_base)
+        here = self.last + self._step if self._started else 0.0
+        return here + self.origin - self._shift
+
+
+def _turns(frame: Any) -> tuple[bool, bool, bool, bool]:
+    """Return whether to swap x and y, then to flip x, then y; and whether that is a mirror.
+
+    Read from FFmpeg's display matrix (libavutil/display.h): x' = a x + c y, y' = b x + d y.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    swap = abs(a) + abs(d) < abs(b) + abs(c)
+    along_x, along_y = (c, b) if swap else (a, d)
+    return swap, along_x < 0, along_y < 0, swap != ((along_x < 0) != (along_y < 0))
+
+
+def _square_size(frame: Any, aspect: float) -> tuple[int, int]:
+    """Return height and width as stored but with square pixels: the shorter way is widened."""
+    height, width = frame.height, frame.width
+    return round(height / min(aspect, 1.0)), round(width * max(aspect, 1.0))
+
+
+def misnumbered(container: str, stamps: I64, keys: Array) -> str | None:
+    """Return why the packets of a file do not tell the number of the frame behind a key frame.
+
+    stamps, keys: of the packets in stored order, as `PyAV.stamps` gives them
+    """
+    if not ("mp4" in container or "matroska" in container):
+        return "seeks truly in MP4 and Matroska files only"
+    if not len(stamps) or (stamps < 0).any() or len(np.unique(stamps)) < len(stamps):
+        return "misreads its edit list or time stamps"
+    # A key frame's place in the file is its number if all that is stored before it is shown
+    # before it, and all that is stored behind it is shown behind it.
+    place = np.argsort(np.argsort(stamps))
+    first_behind = np.minimum.accumulate(place[::-1])[::-1]
+    whole = keys[0] and (place == np.arange(len(place)))[keys].all()
+    if not whole or (first_behind < place)[keys].any():
+        return "misnumbers frames where groups of pictures overlap (open GOP)"
+    return None
+
+
+def _stamps(path: str) -> tuple[I64, Array]:
+    stamps, keys = array("q"), array("b")
+    container, stream = _open(path)
+    with container, suppress(*_errors()):  # up to where the file can be read
+        for packet in container.demux(stream):
+            if packet.size:
+                absent = packet.pts is None or packet.is_discard
+                stamps.append(-1 if absent else packet.pts)
+                keys.append(packet.is_keyframe)
+    return np.array(stamps, np.int64), np.array(keys, bool)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what PyAV raises on a file that is damaged."""
+    from av.error import FFmpegError
+
+    return FFmpegError, OSError
+
+
+def _open(path: str) -> tuple[Any, Any]:
+    """Return the container and its best video stream."""
+    check(path)
+    try:
+        import av
+    except ImportError as error:
+        raise MissingDependency("av", "video") from error
+    # tags that are not UTF-8 must not matter; from 19 on they never do
+    tags: dict[str, Any] = {"metadata_errors": "replace"} if _major() < 19 else {}
+    try:
+        # absolute, or FFmpeg takes what stands before a colon for a protocol
+        container = av.open(os.path.abspath(path), **tags)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(path, why_unreadable(path)) from error
+    try:
+        return container, _video_stream(container, path)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _video_stream(container: Any, path: str) -> Any:
+    streams = [s for s in container.streams.video if not _is_cover(s)]
+    best = container.streams.best("video")
+    if not streams:
+        raise VideoError(path, "no video stream; it holds sound or other data only")
+    stream = best if best in streams else streams[0]
+    if stream.codec_context is None:
+        raise VideoError(path, "its video codec is unknown here; convert it to H.264")
+    return stream
+
+
+def _is_cover(stream: Any) -> bool:
+    """Return whether a stream is a picture that belongs to the file, such as an album cover."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _set_threads(stream: Any, threads: int) -> None:
+    stream.codec_context.thread_count = max(1, threads)
+    stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+
+
+def _to_rgb() -> Callable[[Any, int, int], Any]:
+    """Return what makes a frame RGB at a width and a height; one a reading, not one a frame."""
+    from av.video.reformatter import VideoReformatter
+
+    one = {"threads": 1} if _major() >= 18 else {}  # else as many as there are cores
+    reformat: Any = VideoReformatter().reformat
+    return partial(reformat, format="rgb24", **one)
+
+
+def _major() -> int:
+    import av
+
+    return int(av.__version__.partition(".")[0])
+
+
+def _aspect(stream: Any) -> float:
+    """Return the width of a stored pixel over its height; 1 where it is unknown or nonsense."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 0.1 <= aspect <= 10 else 1.0
+
+
+def _declared(container: Any, stream: Any) -> tuple[int | None, float | None, float | None]:
+    """Return the frames, duration (s) and mean rate that a file declares, None where nonsense."""
+    if stream.duration and stream.time_base:
+        duration = stream.duration * float(stream.time_base)
+    else:
+        duration = (container.duration or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
+    sane = 0 < duration < 1e7 and math.isfinite(duration)
+    rates = [float(r) for r in (stream.average_rate, stream.guessed_rate) if r]
+    rate = next((r for r in rates if 0 < r < 1000), None)
+    frames = stream.frames if 0 < stream.frames < 1e8 else None
+    if frames and sane and rate and not 0.5 < frames / (duration * rate) < 2:
+        frames = None
+    return frames, duration if sane else None, rate

@@ -1,0 +1,93 @@
+"""Classifiers of plain arrays: rows in, probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from videmo.data import F32, F64, Array, Descriptor, Prediction
+from videmo.errors import ModelError
+from videmo.stages.registry import find
+
+if TYPE_CHECKING:
+    from videmo.stages.heads.windows import Windows
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is, as its card says."""
+
+    type: str  # a name in HEADS
+    labels: tuple[str, ...]  # in the order of the columns
+    level: str = "clip"  # what a row is: a "clip", a "face", or a "window" of faces through time
+
+
+class Head(Protocol):
+    """Maps rows (K, X) float32 to probabilities (K, C) float32 whose rows sum to 1."""
+
+    def __call__(self, rows: F32) -> F32: ...
+
+
+@runtime_checkable
+class WindowHead(Protocol):
+    """Answers for each window of the features of a clip's faces, which come in order of time."""
+
+    def windows(self) -> Windows:
+        """Return what reads the windows of one clip."""
+        ...
+
+
+HEADS = {
+    "linear": "videmo.stages.heads.arrays:Linear",
+    "mlp": "videmo.stages.heads.arrays:MLP",
+    "rbf": "videmo.stages.heads.arrays:RBF",
+    "forest": "videmo.stages.heads.arrays:Forest",
+    "attention": "videmo.stages.heads.windows:Attention",
+    "given": "videmo.stages.heads:Given",
+}
+
+
+def make_head(spec: HeadSpec, weights: Mapping[str, Array]) -> Head:
+    """Return the head that `spec` describes, over its arrays.
+
+    Raises UnknownName for a type that is not in HEADS, ModelError for one that is not of the
+    spec's level, ValueError where the arrays do not fit.
+    """
+    head: Head = find("head", HEADS, spec.type)(weights, len(spec.labels))
+    if isinstance(head, WindowHead) != (spec.level == "window"):
+        raise ModelError(f"a head of type {spec.type} is not of level {spec.level}; import it anew")
+    return head
+
+
+def predict(head: Head, spec: HeadSpec, descriptor: Descriptor) -> Prediction:
+    """Return the probabilities of one descriptor that holds at least one face."""
+    scores = head(descriptor.values[None])[0]
+    return Prediction(spec.labels, scores, descriptor)
+
+
+def softmax(logits: Array) -> F32:
+    """Return exp(x) / sum(exp(x)) over the last axis, in float64 inside, float32 outside."""
+    return np.asarray(shares(logits), np.float32)
+
+
+def shares(logits: Array) -> F64:
+    """Return the same in float64, for what is reckoned on with."""
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    e = np.exp(shifted)
+    return np.asarray(e / e.sum(-1, keepdims=True))
+
+
+class Given:
+    """The simplest head: its rows are probabilities already, such as the mean over faces."""
+
+    def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
+        self.labels = labels
+
+    def __call__(self, rows: F32) -> F32:
+        """Return rows (K, C) as they are."""
+        if rows.shape[1] != self.labels:
+            raise ValueError(f"{rows.shape[1]} columns, expected {self.labels}")
+        return rows

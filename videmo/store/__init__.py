@@ -1,0 +1,281 @@
+"""Models on disk: one folder each, `card.json` beside the files it vouches for.
+
+A card is JSON with `kind` (backbone or head), `name`, `spec`, `files` (name -> SHA-256), for a
+head the whole `recipe` it was trained with, for a backbone perhaps the stages of one that it is
+at its best with, and what a reader wants to know: `trained`, `measured`, `license`, `source`,
+`intended`, `limits`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from videmo.data import Array
+from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound, OutputError
+from videmo.files import cache_dir, sha256
+from videmo.files.fetch import plain
+from videmo.recipe import Recipe
+from videmo.stages.embed import BackboneSpec
+from videmo.stages.heads import HeadSpec
+from videmo.stages.heads.attributes import EMOTION
+
+EMBEDDED = Path(__file__).parents[1] / "models"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A folder whose files are what its card says."""
+
+    folder: Path
+    card: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name it is found by."""
+        return str(self.card["name"])
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of its weights, in hex."""
+        return str(self.card["files"][WEIGHTS])
+
+    @property
+    def handle(self) -> str:
+        """What `load` finds it by: its name where that leads here, else its folder."""
+        for folder in _places(self.name):
+            if (folder / "card.json").is_file():
+                return self.name if folder.samefile(self.folder) else str(self.folder)
+        return str(self.folder)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How descriptors are made: those a head was trained with, or a backbone's own.
+
+        Of a backbone whose card does not say it, every frame's largest face is cut out as the
+        published networks want it: the tight box, not aligned, stretched to their square.
+
+        Raises ModelError where the card of a head does not say it.
+        """
+        if self.card["kind"] == "backbone":
+            return self._own_recipe()
+        if "recipe" not in self.card:
+            raise ModelError(
+                f"{self.name}: learned from a table of numbers, so its card has no recipe by which "
+                "a clip becomes such a row; choose a head that was trained on clips"
+            )
+        return Recipe.from_dict(self.card["recipe"])
+
+    def as_head(self) -> Model:
+        """Return what answers for a clip: a head itself; of a backbone, what it says of faces.
+
+        A backbone's own answer is the mean over the faces of the probabilities of its output
+        "emotion". Raises ModelError for a backbone that has no such output.
+        """
+        if self.card["kind"] != "backbone":
+            return self
+        outputs = self.backbone_spec().outputs
+        if EMOTION not in outputs:
+            raise ModelError(
+                f"backbone {self.name} names no emotion, it has {', '.join(['features', *outputs])}"
+                f"; train a head on videmo extract-features --backbone {self.name}"
+            )
+        pooling = {"stats": ("mean",), "within": (), "normalise": None, "of": EMOTION}
+        recipe = self.recipe.with_changes(pooling=pooling).to_dict()
+        spec = {"type": "given", "level": "clip", "labels": [*outputs[EMOTION]]}
+        return replace(self, card={**self.card, "kind": "head", "spec": spec, "recipe": recipe})
+
+    def head_spec(self) -> HeadSpec:
+        """What kind of head this is; raises CorruptModel for a card of something else."""
+        spec = self._spec("head")
+        with self._understood():
+            return HeadSpec(spec["type"], tuple(spec["labels"]), spec["level"])
+
+    def backbone_spec(self) -> BackboneSpec:
+        """What kind of backbone this is; raises CorruptModel for a card of something else."""
+        spec = dict(self._spec("backbone"))
+        with self._understood():
+            for name in ("mean", "std", "changes"):
+                spec[name] = tuple(spec[name])
+            spec["outputs"] = {name: tuple(of) for name, of in spec["outputs"].items()}
+            return BackboneSpec(**spec)
+
+    def weights(self) -> dict[str, Array]:
+        """Return its tensors by name; raises CorruptModel where they cannot be read."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.folder / WEIGHTS
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CorruptModel(str(path), "a safetensors file", str(error)) from error
+
+    def _own_recipe(self) -> Recipe:
+        size, stages = self.backbone_spec().input_size, self.card.get("recipe", {})
+        if not isinstance(stages, Mapping):
+            raise CorruptModel(str(self.folder), "stages of a recipe", type(stages).__name__)
+        published = {"detection": {"faces": "largest"}, "cropping": {"size": size}}
+        here = {"backbone": self.handle, "backbone_sha256": self.sha256}
+        return Recipe.from_dict({**published, **stages, **here})
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Turn what goes wrong with a spec that is not whole into CorruptModel."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise CorruptModel(str(self.folder / "card.json"), "a whole spec", said) from error
+
+    def _spec(self, kind: str) -> Mapping[str, Any]:
+        if self.card["kind"] != kind:
+            raise CorruptModel(str(self.folder), f"a {kind}", f"a {self.card['kind']}")
+        spec: Mapping[str, Any] = self.card["spec"]
+        return spec
+
+
+def folders() -> list[Path]:
+    """Return the folders of the models that are here, the embedded ones first."""
+    places = [EMBEDDED, cache_dir() / "models"]
+    cards = [card for place in places for card in sorted(place.glob("*/card.json"))]
+    return [card.parent for card in cards if not card.parent.name.startswith(".")]
+
+
+def names(kind: str | None = None) -> list[str]:
+    """Return the names of the models that are here, of one kind or of all."""
+    return [
+        folder.name
+        for folder in folders()
+        if kind is None or _read_card(folder / "card.json")["kind"] == kind
+    ]
+
+
+def verify(folder: Path) -> tuple[str, str]:
+    """Return "ok", "corrupt" or "missing" for a model's files, all read, and in words why."""
+    try:
+        load(folder)
+    except CorruptModel as error:
+        return ("corrupt" if os.path.exists(error.path) else "missing"), str(error)
+    except ModelNotFound:
+        return "missing", f"{folder}: no model"
+    return "ok", ""
+
+
+def remove(name: str) -> Path:
+    """Remove an installed model, at once for everybody else, and return its folder.
+
+    Raises InputError for one that is part of the package, ModelNotFound, OutputError.
+    """
+    if name in (folder.name for folder in EMBEDDED.glob("*")):
+        raise InputError(f"{name}: is part of the package; it cannot be removed alone")
+    folder = cache_dir() / "models" / plain(name)
+    if not folder.is_symlink() and not folder.is_dir():
+        raise ModelNotFound(name, names())
+    gone = folder.with_name(f".{name}.{secrets.token_hex(4)}")
+    try:
+        folder.rename(gone)
+        gone.unlink() if gone.is_symlink() else shutil.rmtree(gone)
+    except OSError as error:
+        raise OutputError(str(folder), f"cannot be removed ({error.strerror})") from error
+    return folder
+
+
+def load(name: str | Path) -> Model:
+    """Return the model of that name, or in that folder, after its files have been checked.
+
+    Raises ModelNotFound; CorruptModel where a file is missing or has another SHA-256.
+    """
+    folder = _find(str(name))
+    card = _read_card(folder / "card.json")
+    if WEIGHTS not in card["files"]:
+        raise CorruptModel(str(folder / "card.json"), f"the sum of {WEIGHTS}", "none")
+    for file, expected in card["files"].items():
+        _verify(folder, file, str(expected))
+    return Model(folder, card)
+
+
+def save(
+    folder: Path, card: Mapping[str, Any], weights: Mapping[str, Array], *, half: bool = False
+) -> Model:
+    """Write a model folder and return it; `files` of the card is filled in here.
+
+    The folder is made under another name and renamed, so that half a model is never seen.
+    half: floating tensors are stored in 16 bits
+    """
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    dtype = np.float16 if half else np.float32
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        raise OutputError(str(folder), "is there already; remove it or choose another name")
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        arrays = {k: np.ascontiguousarray(v, dtype) for k, v in sorted(weights.items())}
+        save_file(arrays, part / WEIGHTS)
+        write_card(part, card)
+        (part / WEIGHTS).chmod(0o644)
+        part.chmod(0o755)
+        part.rename(folder)
+    except OSError as error:
+        raise OutputError(str(folder), error.strerror or str(error)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # gone already if all went well
+    return load(folder)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write `card.json` with the sums of the files that lie in `folder` now."""
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".safetensors", ".onnx"))
+    whole = {**card, "files": {p.name: sha256(p) for p in files}}
+    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    part = folder / ".card.json.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(folder / "card.json")
+
+
+def _find(name: str) -> Path:
+    for folder in _places(name):
+        if (folder / "card.json").is_file():
+            return folder
+    raise ModelNotFound(name, names())
+
+
+def _places(name: str) -> list[Path]:
+    """Return the folders that a name may mean, the first of which that is there it does."""
+    here = [Path(name)] if os.sep in name or (Path(name) / "card.json").is_file() else []
+    return [*here, EMBEDDED / name, cache_dir() / "models" / name]
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorruptModel(str(path), "a card in JSON", str(error)) from error
+    kinds = {"kind": str, "name": str, "spec": dict, "files": dict}
+    for key, kind in kinds.items():
+        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
+            raise CorruptModel(str(path), f"a card with {', '.join(kinds)}", f"no {key}")
+    whole: dict[str, Any] = card
+    return whole
+
+
+def _verify(folder: Path, name: str, expected: str) -> None:
+    path = folder / name
+    if name != os.path.basename(name):
+        raise CorruptModel(str(path), "a plain file name", repr(name))
+    if not path.is_file():
+        raise CorruptModel(str(path), f"a file of SHA-256 {expected[:12]}", "no file")
+    got = sha256(path)
+    if got != expected:
+        raise CorruptModel(str(path), f"SHA-256 {expected[:12]}", got[:12])

@@ -1,0 +1,195 @@
+"""All models there are to choose from: in the package, installed, in the cache, published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from videmo import store
+from videmo.errors import ModelError, ModelNotFound
+from videmo.files.fetch import Wanted, files_dir, forget, plain
+from videmo.files.sums import check, recorded
+from videmo.stages.detect import MEASURED
+from videmo.stages.embed import BackboneSpec
+from videmo.stages.registry import find
+from videmo.store.zoo import ZOO, Published
+
+STATES = ("embedded", "installed", "cached", "published")
+
+DETECTOR_FILES = {  # what is fetched for a detector
+    "retinaface-resnet50": "videmo.stages.detect.retinaface:FILE",
+    "yunet": "videmo.stages.detect.yunet:FILE",
+}
+
+
+MTCNN = "mtcnn"  # its weights are in the package of that name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model as far as it is here."""
+
+    name: str
+    state: str  # the nearest of STATES that holds
+    kind: str  # "backbone", "head", "engagement", "detector", "file", "" where no card tells it
+    folder: Path | None = None  # of the model
+    file: Path | None = None  # in the cache, as it was fetched
+    card: Mapping[str, Any] = field(default_factory=dict)
+    published: Published | None = None
+
+
+def entries() -> list[Entry]:
+    """Return all there is: embedded, installed, then detectors, published, and other files."""
+    here = {folder.name: _of_folder(folder) for folder in reversed(store.folders())}
+    names = [*reversed(here), *(n for n in (MTCNN, *DETECTOR_FILES, *ZOO) if n not in here)]
+    known = {wanted(name).name for name in (*DETECTOR_FILES, *ZOO)}
+    others = [path for path in files() if path.name not in known]
+    return [
+        *(here.get(name) or _of_name(name) for name in names),
+        *(Entry(path.name, "cached", "file", file=path) for path in others),
+    ]
+
+
+def entry(name: str) -> Entry:
+    """Return the model, detector or cached file of that name; raises ModelNotFound, InputError."""
+    found = {one.name: one for one in entries()}
+    found.update({one.file.name: one for one in found.values() if one.file})
+    if plain(name) not in found:
+        near = get_close_matches(name, found)
+        raise ModelNotFound(name, near or [folder.name for folder in store.folders()])
+    return found[name]
+
+
+def wanted(name: str) -> Wanted:
+    """Return what is fetched for a published network or a detector; raises ModelNotFound."""
+    if name in DETECTOR_FILES:
+        file: Wanted = find("detector", DETECTOR_FILES, name)
+        return file
+    if name not in ZOO:
+        raise ModelNotFound(name, (*ZOO, *DETECTOR_FILES))
+    row = ZOO[name]
+    return Wanted(row.file, row.urls, row.sha256, row.git_blob)
+
+
+def path_of(name: str) -> Path:
+    """Return the folder of a model, or the file of a detector; raises ModelError, which tells how
+    to get it."""
+    one = entry(name)
+    place = one.file if one.kind in ("detector", "file") else one.folder
+    if place is None:
+        have = f"only its file is here, {one.file}" if one.file else "it is published, not here"
+        raise ModelError(f"{name}: {have}; videmo models pull {name}")
+    return place
+
+
+def verify(names: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """Yield a row for each model and cached file that is here, or of those names: all are read.
+
+    name, state ("ok", "corrupt" or "missing"), path, and why where it is not ok
+    """
+    for one in [entry(name) for name in names] or entries():
+        places = [(one.folder, store.verify), (one.file, check)]
+        rows = [(str(place), *look(place)) for place, look in places if place]
+        if names and not rows and one.state == "published":
+            rows = [(str(files_dir() / wanted(one.name).name), "missing", f"{one.name}: not here")]
+        for place, state, why in rows:
+            yield {"name": one.name, "state": state, "path": place, "why": why}
+
+
+def remove(name: str) -> list[Path]:
+    """Remove an installed model and its cached file, or either; return what was there.
+
+    Raises InputError for an embedded model, ModelNotFound, OutputError.
+    """
+    one = entry(name)
+    if one.file and one.file.name == name != one.name:
+        return forget(one.file)  # its file alone was named
+    gone = [store.remove(name)] if one.folder else []
+    file = one.file or (files_dir() / wanted(name).name if one.published else None)
+    gone += forget(file) if file else []
+    if not gone:
+        raise ModelError(f"{name}: it is published, not here; there is nothing to remove")
+    return gone
+
+
+def files() -> list[Path]:
+    """Return the fetched files, without what is unfinished and the sums beside them."""
+    there = (path for path in files_dir().glob("*") if path.is_file())
+    return sorted(path for path in there if path.name[0] != "." and path.suffix != ".sha256")
+
+
+def facts(one: Entry) -> dict[str, Any]:
+    """Return what is known of a model, for JSON: as of its card, or as it was published."""
+    card, row = one.card, one.published
+    spec = _spec(one)
+    said: dict[str, Any] = {
+        "name": one.name, "state": one.state, "kind": one.kind,
+        "about": card.get("about") or (row.about if row else ""),
+        **spec,
+        "license": card.get("license") or (row.terms if row else None),
+        "folder": str(one.folder) if one.folder else None,
+        "file": str(one.file) if one.file else None,
+        "sha256": dict(card.get("files") or {}) or (recorded(one.file) if one.file else None),
+    }  # fmt: skip
+    if measured := card.get("measured") or MEASURED.get(one.name):
+        said["measured"] = measured
+    if row or one.name in DETECTOR_FILES:
+        source = wanted(one.name)
+        said["published"] = {
+            "file": source.name, "urls": list(source.urls), "sha256": source.sha256 or None,
+            "git_blob": source.git_blob or None, "format": row.format if row else None,
+            "colour": row.colour if row else None,
+            "figures": [asdict(figure) for figure in row.figures] if row else [],
+        }  # fmt: skip
+    return said
+
+
+def _spec(one: Entry) -> dict[str, Any]:
+    """Return what a program must know to use it: architecture, labels, size, colours."""
+    spec = one.card.get("spec") or {}
+    if one.card.get("kind") == "head":
+        return {"outputs": {str(spec.get("level")): spec.get("labels")}}
+    specs: Sequence[BackboneSpec] = one.published.specs if one.published else ()
+    if not spec and not specs:
+        return {"outputs": {}}
+    if not spec:
+        spec = asdict(specs[0])
+    names = ("architecture", "outputs", "dim", "input_size", "mean", "std")
+    said = {name: spec.get(name) for name in names}
+    if not one.card and len(specs) > 1:  # which of them, only the tensors tell
+        said.update(architecture=[each.architecture for each in specs], dim=None)
+    return {**said, "colour": "rgb"}
+
+
+def _of_folder(folder: Path) -> Entry:
+    """Return the entry of a model that is here, also of one whose card cannot be read."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        kind = str(card["kind"])
+    except (OSError, ValueError, TypeError, KeyError):
+        card, kind = {}, ""
+    name = folder.name
+    state = "embedded" if folder.parent == store.EMBEDDED else "installed"
+    return Entry(name, state, kind, folder, _file(name), card, ZOO.get(name))
+
+
+def _of_name(name: str) -> Entry:
+    """Return the entry of a published network or detector that is at most a file here."""
+    if name == MTCNN:
+        return Entry(name, "embedded", "detector")
+    file, row = _file(name), ZOO.get(name)
+    return Entry(
+        name, "cached" if file else "published", row.kind if row else "detector", file=file,
+        published=row,
+    )  # fmt: skip
+
+
+def _file(name: str) -> Path | None:
+    if name not in ZOO and name not in DETECTOR_FILES:
+        return None
+    path = files_dir() / wanted(name).name
+    return path if path.is_file() else None
