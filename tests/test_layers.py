@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -199,8 +199,9 @@ def test_importing_any_module_imports_no_heavy_library() -> None:
 def test_help_answers_at_once() -> None:
     took = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = os.times()
         done = python("-m", "videmo", "--help")
-        took.append(time.perf_counter() - begun)
+        ended = os.times()  # of the processor, so that a busy machine fails nobody
+        took.append(ended.children_user - begun.children_user)
         assert done.returncode == 0 and "Usage: videmo" in done.stdout, done.stderr
     assert median(took) < 1.0, took  # 0.3 s is the aim where nothing else runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from videmo.errors import InputError, ManifestError, UnknownName
 from videmo.labels import label_set
 from videmo.runs.inputs import Clip, read_manifest
 from videmo.stages.decode import open_video
-from videmo.train.datasets import DATASETS, Dataset, Layout, read_dataset
+from videmo.train import datasets
+from videmo.train.datasets import DATASETS, Dataset, read_dataset
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links want a right on Windows")
 each = pytest.mark.parametrize("name", DATASETS)
@@ -117,15 +119,30 @@ def test_folds_part_every_clip_once_and_no_subject(name: str, tmp_path: Path) ->
     assert name in ("dfew", "mafw") or set(tested) == {clip.path for clip in everything}
 
 
-def test_a_new_data_set_is_one_function_and_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def mine(reading):
-        return (Clip(clip.path, label="Happy") for clip in reading.walk())
+MINE = """
+from videmo.runs.inputs import Clip
+from videmo.train.datasets.reader import Layout
 
-    monkeypatch.setitem(DATASETS, "mine", Layout(mine, "afew7", "uar", "clips"))
-    trees.clip(tmp_path, "x.mp4")
-    assert read_dataset("mine", tmp_path).clips == (Clip(str(tmp_path / "x.mp4"), label="Happy"),)
+def _mine(reader):
+    return (Clip(clip.path, label=reader.label("WARM")) for clip in reader.walk())
+
+LAYOUTS = {"mine": Layout(_mine, ("cold", "warm"), "uar", "clips", remark="of the test")}
+"""
+
+
+def test_a_new_data_set_is_one_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.text(tmp_path, "more/mine.py", *MINE.splitlines())
+    trees.clip(tmp_path, "root/x.mp4")
+    monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(tmp_path / "more")])
+    found = datasets._layouts()
+    monkeypatch.delitem(sys.modules, "videmo.train.datasets.mine")
+    assert set(found) == {*DATASETS, "mine"}
+    monkeypatch.setitem(DATASETS, "mine", found["mine"])
+    dataset = read_dataset("mine", tmp_path / "root")
+    assert dataset.clips == (Clip(str(tmp_path / "root/x.mp4"), label="warm"),)
+    assert dataset.labels == ("cold", "warm") and noted(dataset, "no clip is labelled cold")
+    words = CliRunner().invoke(group, ["dataset", "--help"]).output
+    assert "mine (of the test)" in " ".join(words.split())
 
 
 def test_afew_takes_videos_by_split_and_emotion_but_not_the_aligned_faces(tmp_path: Path) -> None:
@@ -625,7 +642,7 @@ def test_the_command_says_counts_and_notes_on_stderr(videmo_command, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["nope", "."], 2, "there is afew, afew-aligned, vgaf"),
+        (["nope", "."], 2, "there is afew, afew-aligned, crema-d"),
         (["afew", "."], 2, "for afew expected Train_AFEW"),
         (["ravdess", "no/such"], 2, "no/such: no such file or folder"),
         (["ravdess", ".", "--fold", "0"], 2, "--fold"),

@@ -21,7 +21,19 @@ Examples:
 _COLUMNS = ("path", "label", "split", "subject", "start", "end")
 
 
-@click.command(no_args_is_help=True, epilog=EXAMPLES)
+class _NamesDataSets(click.Command):
+    """A command whose help names every data set there is."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help; the data sets are read only now, for they take a moment."""
+        from videmo.train.datasets import DATASETS
+
+        names = [f"{n} ({of.remark})" if of.remark else n for n, of in DATASETS.items()]
+        self.help = (self.help or "").replace("DATASETS", f"{', '.join(names[:-1])} or {names[-1]}")
+        super().format_help_text(ctx, formatter)
+
+
+@click.command(cls=_NamesDataSets, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=str))
 @click.option(
@@ -35,9 +47,7 @@ _COLUMNS = ("path", "label", "split", "subject", "start", "end")
 def dataset(name: str, root: str, fold: int | None, out: str | None, **options: Any) -> None:
     """List the clips of a data set: path, label, split and subject, as --manifest reads them.
 
-    NAME is afew, afew-aligned, vgaf, ravdess (speech), ravdess-all (and song), crema-d (the
-    emotion acted), crema-d-votes (the one seen), enterface, dfew, ferv39k, mafw, meld, folders
-    (<split>/<label>/clip.mp4) or manifest (a CSV). ROOT is the folder it was unpacked to.
+    NAME is DATASETS. ROOT is the folder it was unpacked to.
 
     Without --out, relative paths start at the current folder. In a file they start at the
     file's folder where ROOT lies below it, and are absolute otherwise.

@@ -30,7 +30,7 @@ from videmo.recipe import Recipe
 from videmo.runs.inputs import Clip
 from videmo.runs.workers import Begin, Crew, Done, Work, given_up, look
 
-REACH = 64  # clips a worker from the oldest that is awaited to the newest: tests/figures/scale.py says why
+REACH = 64  # clips a worker, the oldest awaited to the newest; tests/figures/scale.py says why
 TRIES = 2  # workers that a clip may end
 STARTS = 3  # workers in a row that may end while they load the models
 HERE = "local"  # Ray's word for a cluster of this machine alone
