@@ -39,7 +39,7 @@ class VideoInfo:
     frames: int | None  # as declared; None where the container does not say or talks nonsense
     duration: float | None  # s; None where unknown
     rate: float | None  # frames/s, mean; presentation times decide, not this
-    decoder: str  # which decoder read it
+    decoder: str | None  # which decoder read it
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -184,3 +184,9 @@ class MergeError(VidemoError):
 
 def _there_is(known: tuple[str, ...]) -> str:
     return f"there is {', '.join(known)}" if known else "none is installed"
+
+
+def reason(error: VidemoError) -> str:
+    """Return an error's text without the path that a record names anyway."""
+    path = getattr(error, "path", None)
+    return str(error).removeprefix(f"{path}: ") if path else str(error)

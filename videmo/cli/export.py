@@ -40,8 +40,8 @@ def export(
     of faces, and gives features and outputs before any softmax. It is kept only if it gives what
     the original gives.
     """
-    from videmo.runs.batch import SCHEMA_VERSION
     from videmo.store.export import export as write
+    from videmo.write.schema import VERSION
 
     done = write(model, to, out, overwrite=overwrite)
     if not quiet:
@@ -51,7 +51,7 @@ def export(
             err=True,
         )
     record = {
-        "schema_version": SCHEMA_VERSION, "name": done.name, "to": to, "path": str(done.path),
+        "schema_version": VERSION, "name": done.name, "to": to, "path": str(done.path),
         "cosine": done.cosine, "difference": done.difference, "pictures": done.pictures,
     }  # fmt: skip
     click.echo(json.dumps(record, ensure_ascii=False))

@@ -362,10 +362,10 @@ def _summary(card: Mapping[str, Any]) -> list[str]:
 def _print(card: Mapping[str, Any], out: Path) -> None:
     import json
 
-    from videmo.runs.batch import SCHEMA_VERSION
+    from videmo.write.schema import VERSION
 
     record = {
-        "schema_version": SCHEMA_VERSION, "name": card["name"], "path": str(out),
+        "schema_version": VERSION, "name": card["name"], "path": str(out),
         "chosen": card["trained"]["chosen"], "measured": card["measured"],
     }  # fmt: skip
     click.echo(json.dumps(record, ensure_ascii=False))

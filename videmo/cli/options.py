@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from videmo.write.formats import FORMATS
+
 if TYPE_CHECKING:
     from videmo.pipeline import Engine, Pipeline
     from videmo.runs.inputs import Clip
@@ -198,7 +200,7 @@ class Jobs(click.ParamType):  # type: ignore[type-arg]  # generic in new version
 format_option = click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "ndjson", "json", "csv", "tsv", "parquet"]),
+    type=click.Choice([*FORMATS]),
     help="By default a table on a terminal, NDJSON elsewhere.",
 )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from videmo.pipeline import Pipeline, Through
     from videmo.runs.inputs import Clip
     from videmo.write import Writer
+    from videmo.write.columns import Column
 
 NAMES = ("age", "gender", "ethnicity")
 
@@ -243,7 +244,7 @@ def _both(one: Through, other: Through) -> Through:
     return lambda river: one(other(river))
 
 
-def _writer(options: dict[str, Any], shown: Sequence[str], columns: Sequence[str]) -> Writer:
+def _writer(options: dict[str, Any], shown: Sequence[str], columns: Sequence[Column]) -> Writer:
     from videmo.write import format_of
     from videmo.write.persons import open_records
 

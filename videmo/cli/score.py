@@ -149,10 +149,10 @@ def write_features(
 
 
 def _meta(pipeline: Pipeline, provenance: dict[str, str | None]) -> dict[str, Any]:
-    from videmo.runs.batch import SCHEMA_VERSION
+    from videmo.write.schema import VERSION
 
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": VERSION,
         **provenance,
         "recipe": pipeline.recipe.fingerprint(),
         "options": pipeline.recipe.to_dict(),

@@ -33,7 +33,7 @@ from videmo.stages.heads.attributes import (
     similarity,
 )
 from videmo.stages.pool import Moments
-from videmo.write.record import SCORE_DIGITS, TIME_DIGITS
+from videmo.write.schema import SCORE_DIGITS, TIME_DIGITS
 
 FPS = 5.0  # frames/s looked at, unless the caller says otherwise: faces change little in 0.2 s
 

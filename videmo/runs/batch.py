@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from videmo.data import Failure
-from videmo.errors import InputError, NoFaceError, VidemoError
-from videmo.pipeline import Answer, Pipeline, Through
+import numpy as np
 
-SCHEMA_VERSION = 1
+from videmo.data import Descriptor, Failure, VideoInfo
+from videmo.errors import InputError, reason
+from videmo.pipeline import Answer, Pipeline, Through
+from videmo.write.schema import Findings, record_of
 
 Record = dict[str, Any]
 
@@ -56,70 +57,26 @@ def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> 
 def record(
     clip: Input,
     answer: Answer | Failure,
-    provenance: dict[str, str | None],
+    provenance: Mapping[str, str | None],
     also: Sequence[str] = (),
 ) -> Record:
-    """Return the record of one clip, as plain types.
+    """Return the record of one clip, as plain types; `videmo.write.schema` lists its keys.
 
     also: keys that this run's records have beside the others, as in `Pipeline.also`
     """
+    error = None
     if isinstance(answer, Failure):
-        facts, decoder, affect = _nothing(answer), None, None
-    else:
-        facts, decoder, affect = _found(answer), answer.info.decoder, answer.affect
-    part = {k: v for k, v in (("start", clip.start), ("end", clip.end)) if v is not None}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "path": clip.path,
-        **part,
-        **facts,
-        **{key: getattr(affect, key, None) for key in also},
-        "provenance": {**provenance, "decoder": decoder},
-    }
+        error = {"type": answer.error, "message": answer.message}
+        answer = _nothing(clip.path)
+    return record_of(Findings(clip, answer, error, provenance), also)
 
 
-def reason(error: VidemoError) -> str:
-    """Return an error's text without the path that the record names anyway."""
-    path = getattr(error, "path", None)
-    return str(error).removeprefix(f"{path}: ") if path else str(error)
+def _nothing(path: str) -> Answer:
+    """Return an answer in which nothing was seen."""
+    info = VideoInfo(path, 0, 0, None, None, None, None)
+    return Answer(info, Descriptor(np.zeros(0, np.float32), 0, 0, 0), None, ())
 
 
 def _unseen(duration: float | None) -> str:
     lasts = "" if duration is None else f" (it lasts {duration:.2f} s)"
     return f"has no frame where it is looked at{lasts}; change --start, --end, --fps or --every"
-
-
-def _found(answer: Answer) -> Record:
-    descriptor, prediction = answer.descriptor, answer.prediction
-    no_face = NoFaceError(answer.info.path, descriptor.seen)
-    scores = None
-    if prediction is not None:
-        pairs = zip(prediction.labels, prediction.scores, strict=True)
-        scores = {label: float(score) for label, score in pairs}
-    return {
-        "status": "ok" if descriptor.faces else "no_face",
-        "label": prediction.label if prediction else None,
-        "scores": scores,
-        "frames": descriptor.seen,
-        "face_frames": descriptor.frames,
-        "faces": descriptor.faces,
-        "coverage": descriptor.coverage,
-        "duration": answer.info.duration,
-        "warnings": [*answer.warnings, *([] if descriptor.faces else [reason(no_face)])],
-        "error": None,
-    }
-
-
-def _nothing(failure: Failure) -> Record:
-    return {
-        "status": "error",
-        "label": None,
-        "scores": None,
-        "frames": 0,
-        "face_frames": 0,
-        "faces": 0,
-        "coverage": 0.0,
-        "duration": None,
-        "warnings": [],
-        "error": {"type": failure.error, "message": failure.message},
-    }

@@ -9,28 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from videmo.errors import InputError, UnknownName
 from videmo.stages.registry import find
+from videmo.write.columns import Column
+from videmo.write.formats import FORMATS, suffixes
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
     from videmo.write.npz import FeatureFile, FeatureTable
     from videmo.write.parquet import FeatureParquet
-
-WRITERS = {
-    "table": "videmo.write.table:Table",
-    "ndjson": "videmo.write.ndjson:Ndjson",
-    "json": "videmo.write.ndjson:Json",
-    "csv": "videmo.write.columns:Csv",
-    "tsv": "videmo.write.columns:Tsv",
-}
-FILES = {"parquet": "videmo.write.parquet:Parquet"}  # no text: only into a file
-SUFFIXES = {
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "table",
-}
 
 
 class Writer(Protocol):
@@ -62,6 +47,7 @@ def open_writer(
     labels: Sequence[str],
     top: int | None = None,
     extra: Iterable[str] = (),
+    columns: Sequence[Column] | None = None,
     stream: TextIO | None = None,
 ) -> Writer:
     """Return a writer of `format` to the file `out`, which appears when the writer is closed.
@@ -70,15 +56,16 @@ def open_writer(
     labels: the head's, in its order; may be empty
     top: at most so many scores, highest first, in JSON and the table; CSV and TSV have all
     extra: optional keys ("start", "track") that CSV and TSV add at the end of their columns
+    columns: of CSV, TSV and Parquet, where records are not those of clips
 
     Raises UnknownName for a format, OutputError for a place that cannot be written, and what
     `ready` raises.
     """
-    kind = find("format", WRITERS | FILES, format)
+    kind = find("format", {name: form.writer for name, form in FORMATS.items()}, format)
     ready(format, out)
     sink = open_sink(out, stream)
     try:
-        return cast(Writer, kind(sink, labels, top, extra))
+        return cast(Writer, kind(sink, labels, top, extra, columns))
     except BaseException:
         sink.discard()
         raise
@@ -86,7 +73,7 @@ def open_writer(
 
 def ready(format: str, out: Out) -> None:
     """Raise now what a format lacks, not after hours of work: InputError, MissingDependency."""
-    if format not in FILES:
+    if format not in FORMATS or FORMATS[format].text:
         return
     if out is None or os.fspath(out) == "-":
         raise InputError(f"{format} is no text for the standard output; name a file with --out")
@@ -109,15 +96,16 @@ def format_of(out: str | os.PathLike[str] | None, tty: bool, *, files: bool = Fa
     if name == "-":
         return "table" if tty else "ndjson"
     suffix = os.path.splitext(name)[1].lower()
-    suffixes = SUFFIXES | ({f".{format}": format for format in FILES} if files else {})
-    if suffix in suffixes:
-        return suffixes[suffix]
+    known = suffixes([name for name, format in FORMATS.items() if format.text or files])
+    if suffix in known:
+        return known[suffix]
     if suffix:
-        raise UnknownName("output format", suffix, suffixes)
+        raise UnknownName("output format", suffix, known)
     if name.startswith(("/dev/", "/proc/")):
         return "ndjson"
-    known = ", ".join(suffixes)
-    raise InputError(f"{name}: no suffix says the format; end it in {known}, or give --format")
+    raise InputError(
+        f"{name}: no suffix says the format; end it in {', '.join(known)}, or give --format"
+    )
 
 
 def feature_format(path: str | os.PathLike[str]) -> str:

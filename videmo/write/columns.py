@@ -1,83 +1,120 @@
-"""Records as columns: CSV and TSV, always the same columns in the same order."""
+"""A record as a row: the columns that its keys become, in CSV, TSV and Parquet."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
-from videmo.write.record import DIGITS, PROVENANCE, SCORE_DIGITS, TIME_DIGITS, RecordWriter, plain
+from videmo.write.schema import PARTS, RECORDS, SCORE_DIGITS, TYPES, Key, keys
 
-_COUNTS = ("frames", "face_frames", "faces")
-_TIMES = ("coverage", "duration")
-_TSV = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_VERSION = "schema_version"  # its column stands behind those of the other keys
+_EDGES = ("x0", "y0", "x1", "y1")
+
+Record = Mapping[str, Any]
 
 
-class Csv(RecordWriter):
-    r"""RFC 4180: UTF-8, commas, CRLF, quotes where needed, a header also over no rows.
+class Column(NamedTuple):
+    """One column of a file of rows."""
 
-    All scores are written, whatever `top` says, so that the columns never change. A number has
-    a point and no exponent; what is not known is an empty cell. Cells that begin with = + - @
-    stay as they are: a path must come back as it went. Who opens such a file in a spreadsheet
-    imports it as text.
+    name: str
+    type: str  # string, integer, number, boolean or array (of texts)
+    digits: int  # decimals of a float
+    of: Callable[[Record], Any]  # the cell of a record; None where it is not known
+
+
+def record_columns(labels: Sequence[str] = (), extra: Iterable[str] = ()) -> list[Column]:
+    """Return the columns of records of clips: for one head always the same.
+
+    labels: the head's, in its order
+    extra: keys that may be missing, whose columns stand at the end
     """
-
-    def begin(self) -> None:
-        """Write the header."""
-        self._line(header(self.labels, self.extra))
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Write `record` as one row."""
-        self._line(row(record, self.labels, self.extra))
-
-    def _line(self, cells: Sequence[str]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerow(cells)
-        self.sink.write(text.getvalue())
+    asked = [_known()[name] for name in extra]
+    return [c for key in (*_sure("record"), *asked) for c in _columns(key, labels)]
 
 
-class Tsv(Csv):
-    r"""The columns of CSV between tabs, a line feed after each row, never a quote.
+def person_columns(
+    table: str, names: Iterable[str], labels: Mapping[str, Sequence[str]] | None = None
+) -> list[Column]:
+    """Return the columns of records of persons: path and status, what is asked for, the rest.
 
-    A tab, line feed, carriage return or backslash in a cell is \t, \n, \r or \\.
+    table: attributes or identify
+    names: of keys that may be missing
+    labels: of a key of probabilities, in order
     """
+    # a person has one face a frame: that is told by face_frames
+    path, status, *rest = (key for key in _sure(table) if key.name != "faces")
+    asked = [_known()[name] for name in names]
+    ordered = (path, status, *asked, *rest)
+    return [c for key in ordered for c in _columns(key, (labels or {}).get(key.name, ()))]
 
-    def _line(self, cells: Sequence[str]) -> None:
-        self.sink.write("\t".join(cell.translate(_TSV) for cell in cells) + "\n")
+
+def column_types(names: Iterable[str]) -> dict[str, str]:
+    """Return what columns of these names hold, in the words of Column.type.
+
+    One that is called p_... is a probability. Raises KeyError for one that no record has.
+    """
+    known = _types()
+    return {name: "number" if name.startswith("p_") else known[name] for name in names}
 
 
-def header(labels: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
-    """Return the names of the columns."""
-    lower = [name.lower() for name in labels]
+@cache
+def _types() -> dict[str, str]:
+    return {c.name: c.type for table in RECORDS for key in keys(table) for c in _columns(key)}
+
+
+@cache
+def _known() -> dict[str, Key]:
+    """Return the keys of all records by name."""
+    return {key.name: key for table in reversed(RECORDS) for key in keys(table)}
+
+
+def _sure(table: str) -> list[Key]:
+    """Return the keys that every record of a table has, the version last."""
+    always = [key for key in keys(table) if not key.free]
+    return sorted(always, key=lambda key: key.name == _VERSION)
+
+
+def _columns(key: Key, labels: Sequence[str] = ()) -> list[Column]:
+    """Return the columns of a key: one, or those of what it holds."""
+    if key.type in PARTS:
+        before = "error_" if key.type == "error" else ""
+        return [_inner(key, part, before + part.name) for part in PARTS[key.type]]
+    if key.type == "shares":
+        return _shares(key, labels)
+    if key.type == "box":
+        return [_place(key, n, f"{key.name}_{edge}") for n, edge in enumerate(_EDGES)]
+    if key.type == "pair":
+        stem = key.name.removesuffix("interval")
+        return [_place(key, n, stem + end) for n, end in enumerate(("low", "high"))]
+    return [Column(key.name, TYPES[key.type]["type"], _digits(key), lambda r: r.get(key.name))]
+
+
+def _inner(key: Key, part: Key, name: str) -> Column:
+    return Column(name, TYPES[part.type]["type"], _digits(part),
+                  lambda r: (r.get(key.name) or {}).get(part.name))  # fmt: skip
+
+
+def _place(key: Key, n: int, name: str) -> Column:
+    return Column(name, "number", _digits(key),
+                  lambda r: r[key.name][n] if r.get(key.name) else None)  # fmt: skip
+
+
+def _shares(key: Key, labels: Sequence[str]) -> list[Column]:
+    """Return a column for the probability of each label, and first for that of the label told."""
+    lower = [label.lower() for label in labels]
     names = lower if len(set(lower)) == len(lower) else labels  # A and a are two columns
-    return [
-        "path", "status", "label", "score", *(f"p_{name}" for name in names),
-        *_COUNTS, *_TIMES, "warnings", "error_type", "error_message",
-        *PROVENANCE, "schema_version", *extra,
-    ]  # fmt: skip
+    each = [_share(key, f"p_{name}", label) for name, label in zip(names, labels, strict=True)]
+    return [_share(key, "score", None), *each] if key.name == "scores" else each
 
 
-def row(record: Mapping[str, Any], labels: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
-    """Return the cells of `record`, one for each name of `header`."""
-    scores, error = record.get("scores") or {}, record.get("error") or {}
-    provenance, label = record.get("provenance") or {}, record.get("label")
-    last = ("schema_version", *extra)
-    return [
-        *(cell(record.get(key)) for key in ("path", "status", "label")),
-        *(cell(scores.get(name), SCORE_DIGITS) for name in (label, *labels)),
-        *(cell(record.get(key)) for key in _COUNTS),
-        *(cell(record.get(key), TIME_DIGITS) for key in _TIMES),
-        " | ".join(map(str, record.get("warnings") or ())),
-        *(cell(error.get(key)) for key in ("type", "message")),
-        *(cell(provenance.get(key)) for key in PROVENANCE),
-        *(cell(record.get(key), DIGITS.get(key, TIME_DIGITS)) for key in last),
-    ]
+def _share(key: Key, name: str, label: str | None) -> Column:
+    def cell(record: Record) -> Any:
+        told = record.get("label") if label is None else label
+        return (record.get(key.name) or {}).get(told)
+
+    return Column(name, "number", _digits(key), cell)
 
 
-def cell(value: Any, digits: int = SCORE_DIGITS) -> str:
-    """Return the text of one cell: "" for what is not known, `digits` decimals for a float."""
-    value = plain(value, digits)
-    if value is None:
-        return ""
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+def _digits(key: Key) -> int:
+    return SCORE_DIGITS if key.digits is None else key.digits

@@ -24,10 +24,10 @@ import numpy as np
 from videmo.data import I64, Array, Descriptor, Features
 from videmo.errors import InputError, MissingDependency
 from videmo.write import frames_of
-from videmo.write.columns import header
+from videmo.write.columns import column_types
 from videmo.write.npz import FACTS, TIMES, FeatureTable, meta_text, table_of, text_array
-from videmo.write.record import PROVENANCE, RecordWriter, tidy
-from videmo.write.schema import TABLES, VERSION, column_types
+from videmo.write.record import RecordWriter, tidy
+from videmo.write.schema import PROVENANCE, TYPES, VERSION, keys
 from videmo.write.sink import Sink, Whole, open_file
 
 META = "videmo.meta"  # of the file: JSON
@@ -58,39 +58,24 @@ class Parquet(RecordWriter):
 
     def begin(self) -> None:
         """Write nothing yet."""
-        self._names = self._columns()
-        self._shares = [name for name in self._names if name.startswith("p_")]
-        self._groups = RowGroups(self.sink, column_types(self._names))
+        types = {column.name: column.type for column in self.columns}
+        self._groups = RowGroups(self.sink, types)
         self._tell({})
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Keep `record` as one row until its group is full."""
-        flat = self._flat(tidy(record, self.labels))
+        flat = tidy(record, self.labels)
         if not self._made:
             self._tell({**(record.get("provenance") or {}), "decoder": None})  # it differs by clip
-        self._groups.add([flat.get(name) for name in self._names])
+        self._groups.add([column.of(flat) for column in self.columns])
 
     def finish(self) -> None:
         """Write the last group and what readers look for at the end."""
         self._groups.close()
 
-    def _columns(self) -> list[str]:
-        return header(self.labels, self.extra)
-
     def _tell(self, made: Mapping[str, Any]) -> None:
         meta = {"schema_version": VERSION, "labels": self.labels, "provenance": made}
         self._made, self._groups.meta = made, {META: meta_text(meta)}
-
-    def _flat(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a record without objects in it, under the names of columns."""
-        scores = record.get("scores") or {}
-        return {
-            **record,
-            **(record.get("provenance") or {}),
-            **{f"error_{key}": text for key, text in (record.get("error") or {}).items()},
-            "score": scores.get(record.get("label")),
-            **dict(zip(self._shares, map(scores.get, self.labels), strict=True)),
-        }
 
 
 class FeatureParquet(Whole):
@@ -414,7 +399,7 @@ class _Door:
 
 
 def _types(table: str) -> dict[str, str]:
-    return column_types(key.name for key in TABLES[table][1])
+    return {key.name: TYPES[key.type]["type"] for key in keys(table)}
 
 
 def _array(pa: Any, values: Any, of: Any) -> Any:

@@ -1,115 +1,56 @@
-"""Records of persons, of attributes and identify, as a table, CSV and TSV."""
+"""Records of persons, of attributes and identify: their columns, and their table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from videmo.write import Writer, open_writer, ready
-from videmo.write.columns import Csv, Tsv, cell
-from videmo.write.parquet import Parquet
-from videmo.write.record import PROVENANCE, SCORE_DIGITS, TIME_DIGITS
+from videmo.write import Writer, open_writer
+from videmo.write.columns import Column, person_columns
+from videmo.write.schema import keys
 from videmo.write.sink import Out, open_sink
 from videmo.write.table import Table, fit, percent
 
-Record = dict[str, Any]
-
 _SPAN = ("track", "start", "end")
-_BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
-COLUMNS = {  # of identify: what its table shows beside the clip, what CSV and TSV have
+_OTHER = tuple(f"other_{name}" for name in ("path", *_SPAN, "box"))
+COLUMNS = {  # of identify: what its table shows beside the clip, the columns of files
     "pair": (
         ("other", "similarity", "same"),
-        (*_SPAN, *_BOX, *(f"other_{name}" for name in ("path", *_SPAN, *_BOX)),
-         "similarity", "threshold", "same"),
+        person_columns("identify", (*_SPAN, "box", *_OTHER, "similarity", "threshold", "same")),
     ),
-    "group": (("person", "with face"), (*_SPAN, "person", "best_time", *_BOX)),
-}  # fmt: skip
+    "group": (
+        ("person", "with face"),
+        person_columns("identify", (*_SPAN, "person", "best_time", "box")),
+    ),
+}
 
 
-def attribute_columns(outputs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the columns that CSV and TSV have for these attributes; see `attribute_records`."""
-    of = {
-        "age": ("age", "age_low", "age_high"),
-        "gender": ("gender", "gender_probability"),
-        "ethnicity": ("ethnicity", *(f"p_{label}" for label in outputs.get("ethnicity", ()))),
-    }
-    return (*_SPAN, *(name for asked in outputs for name in of[asked]), "best_time", *_BOX)
+def attribute_columns(outputs: Mapping[str, Sequence[str]]) -> list[Column]:
+    """Return the columns that files have for these attributes; see `attribute_records`."""
+    told = [
+        key.name for name in outputs for key in keys("attributes")
+        if key.name == name or key.name.startswith(f"{name}_")
+    ]  # fmt: skip
+    labels = {"ethnicity_scores": outputs.get("ethnicity", ())}
+    return person_columns("attributes", (*_SPAN, *told, "best_time", "box"), labels)
 
 
-def open_records(format: str, out: Out, *, shown: Sequence[str], columns: Sequence[str]) -> Writer:
+def open_records(
+    format: str, out: Out, *, shown: Sequence[str], columns: Sequence[Column]
+) -> Writer:
     """Return a writer of the records that are made here; see `videmo.write.open_writer`.
 
     shown: what a table has beside the clip's name, names of _SHOWN
-    columns: what CSV and TSV have beside what every record has
+    columns: what CSV, TSV and Parquet have
     """
-    kinds: dict[str, Callable[..., Writer]] = {
-        "csv": PersonCsv,
-        "tsv": PersonTsv,
-        "parquet": PersonParquet,
-        "table": PersonTable,
-    }
-    if format not in kinds:
-        return open_writer(format, out, labels=())
-    ready(format, out)
+    if format != "table":
+        return open_writer(format, out, labels=(), columns=columns)
     sink = open_sink(out)
     try:
-        return kinds[format](sink, (), None, shown if format == "table" else columns)
+        return PersonTable(sink, extra=shown)
     except BaseException:
         sink.discard()
         raise
-
-
-_BEFORE = ("path", "status")
-_BEHIND = (
-    "frames", "face_frames", "coverage", "duration", "warnings", "error_type", "error_message",
-    *PROVENANCE, "schema_version",
-)  # fmt: skip
-_DIGITS = dict.fromkeys(("coverage", "duration", "start", "end", "best_time"), TIME_DIGITS)
-_DIGITS |= dict.fromkeys(("other_start", "other_end"), TIME_DIGITS)
-_DIGITS |= dict.fromkeys(("age", "age_low", "age_high", *_BOX), 1)
-_DIGITS |= dict.fromkeys((f"other_{name}" for name in _BOX), 1)
-
-
-class PersonCsv(Csv):
-    """The CSV of `videmo.write` with one row for each person and other columns: `extra`."""
-
-    def begin(self) -> None:
-        """Write the header."""
-        self._line([*_BEFORE, *self.extra, *_BEHIND])
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Write `record` as one row."""
-        flat = _flat(record)
-        names = (*_BEFORE, *self.extra, *_BEHIND)
-        self._line([cell(flat.get(name), _DIGITS.get(name, SCORE_DIGITS)) for name in names])
-
-
-class PersonTsv(PersonCsv, Tsv):
-    """The same between tabs."""
-
-
-class PersonParquet(Parquet):
-    """The columns of PersonCsv with their types."""
-
-    def _columns(self) -> list[str]:
-        return [*_BEFORE, *self.extra, *_BEHIND]
-
-    def _flat(self, record: Mapping[str, Any]) -> Record:
-        return {**_flat(record), **{k: record[k] for k in ("warnings", "same") if k in record}}
-
-
-def _flat(record: Mapping[str, Any]) -> Record:
-    """Return a record without lists and objects in it, under the names of columns."""
-    flat = {**record, **(record.get("provenance") or {})}
-    flat |= {f"error_{key}": text for key, text in (record.get("error") or {}).items()}
-    flat |= {f"p_{key}": share for key, share in record.get("ethnicity_scores", {}).items()}
-    flat |= zip(("age_low", "age_high"), record.get("age_interval", ()), strict=False)
-    for prefix in ("", "other_"):
-        flat |= zip((prefix + name for name in _BOX), record.get(f"{prefix}box", ()), strict=False)
-    flat["warnings"] = " | ".join(record["warnings"])
-    if "same" in record:
-        flat["same"] = str(record["same"]).lower()
-    return flat
 
 
 class PersonTable(Table):

@@ -6,28 +6,15 @@ import math
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-
+from videmo.write.columns import Column, record_columns
+from videmo.write.schema import PART, RECORDS, SCORE_DIGITS, keys
 from videmo.write.sink import Sink, Whole
 
-KEYS = (
-    "schema_version", "path", "status", "label", "scores", "frames", "face_frames", "faces",
-    "coverage", "duration", "warnings", "error", "provenance",
-)  # fmt: skip
-PROVENANCE = (
-    "videmo", "head", "head_sha256", "backbone", "backbone_sha256", "detector", "detector_sha256",
-    "decoder", "device", "recipe",
-)  # fmt: skip
-SCORE_DIGITS = 6  # a float32 probability has no more
-TIME_DIGITS = 4  # 0.1 ms
-AFFECT = ("valence", "arousal")  # after the scores, of networks that tell them
-DIGITS = {
-    **dict.fromkeys(("coverage", "duration", "start", "end"), TIME_DIGITS),
-    **dict.fromkeys(AFFECT, SCORE_DIGITS),
-}
-_ORDER = (*KEYS[:5], *AFFECT, *KEYS[5:])
+_ORDER = tuple(key.name for key in keys("record") if key.name not in PART)
+_DIGITS = {key.name: key.digits for table in RECORDS for key in keys(table)}
 
 
 class RecordWriter(Whole):
@@ -35,16 +22,28 @@ class RecordWriter(Whole):
 
     labels: the head's, in its order
     top: keep so many scores, highest first; None keeps all in the head's order
-    extra: keys beyond the schema's that a flat format gives a column
+    extra: keys that may be missing and that a flat format gives a column
+    columns: all that a flat format has, where they are not those of records of clips
     """
 
     def __init__(
-        self, sink: Sink, labels: Sequence[str], top: int | None = None, extra: Iterable[str] = ()
+        self,
+        sink: Sink,
+        labels: Sequence[str] = (),
+        top: int | None = None,
+        extra: Iterable[str] = (),
+        columns: Sequence[Column] | None = None,
     ) -> None:
         if top is not None and top < 1:
             raise ValueError(f"top is {top}, expected 1 or more")
         self.sink, self.labels, self.top, self.extra = sink, tuple(labels), top, tuple(extra)
+        self._columns = columns
         self.begin()
+
+    @cached_property
+    def columns(self) -> Sequence[Column]:
+        """The columns of a flat format."""
+        return record_columns(self.labels, self.extra) if self._columns is None else self._columns
 
     def begin(self) -> None:
         """Write what comes before the first record."""
@@ -72,14 +71,14 @@ def tidy(
 ) -> dict[str, Any]:
     """Return `record` in plain Python types, the schema's keys first and no key lost.
 
-    Probabilities, valence and arousal are rounded to 6 decimals, seconds and coverage to 4; NaN
-    and infinity are None.
+    Floats are rounded as the schema says: probabilities to 6 decimals, seconds to 4; NaN and
+    infinity are None.
     """
-    keys = [k for k in _ORDER if k in record] + [k for k in record if k not in _ORDER]
+    names = [k for k in _ORDER if k in record] + [k for k in record if k not in _ORDER]
     return {
         k: order(record[k], labels, top) if k == "scores" and record[k] is not None
-        else plain(record[k], DIGITS.get(k))
-        for k in keys
+        else plain(record[k], _DIGITS.get(k))
+        for k in names
     }  # fmt: skip
 
 
@@ -97,7 +96,7 @@ def order(
 
 def plain(value: Any, digits: int | None = None) -> Any:
     """Return `value` as JSON has it: NumPy's scalars and arrays undone, no NaN, no infinity."""
-    if isinstance(value, (np.generic, np.ndarray)):
+    if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
         return {str(k): plain(v, digits) for k, v in value.items()}

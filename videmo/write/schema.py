@@ -1,27 +1,34 @@
-"""What a record holds, key by key: one table, of which JSON Schema and column types are made.
+"""What a record holds, key by key: the one table of which all forms of a record are made.
 
     record       of classify            attributes, identify   of one person
     features     a clip in a Parquet file of extract-features
     faces        a face in the file that --frames adds to it
 
-README tells the same of a record in words.
+A key that is added to TABLES["record"] is in every record of a clip (`of` says what it is), in
+the JSON Schema, and a column of CSV, TSV and Parquet. README tells the same in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
-from videmo.errors import UnknownName
+from videmo.errors import NoFaceError, UnknownName, reason
 
 VERSION = 1
+SCORE_DIGITS = 6  # a float32 probability has no more
+TIME_DIGITS = 4  # 0.1 ms
+BOX_DIGITS = 1  # px
+AFFECT = ("valence", "arousal")  # of networks that tell them
+PART = ("start", "end")  # of clips of which a part was asked for
 
 Schema = dict[str, Any]
 
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
-_TYPES: dict[str, Schema] = {
+TYPES: dict[str, Schema] = {
     "text": {"type": "string"},
     "texts": {"type": "array", "items": {"type": "string"}},
     "status": {"type": "string", "enum": ["ok", "no_face", "error"]},
@@ -41,15 +48,27 @@ _TYPES: dict[str, Schema] = {
 
 
 @dataclass(frozen=True)
+class Findings:
+    """All that is known of a clip when its record is made."""
+
+    clip: Any  # with path, start and end
+    answer: Any  # a pipeline.Answer; of a clip that failed one without frames, faces and scores
+    error: Mapping[str, str] | None  # of a clip that failed: type and message
+    provenance: Mapping[str, str | None]  # what made the numbers
+
+
+@dataclass(frozen=True)
 class Key:
     """One key of a record."""
 
     name: str
-    type: str  # a word of _TYPES, or a name of PARTS
+    type: str  # a word of TYPES, or a name of PARTS
     meaning: str
     null: bool = False  # whether it may be null
     free: bool = False  # whether it may be missing
     only: str = ""  # the one status in which it is neither
+    digits: int | None = None  # decimals that are written; None: as many as there are
+    of: Callable[[Findings], Any] | None = None  # its value in the record of a clip
 
 
 PARTS = {
@@ -75,44 +94,86 @@ PARTS = {
         Key("recipe", "text", "fingerprint of every choice that changes a number"),
     ),
 }
-_PATH = Key("path", "text", "the input as given")
-_STATUS = Key("status", "status", "ok, no_face (read to its end, no face found) or error")
+PROVENANCE = tuple(key.name for key in PARTS["provenance"])
+
+
+def _status(found: Findings) -> str:
+    if found.error:
+        return "error"
+    return "ok" if found.answer.descriptor.faces else "no_face"
+
+
+def _scores(found: Findings) -> dict[str, float] | None:
+    given = found.answer.prediction
+    return given and dict(zip(given.labels, map(float, given.scores), strict=True))
+
+
+def _warnings(found: Findings) -> list[str]:
+    descriptor = found.answer.descriptor
+    no_face = [] if descriptor.faces or found.error else [_no_face(found.clip.path, descriptor)]
+    return [*found.answer.warnings, *no_face]
+
+
+def _no_face(path: str, descriptor: Any) -> str:
+    return reason(NoFaceError(path, descriptor.seen))
+
+
+_PATH = Key("path", "text", "the input as given", of=attrgetter("clip.path"))
+_STATUS = Key("status", "status", "ok, no_face (read to its end, no face found) or error",
+              of=_status)  # fmt: skip
 _COUNTS = (
-    Key("frames", "count", "frames looked at"),
-    Key("face_frames", "count", "frames with a face"),
-    Key("faces", "count", "faces that counted"),
+    Key("frames", "count", "frames looked at", of=attrgetter("answer.descriptor.seen")),
+    Key("face_frames", "count", "frames with a face", of=attrgetter("answer.descriptor.frames")),
+    Key("faces", "count", "faces that counted", of=attrgetter("answer.descriptor.faces")),
 )
-_DURATION = Key("duration", "length", "s as the container says", null=True)
-_HEAD = (Key("schema_version", "version", f"{VERSION}; keys may be added within a version"), _PATH)
+_DURATION = Key("duration", "length", "s as the container says", null=True, digits=TIME_DIGITS,
+                of=attrgetter("answer.info.duration"))  # fmt: skip
+_HEAD = (
+    Key("schema_version", "version", f"{VERSION}; keys may be added within a version",
+        of=lambda found: VERSION),
+    _PATH,
+)  # fmt: skip
 _TAIL = (
     *_COUNTS,
-    Key("coverage", "share", "face_frames / frames"),
+    Key("coverage", "share", "face_frames / frames", digits=TIME_DIGITS,
+        of=attrgetter("answer.descriptor.coverage")),
     _DURATION,
-    Key("warnings", "texts", "damage that was survived, frame counts that do not agree"),
-    Key("error", "error", "type and message, or null", null=True, only="error"),
+    Key("warnings", "texts", "damage that was survived, frame counts that do not agree",
+        of=_warnings),
+    Key("error", "error", "type and message, or null", null=True, only="error",
+        of=attrgetter("error")),
     Key("provenance", "provenance", "versions and SHA-256 of head, backbone and detector, "
-        "decoder, device, fingerprint of the recipe"),
+        "decoder, device, fingerprint of the recipe",
+        of=lambda found: {**found.provenance, "decoder": found.answer.info.decoder}),
 )  # fmt: skip
-_PART = "the part of it in s, where one was asked for"
+_START, _END = (
+    Key(name, "number", f"the part of it in s, where one was asked for: {what}", free=True,
+        digits=TIME_DIGITS, of=attrgetter(f"clip.{name}"))
+    for name, what in zip(PART, ("its begin", "its end, which is not in it"), strict=True)
+)  # fmt: skip
 _SHOWN = "; without a face, the part of the clip that was asked for"
 _PERSON = (
     Key("track", "count", "number of the face in its clip", free=True, only="ok"),
-    Key("start", "number", f"s, the first frame that shows it{_SHOWN}", free=True),
-    Key("end", "number", f"s, the last frame that shows it{_SHOWN}", free=True),
-    Key("best_time", "number", "s, the frame in which it is largest", free=True),
-    Key("box", "box", "where it is in that frame: x0 y0 x1 y1, px", free=True, only="ok"),
-)
+    Key("start", "number", f"s, the first frame that shows it{_SHOWN}", free=True,
+        digits=TIME_DIGITS),
+    Key("end", "number", f"s, the last frame that shows it{_SHOWN}", free=True,
+        digits=TIME_DIGITS),
+    Key("best_time", "number", "s, the frame in which it is largest", free=True,
+        digits=TIME_DIGITS),
+    Key("box", "box", "where it is in that frame: x0 y0 x1 y1, px", free=True, only="ok",
+        digits=BOX_DIGITS),
+)  # fmt: skip
 TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
     "record": ("What videmo classify tells of a clip", (
-        *_HEAD,
-        Key("start", "number", f"{_PART}: its begin", free=True),
-        Key("end", "number", f"{_PART}: its end, which is not in it", free=True),
-        _STATUS,
-        Key("label", "text", "the most probable label", null=True, only="ok"),
+        *_HEAD, _START, _END, _STATUS,
+        Key("label", "text", "the most probable label", null=True, only="ok",
+            of=lambda found: found.answer.prediction and found.answer.prediction.label),
         Key("scores", "shares", "the probability of each by name, summing to 1 (with --top, of "
-            "the first alone)", null=True, only="ok"),
+            "the first alone)", null=True, only="ok", digits=SCORE_DIGITS, of=_scores),
         *(Key(name, "signed", "where the network tells them: the mean over the faces of each "
-              "clipped to -1..1", null=True, free=True) for name in ("valence", "arousal")),
+              "clipped to -1..1", null=True, free=True, digits=SCORE_DIGITS,
+              of=lambda found, name=name: getattr(found.answer.affect, name, None))  # type: ignore[misc]
+          for name in AFFECT),
         *_TAIL,
     )),
     "features": ("A clip in a Parquet file of videmo extract-features", (
@@ -120,8 +181,7 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("message", "text", "what was wrong and what to do", null=True, only="error"),
         *(Key(name, "text", "as the manifest says", null=True)
           for name in ("label", "split", "subject")),
-        Key("start", "number", f"{_PART}: its begin", null=True),
-        Key("end", "number", f"{_PART}: its end, which is not in it", null=True),
+        *(replace(key, free=False, null=True) for key in (_START, _END)),
         *_COUNTS, _DURATION,
         Key("features", "vector", "the descriptor, in the order of the metadata "
             "videmo.feature_names", null=True, only="ok"),
@@ -138,28 +198,53 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
     )),
     "attributes": ("What videmo attributes tells of a person, or of a clip without one", (
         *_HEAD, _STATUS, *_PERSON,
-        Key("age", "number", "years", free=True),
-        Key("age_interval", "pair", "years between which the network believes it", free=True),
+        Key("age", "number", "years", free=True, digits=1),
+        Key("age_interval", "pair", "years between which the network believes it", free=True,
+            digits=1),
         Key("gender", "text", "the more probable one", free=True),
-        Key("gender_probability", "share", "of that gender", free=True),
+        Key("gender_probability", "share", "of that gender", free=True, digits=SCORE_DIGITS),
         Key("ethnicity", "text", "the most probable one", free=True),
-        Key("ethnicity_scores", "shares", "the probability of each by name", free=True),
+        Key("ethnicity_scores", "shares", "the probability of each by name", free=True,
+            digits=SCORE_DIGITS),
         *_TAIL,
     )),
     "identify": ("What videmo identify tells of a pair or a person, or of a clip without one", (
         *_HEAD, _STATUS, *_PERSON,
         Key("other_path", "text", "the second input", free=True),
         Key("other_track", "count", "number of the face in that clip", free=True),
-        Key("other_start", "number", "s, the first frame that shows it", free=True),
-        Key("other_end", "number", "s, the last frame that shows it", free=True),
-        Key("other_box", "box", "where it is largest: x0 y0 x1 y1, px", free=True),
-        Key("similarity", "signed", "of the mean embeddings", free=True),
+        Key("other_start", "number", "s, the first frame that shows it", free=True,
+            digits=TIME_DIGITS),
+        Key("other_end", "number", "s, the last frame that shows it", free=True,
+            digits=TIME_DIGITS),
+        Key("other_box", "box", "where it is largest: x0 y0 x1 y1, px", free=True,
+            digits=BOX_DIGITS),
+        Key("similarity", "signed", "of the mean embeddings", free=True, digits=SCORE_DIGITS),
         Key("threshold", "signed", "the least similarity of one person", free=True),
         Key("same", "truth", "whether they are one person", free=True),
         Key("person", "count", "with --group: number of the person, from 0", free=True),
         *_TAIL,
     )),
 }  # fmt: skip
+RECORDS = ("record", "attributes", "identify")  # the tables of records; the others are of Parquet
+
+
+def keys(table: str) -> tuple[Key, ...]:
+    """Return the keys of a table, in its order."""
+    return TABLES[table][1]
+
+
+def record_of(found: Findings, also: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the record of one clip, as plain types.
+
+    also: keys that may be missing and are there in this run; start and end are where they were
+        asked for
+    """
+    there = {*also, *(name for name in PART if getattr(found.clip, name) is not None)}
+    return {
+        key.name: key.of(found)
+        for key in keys("record")
+        if key.of and (key.name in there or not key.free)
+    }
 
 
 def json_schema(name: str) -> Schema:
@@ -180,20 +265,6 @@ def json_schema(name: str) -> Schema:
     }
 
 
-def column_types(names: Iterable[str]) -> dict[str, str]:
-    """Return what flat columns hold: string, integer, number, boolean or array (of texts).
-
-    A column that is called p_... is a probability. Raises KeyError for one that no record has.
-    """
-    keys = [key for _, table in TABLES.values() for key in table] + list(PARTS["provenance"])
-    known = {key.name: _TYPES[key.type]["type"] for key in keys if key.type in _TYPES}
-    known |= {f"error_{key.name}": "string" for key in PARTS["error"]} | {"score": "number"}
-    known |= dict.fromkeys(("age_low", "age_high"), "number")
-    edges = [f"{of}box_{edge}" for of in ("", "other_") for edge in ("x0", "y0", "x1", "y1")]
-    known |= dict.fromkeys(edges, "number")
-    return {name: "number" if name.startswith("p_") else known[name] for name in names}
-
-
 def _object(keys: Sequence[Key]) -> Schema:
     return {
         "type": "object",
@@ -203,7 +274,7 @@ def _object(keys: Sequence[Key]) -> Schema:
 
 
 def _property(key: Key) -> Schema:
-    schema = _object(PARTS[key.type]) if key.type in PARTS else dict(_TYPES[key.type])
+    schema = _object(PARTS[key.type]) if key.type in PARTS else dict(TYPES[key.type])
     if key.null:
         schema["type"] = [schema["type"], "null"]
     return {"description": key.meaning, **schema}

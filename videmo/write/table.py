@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from videmo.write.record import AFFECT, RecordWriter, order, plain
+from videmo.write.record import RecordWriter, order, plain
+from videmo.write.schema import AFFECT
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -13,20 +13,22 @@ from typing import Any
 
 from videmo.errors import InputError, MergeError
 from videmo.runs.inputs import Clip
-from videmo.runs.shards.parts import STATUSES, TIMES, Fact, FeaturePart, Files, read_part
+from videmo.runs.shards.parts import (
+    PARTS,
+    STATUSES,
+    TIMES,
+    Fact,
+    FeaturePart,
+    Files,
+    read_part,
+)
 from videmo.write import frames_of
-from videmo.write.record import TIME_DIGITS
+from videmo.write.formats import FORMATS, suffixes
+from videmo.write.schema import TIME_DIGITS
 from videmo.write.sink import Out
 
-_SUFFIXES = {
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".npz": "npz",
-    ".parquet": "parquet",
-}
+_SUFFIXES = {suffix: kind for suffix, kind in suffixes(FORMATS).items() if kind in PARTS}
+_SUFFIXES |= {".npz": "npz", ".parquet": "parquet"}
 _FILES = ("npz", "parquet")  # no text
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from videmo.data import Array, Descriptor, Faces, Features
 from videmo.errors import InputError, MergeError
 from videmo.write import load_features, open_features
-from videmo.write.record import PROVENANCE
+from videmo.write.schema import PROVENANCE
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
