@@ -54,8 +54,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "h5py": "store.zoo.keras",
     "onnx": "stages.embed.timm store.zoo.graphs",
     "onnxscript": "stages.embed.timm",
-    "openvino": "files.compiled stages.detect.mtcnn stages.detect.retinaface stages.detect.yunet "
-    "stages.embed.openvino store.export",
+    "openvino": "files.openvino",
     "pebble": "runs.workers",
     "platformdirs": "files",
     "pyarrow": "train write",
@@ -67,6 +66,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "timm": "stages.embed.timm",
     "torch": "stages.embed.timm stages.embed.mobilefacenet stages.detect.retinaface doctor train",
 }
+NOISY = ("openvino", "timm", "retinaface", "matplotlib")  # they report, or leave files behind
 HEAVY = (
     "torch", "timm", "sklearn", "scipy", "cv2", "openvino", "av", "decord", "retinaface", "rich",
     "onnx", "pyarrow", "PIL", "ray", "h5py",
@@ -91,6 +91,27 @@ def imports(text: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports are absolute here"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def loud(text: str) -> list[str]:
+    """Return the noisy libraries that are imported outside of a `with quiet():`."""
+    tree = ast.parse(text)
+    spared = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        and "quiet()" in [ast.unparse(item.context_expr) for item in node.items]
+    ]
+    spared += [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    quietly = [name for node in spared for name in imports(ast.unparse(node))]
+    there = [*imports(text)]
+    for name in quietly:
+        there.remove(name)
+    return sorted({name.partition(".")[0] for name in there} & set(NOISY))
 
 
 def piece_of(module: str) -> str:
@@ -181,6 +202,23 @@ def test_an_import_that_does_not_run_downward_is_seen(module: str, text: str) ->
 )
 def test_a_foreign_library_in_another_room_is_seen(module: str, text: str) -> None:
     assert strangers(module, text)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_that_reports_is_imported_quietly(module: str) -> None:
+    assert loud(source(module)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import openvino",
+        "def f():\n    with quiet():\n        import torch\n    from timm.models import registry",
+        "with suppress(ImportError):\n    import matplotlib",
+    ],
+)
+def test_a_loud_import_is_seen(text: str) -> None:
+    assert loud(text)
 
 
 def test_importing_any_module_imports_no_heavy_library() -> None:

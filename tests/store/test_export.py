@@ -14,6 +14,7 @@ from networks import SIDE, SPEC
 
 from videmo import store
 from videmo.errors import InputError, ModelError, ModelNotFound, OutputError, UnknownName
+from videmo.files.openvino import import_openvino
 from videmo.stages.embed import cosine, make_backbone
 from videmo.store.export import FORMS, export
 
@@ -36,9 +37,9 @@ def written(model: store.Model, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def run_graph(path: Path, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    import openvino
-
-    network = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    network = (
+        import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    )
     answers = network(pixels)
     return {name: answers[name] for name in ("features", *SPEC.outputs)}
 
@@ -73,9 +74,7 @@ def facts_in(form: str, path: Path) -> dict[str, str]:
 
         return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     if form == "openvino":
-        import openvino
-
-        network = openvino.Core().read_model(path)
+        network = import_openvino().Core().read_model(path)
         keys = ("name", "input", "labels", "card")
         return {key: network.get_rt_info(["videmo", key]).astype(str) for key in keys}
     import torch

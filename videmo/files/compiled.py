@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from videmo.errors import ModelError
+from videmo.files.openvino import import_openvino, to_bytes
 
 LAYOUT = "1"  # of what is kept; another number where another graph is to be made of the same
 GRAPH, NUMBERS, SUMS = ".xml", ".bin", ".sha256"
@@ -28,8 +27,7 @@ def kept(folder: Path, facts: str, convert: Callable[[], Any]) -> Any:
 
     facts: all that the network is made of, hashes of weights too; another text is another network
     """
-    import openvino
-
+    openvino = import_openvino()
     said = "\n".join((LAYOUT, openvino.__version__, facts))
     path = folder / hashlib.sha256(said.encode()).hexdigest()
     parts = _read(path)
@@ -38,42 +36,6 @@ def kept(folder: Path, facts: str, convert: Callable[[], Any]) -> Any:
         with suppress(OSError):  # it costs the time of the next start
             _write(path, *parts)
     return openvino.Core().read_model(*parts)
-
-
-def from_torch(traced: Any, shape: Sequence[int]) -> Any:
-    """Return the `openvino.Model` of a traced torch module of one input, of `shape` (-1 is any).
-
-    Raises ModelError where OpenVINO does not know an operation of it.
-    """
-    from openvino import PartialShape, frontend
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-    failures = (
-        frontend.OpConversionFailure, frontend.OpValidationFailure,
-        frontend.NotImplementedFailure, frontend.GeneralFailure, RuntimeError,
-    )  # fmt: skip
-    try:
-        # not openvino.convert_model: that tells its makers over the network that it was called
-        converter = frontend.FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(traced, shared_memory=False)  # named, or it is gone
-        model = converter.convert(converter.load(decoder))
-        model.reshape(PartialShape(list(shape)))
-    except failures as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"OpenVINO cannot convert this network ({reason}); use --engine torch"
-        ) from error
-    return model
-
-
-def to_bytes(model: Any) -> tuple[bytes, bytes]:
-    """Return the graph and the numbers of an `openvino.Model`, in the precision they have."""
-    import openvino
-
-    with TemporaryDirectory(prefix="videmo-") as folder:
-        path = Path(folder) / "model.xml"
-        openvino.save_model(model, path, compress_to_fp16=False)
-        return path.read_bytes(), path.with_suffix(NUMBERS).read_bytes()
 
 
 def _read(path: Path) -> tuple[bytes, bytes] | None:

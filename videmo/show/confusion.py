@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videmo.errors import MissingDependency
+from videmo.files.quiet import quiet
 from videmo.write.sink import open_file
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ def draw_confusion(
     Raises MissingDependency without matplotlib, OutputError.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        with quiet():
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependency("matplotlib", "plots") from error
     table, columns = np.asarray(counts, np.int64), list(labels)

@@ -15,7 +15,7 @@ import numpy as np
 from videmo import store
 from videmo.data import F32, U8
 from videmo.errors import InputError, ModelError, OutputError, UnknownName
-from videmo.files import compiled
+from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
 from videmo.stages.embed import cosine, make_backbone, probes
 from videmo.write.sink import told
 
@@ -164,10 +164,10 @@ def _write_openvino(model: store.Model, path: Path) -> None:
 
     spec = model.backbone_spec()
     traced = to_torchscript(spec, model.folder / store.WEIGHTS)
-    network = compiled.from_torch(traced, [-1, spec.input_size, spec.input_size, 3])
+    network = from_torch(traced, [-1, spec.input_size, spec.input_size, 3])
     for key, value in facts(model).items():
         network.set_rt_info(value, ["videmo", key])
-    graph, numbers = compiled.to_bytes(network)
+    graph, numbers = to_bytes(network)
     path.write_bytes(graph)
     path.with_suffix(".bin").write_bytes(numbers)
 
@@ -181,10 +181,7 @@ def _write_torchscript(model: store.Model, path: Path) -> None:
 
 def _read_graph(path: Path) -> Run:
     """Return what runs an ONNX or OpenVINO file."""
-    import openvino
-
-    core = openvino.Core()
-    network = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    network = compile_network(import_openvino().Core().read_model(path), threads=0)
 
     def run(pixels: U8) -> dict[str, F32]:
         answers = network({"pixels": pixels})

@@ -16,7 +16,8 @@ from networks import SIDE, SPEC
 
 from videmo import store
 from videmo.errors import CorruptModel, InputError, ModelError, UnknownName
-from videmo.files import compiled
+from videmo.files.compiled import kept
+from videmo.files.openvino import from_torch, import_openvino, to_bytes
 from videmo.pipeline import Engine, Pipeline, load
 from videmo.stages.embed import BACKBONES, PRECISIONS, Backbone, cosine, make_backbone, probes
 
@@ -104,20 +105,16 @@ def test_what_is_kept_is_three_files_that_sha256sum_can_check(folder: Path, cach
 def test_a_kept_network_that_was_damaged_is_made_again(
     tmp_path: Path, suffix: str, breaking: Any
 ) -> None:
-    made = []
+    openvino, made = import_openvino(), []
 
     def twice() -> Any:
-        import openvino
-        import openvino.opset8 as ops
-
         made.append(1)
+        ops = openvino.opset8
         x = ops.parameter([-1, 2], np.float32)
         return openvino.Model([ops.multiply(x, np.float32([2, 3]))], [x], "twice")
 
     def answer() -> Any:
-        import openvino
-
-        run = openvino.Core().compile_model(compiled.kept(tmp_path, "twice", twice), "CPU")
+        run = openvino.Core().compile_model(kept(tmp_path, "twice", twice), "CPU")
         return run(np.ones((1, 2), np.float32))[0].tolist()
 
     assert answer() == answer() == [[2, 3]] and len(made) == 1
@@ -172,7 +169,7 @@ def test_what_openvino_cannot_convert_says_so_and_names_the_other_engine(tmp_pat
 
     traced = torch.jit.trace(Odd(), (torch.zeros(1, 4, 4),), check_trace=False)
     with pytest.raises(ModelError, match=r"OpenVINO cannot convert .*; use --engine torch$"):
-        compiled.to_bytes(compiled.from_torch(traced, [-1, 4, 4]))
+        to_bytes(from_torch(traced, [-1, 4, 4]))
 
 
 @pytest.mark.parametrize("name", ["absent", "noise"])
@@ -215,9 +212,7 @@ def test_fewer_bits_give_nearly_the_same_features(
 def test_a_precision_that_the_cpu_would_replace_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import openvino
-
-    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "BF16", "INT8"])
+    monkeypatch.setattr(import_openvino().Core, "get_property", lambda *_: ["FP32", "BF16", "INT8"])
     with pytest.raises(InputError, match="this CPU has no fp16; use --precision fp32 or bf16"):
         make(folder, precision="fp16")
 

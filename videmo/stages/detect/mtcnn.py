@@ -20,6 +20,7 @@ import numpy as np
 
 from videmo.data import F32, F64, I64, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
+from videmo.files.openvino import compile_network, import_openvino
 from videmo.stages.detect import Detection, ordered, select, suppress
 from videmo.stages.image import resize
 
@@ -88,7 +89,9 @@ class MTCNN:
         threads = threads or os.cpu_count() or 1
         self._workers = min(threads, STREAMS)
         compiled = [
-            _compile(_network(name, _arrays(folder, name)), threads, self._workers)
+            compile_network(
+                _network(name, _arrays(folder, name)), threads=threads, streams=self._workers
+            )
             for name in WEIGHTS
         ]
         # OpenVINO's first array is taken by one thread alone: two at once may wait for each other
@@ -294,11 +297,8 @@ def _network(name: str, arrays: Sequence[F32]) -> Any:
 
     The numbers are four for the box, ten for the points if there are any, and the logit.
     """
-    try:
-        import openvino
-        import openvino.opset8 as ops
-    except ModuleNotFoundError as error:
-        raise MissingDependency("openvino") from error
+    openvino = import_openvino()
+    ops = openvino.opset8
     first, bias, *rest = arrays  # do to them, once, what (x - 127.5) / 128 does to each picture
     arrays = [first / np.float32(128), bias - first.sum((0, 1, 2)) * np.float32(127.5 / 128), *rest]
     pixels = ops.parameter([-1, SIDES[name], SIDES[name], 3], np.uint8)
@@ -327,23 +327,10 @@ def _heads(box: F32, box_bias: F32, *rest: F32) -> tuple[F32, F32]:
 
 def _weighted(x: Any, kernel: F32, bias: F32, layer: object) -> Any:
     """Return rows (N, C) through a dense layer, or maps (N, C, H, W) through a convolution."""
-    import openvino.opset8 as ops
-
+    ops = import_openvino().opset8
     if layer == "dense":
         return ops.add(ops.matmul(x, kernel.copy(), False, False), bias[None])
     kernel = kernel.reshape(1, 1, *kernel.shape) if kernel.ndim == 2 else kernel
     kernel = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))  # HWIO to OIHW
     x = ops.convolution(x, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     return ops.add(x, bias.reshape(1, -1, 1, 1))
-
-
-def _compile(network: Any, threads: int, streams: int) -> Any:
-    import openvino
-
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",  # or some processors would round to bfloat16
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": streams,
-        "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
-    }
-    return openvino.Core().compile_model(network, "CPU", settings)

@@ -19,8 +19,10 @@ import numpy as np
 from videmo.data import F32, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
 from videmo.files import cache_dir, sha256
-from videmo.files.compiled import from_torch, kept
+from videmo.files.compiled import kept
 from videmo.files.fetch import Wanted, fetch
+from videmo.files.openvino import compile_network, from_torch
+from videmo.files.quiet import quiet
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.image import resize
 
@@ -143,21 +145,11 @@ def _by_torch(path: Path, threads: int, device: str) -> Answers:
 def _by_openvino(path: Path, threads: int) -> Answers:
     """Return what answers by OpenVINO on the CPU; torch is only imported the first time."""
     try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingDependency("openvino") from error
-    try:
         facts = f"{sha256(path)} RetinaFace ResNet-50"
     except OSError as error:
         raise ModelNotFound(str(path), ()) from error
     model = kept(cache_dir() / "compiled", facts, lambda: _converted(path))
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
-        "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
-    }
-    network = openvino.Core().compile_model(model, "CPU", options)
+    network = compile_network(model, threads=threads)
 
     def answers(pixels: U8) -> tuple[F32, ...]:
         found = network({"pixels": pixels})
@@ -226,7 +218,8 @@ def _empty() -> Any:
     """Return the network before it has its weights."""
     _torch()
     try:
-        from retinaface.network import RetinaFace as Network
+        with quiet():
+            from retinaface.network import RetinaFace as Network
     except ModuleNotFoundError as error:
         raise MissingDependency("retinaface-pytorch") from error
     with warnings.catch_warnings():

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from videmo.data import F64, U8, Array, Faces, FrameBatch
-from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
+from videmo.errors import CorruptModel, ModelNotFound
 from videmo.files import sha256
 from videmo.files.fetch import Wanted, fetch
+from videmo.files.openvino import compile_network, import_openvino
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.image import resize
 
@@ -137,21 +138,11 @@ def _decode(
 def _compile(path: Path, threads: int) -> Any:
     """Return the network of an ONNX file: uint8 (1, H, W, 3) RGB in, H and W multiples of 32."""
     try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingDependency("openvino") from error
-    settings = {
-        "INFERENCE_PRECISION_HINT": "f32",  # or some processors would round to bfloat16
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
-    }
-    try:
         content = path.read_bytes()  # of a path, OpenVINO would try every format it knows
     except OSError as error:
         raise ModelNotFound(str(path), ()) from error
     try:
-        return openvino.Core().compile_model(_network(content), "CPU", settings)
+        return compile_network(_network(content), threads=threads)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].rstrip(".")
         raise CorruptModel(str(path), "the network of YuNet in ONNX", reason) from error
@@ -159,15 +150,15 @@ def _compile(path: Path, threads: int) -> Any:
 
 def _network(content: bytes) -> Any:
     """Return the model for frames of any size; raises RuntimeError for one that is not YuNet."""
-    from openvino import Core, Layout, Type
-    from openvino.preprocess import ColorFormat, PrePostProcessor
-
-    network = Core().read_model(content)
+    openvino = import_openvino()
+    Layout, Type = openvino.Layout, openvino.Type
+    ColorFormat = openvino.preprocess.ColorFormat
+    network = openvino.Core().read_model(content)
     network.reshape([1, 3, -1, -1])  # the published file says 640 x 640, its layers do not
     for part in PARTS:
         for step in STEPS:
             network.output(f"{part}_{step}")
-    steps = PrePostProcessor(network)
+    steps = openvino.preprocess.PrePostProcessor(network)
     pixels = steps.input()
     pixels.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
     pixels.tensor().set_color_format(ColorFormat.RGB)

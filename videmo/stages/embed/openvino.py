@@ -11,7 +11,8 @@ from typing import Any
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError
 from videmo.files import cache_dir, sha256
-from videmo.files.compiled import from_torch, kept
+from videmo.files.compiled import kept
+from videmo.files.openvino import compile_network, from_torch, import_openvino
 from videmo.stages.embed import BackboneSpec, in_batches
 
 BATCH = 16  # rows a call, always
@@ -60,11 +61,9 @@ class OpenVINO:
 
 def _precision(name: str) -> str:
     """Return what `name` stands for; InputError for one that this CPU would quietly replace."""
-    import openvino
-
     if name == "auto":
         return "fp32"
-    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    can = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if name != "fp32" and name.upper() not in can:
         there = [precision for precision in HINTS if precision.upper() in can]
         raise InputError(f"this CPU has no {name}; use --precision {' or '.join(there)}")
@@ -74,26 +73,22 @@ def _precision(name: str) -> str:
 def _compile(
     spec: BackboneSpec, folder: Path, wanted: Collection[str], hint: str, threads: int
 ) -> Any:
-    import openvino
-
     graph, weights = folder / "graph.onnx", folder / "weights.safetensors"
     path = graph if graph.is_file() else weights
     try:
-        model = openvino.Core().read_model(graph) if path is graph else _converted(spec, weights)
+        model = _read(graph) if path is graph else _converted(spec, weights)
         for output in model.outputs:
             if output.names.isdisjoint(wanted):  # what leads to no result is not compiled
                 model.remove_result(output.node)
         model.reshape({"pixels": [BATCH, spec.input_size, spec.input_size, 3]})
-        options = {
-            "INFERENCE_PRECISION_HINT": hint,
-            "NUM_STREAMS": 1,  # the same bits on every run; threads change the pace alone
-            "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
-        }
-        return openvino.Core().compile_model(model, "CPU", options)
+        return compile_network(model, threads=threads, precision=hint)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CorruptModel(str(path), "a graph that compiles", reason) from error
+
+
+def _read(graph: Path) -> Any:
+    return import_openvino().Core().read_model(graph)
 
 
 def _converted(spec: BackboneSpec, weights: Path) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError
+from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.mobilefacenet import mobilefacenet
@@ -213,8 +214,10 @@ def body(
 
     Raises InputError for a network or module that there is not.
     """
-    import timm
     import torch
+
+    with quiet():
+        import timm
 
     if architecture == GRAPH:
         raise InputError("this model is an ONNX graph alone; use --engine openvino")
@@ -291,11 +294,13 @@ def to_onnx(spec: BackboneSpec, weights: Path) -> Any:
     import torch
 
     try:
-        program: Any = torch.onnx.export(
-            network(spec, weights), (_example(spec),), dynamo=True, optimize=False, verbose=False,
-            input_names=["pixels"], output_names=["features", *spec.outputs],
-            dynamic_shapes=({0: torch.export.Dim("faces")},),
-        )  # fmt: skip
+        with quiet():
+            program: Any = torch.onnx.export(
+                network(spec, weights), (_example(spec),),
+                dynamo=True, optimize=False, verbose=False,
+                input_names=["pixels"], output_names=["features", *spec.outputs],
+                dynamic_shapes=({0: torch.export.Dim("faces")},),
+            )  # fmt: skip
     except ModuleNotFoundError as error:
         raise MissingDependency(str(error.name), "train") from error
     model = program.model_proto

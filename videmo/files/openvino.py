@@ -1,0 +1,74 @@
+"""OpenVINO, the one room that imports it: networks read, made, converted and compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from videmo.errors import MissingDependency, ModelError
+from videmo.files.quiet import quiet
+
+
+def import_openvino() -> Any:
+    """Return the package openvino; nobody is told that it was imported.
+
+    Without its `convert_model`, which reports each call and is not used here: a program that wants
+    both imports it from openvino.tools.ovc. Raises MissingDependency.
+    """
+    try:
+        with quiet():
+            import openvino
+    except ModuleNotFoundError as error:
+        raise MissingDependency("openvino") from error
+    return openvino
+
+
+def compile_network(network: Any, *, threads: int, streams: int = 1, precision: str = "f32") -> Any:
+    """Return the `openvino.CompiledModel` of a network for the CPU, with the same bits on any run.
+
+    threads: how many it may use, 0 for all; streams: how many requests run at once
+    precision: what it calculates in; of f32 some processors would make bf16 unasked
+    """
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": streams,
+        "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
+    }
+    return import_openvino().Core().compile_model(network, "CPU", settings)
+
+
+def from_torch(traced: Any, shape: Sequence[int]) -> Any:
+    """Return the `openvino.Model` of a traced torch module of one input, of `shape` (-1 is any).
+
+    Raises ModelError where OpenVINO does not know an operation of it.
+    """
+    openvino = import_openvino()
+    with quiet():
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    frontend = openvino.frontend
+    failures = (
+        frontend.OpConversionFailure, frontend.OpValidationFailure,
+        frontend.NotImplementedFailure, frontend.GeneralFailure, RuntimeError,
+    )  # fmt: skip
+    try:
+        converter = frontend.FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced, shared_memory=False)  # named, or it is gone
+        model = converter.convert(converter.load(decoder))
+        model.reshape(openvino.PartialShape(list(shape)))
+    except failures as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"OpenVINO cannot convert this network ({reason}); use --engine torch"
+        ) from error
+    return model
+
+
+def to_bytes(model: Any) -> tuple[bytes, bytes]:
+    """Return the graph and the numbers of an `openvino.Model`, in the precision they have."""
+    with TemporaryDirectory(prefix="videmo-") as folder:
+        path = Path(folder) / "model.xml"
+        import_openvino().save_model(model, path, compress_to_fp16=False)
+        return path.read_bytes(), path.with_suffix(".bin").read_bytes()
