@@ -204,6 +204,7 @@ class Failure:
     path: str
     error: str  # class name
     message: str
+    trace: str = field(default="", compare=False, repr=False)  # of what nobody foresaw
 
 
 def _check(name: str, got: Array, dtype: Any, shape: Sequence[int | None]) -> None:

@@ -15,6 +15,7 @@ VidemoError
   MissingDependency     an optional package is absent          .package .extra
   OutputError           a result cannot be written             .path .reason
   MergeError            the parts of a run make no whole
+  InputGone             a folder of a run's inputs is not there any more    .path
 
 Each carries its facts as attributes, and its text names the thing, the fact and the next
 step in one line. A wrong *program* (an array of the wrong shape) gets ValueError or TypeError.
@@ -180,6 +181,17 @@ class OutputError(VidemoError):
 
 class MergeError(VidemoError):
     """The parts that the shards of a run wrote make no whole."""
+
+
+class InputGone(VidemoError):
+    """The folder of a run's inputs went while they were read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: is not there any more; bring it back, and --resume goes on")
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path,)
 
 
 def _there_is(known: tuple[str, ...]) -> str:

@@ -1,8 +1,9 @@
 """A run of many clips on many workers, simulated: how long, how even, and how much is held.
 
 What is simulated is what `videmo.runs.cluster` does: clips are handed out in order, no further than
-REACH a worker from the oldest that is not done; one that ends its worker is tried once more; every
-answer costs the driver some time. Seeded; nothing runs but NumPy and a queue of events.
+WINDOW a worker from the oldest that is not done; one that ends its worker is tried once more at the
+end, one to a machine; every answer costs the driver some time. Seeded; nothing runs but NumPy and a
+queue of events.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import numpy as np
 
 from videmo.data import Descriptor, Failure, Prediction, VideoInfo
 from videmo.pipeline import Answer
-from videmo.runs.cluster import REACH, TRIES
+from videmo.runs.cluster import WINDOW
+from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip
 from videmo.runs.journal import Journal
-from videmo.runs.workers import Done
 
 # CPU seconds of the 17 clips of ../shared/clips/faces, at most 8 s of each, in one thread, by afew7
 COSTS = np.array([
@@ -29,6 +30,7 @@ COSTS = np.array([
     2.03,
 ])  # fmt: skip
 DRIVER = 0.0006  # s of the driver for a clip: 3,000 clips that cost nothing, on one and two workers
+WORKERS = 16  # of a machine, which has one clip at once when that is tried again
 STARTING = 5.0  # s until a worker has loaded the models
 SIMULATED = 1_000_000  # clips; more than that go on at the pace of the later half of these
 
@@ -42,7 +44,7 @@ class Run:
     spread: float = float(np.log(COSTS).std(ddof=1))  # of the logarithm of a clip's cost
     ends: float = 1 / 86_400  # workers that end in a second, of each
     poison: float = 1e-5  # share of the clips that end every worker
-    reach: int = REACH
+    reach: int = WINDOW
     seed: int = 0
 
     def costs(self) -> np.ndarray:
@@ -69,31 +71,25 @@ def simulate(run: Run) -> Found:
     count, window = len(costs), run.reach * run.workers
     dies_at = rng.exponential(1 / run.ends, (2, count)) if run.ends else np.full((2, count), np.inf)
     poison = rng.random(count) < run.poison
-    done, tries = np.zeros(count, bool), np.zeros(count, np.int8)
-    idle, again = [(STARTING, w) for w in range(run.workers)], list[int]()
+    done, again = np.zeros(count, bool), list[int]()
+    idle = [(STARTING, w) for w in range(run.workers)]
     events: list[tuple[float, int, int, bool]] = []  # when, worker, clip, whether it ends
     oldest, newest, finished, held, ended, died, driver, half = 0, 0, 0, 0, 0, 0, 0.0, 0.0
     spent = 0.0
     while finished < count:
-        while idle and (again or newest < min(count, oldest + window)):
+        while idle and newest < min(count, oldest + window):
             since, worker = heapq.heappop(idle)
-            if again:
-                clip = again.pop()
-            else:
-                clip, newest = newest, newest + 1
+            clip, newest = newest, newest + 1
             begun = max(since, driver)
-            fatal = bool(poison[clip]) or dies_at[tries[clip], clip] < costs[clip]
-            took = min(float(dies_at[tries[clip], clip]), float(costs[clip]))
+            fatal = bool(poison[clip]) or dies_at[0, clip] < costs[clip]
+            took = min(float(dies_at[0, clip]), float(costs[clip]))
             heapq.heappush(events, (begun + took, worker, clip, fatal))
         when, worker, clip, fatal = heapq.heappop(events)
         driver = max(driver, when) + DRIVER
         heapq.heappush(idle, (driver + (STARTING if fatal else 0.0), worker))
         if fatal:
-            ended, tries[clip] = ended + 1, tries[clip] + 1
-            if tries[clip] < TRIES:
-                again.append(clip)
-                continue
-            died += 1
+            ended += 1
+            again.append(clip)
         spent += float(costs[clip])
         done[clip], finished = True, finished + 1
         if finished == count // 2:
@@ -101,9 +97,15 @@ def simulate(run: Run) -> Found:
         while oldest < count and done[oldest]:
             oldest += 1
         held = max(held, finished - oldest)
-    beyond = run.clips - count
-    seconds = driver + beyond * (driver - half) / (count - count // 2)
+    beyond, alone = run.clips - count, 0.0
+    machines = max(1, run.workers // WORKERS)
+    for first in range(0, len(again), machines):
+        clips = np.array(again[first : first + machines])
+        fatal_ = poison[clips] | (dies_at[1, clips] < costs[clips])
+        ended, died = ended + int(fatal_.sum()), died + int(fatal_.sum())
+        alone += float((costs[clips] + np.where(fatal_, STARTING, 0.0)).max()) + DRIVER
     scale = run.clips / count
+    seconds = driver + beyond * (driver - half) / (count - count // 2) + alone * scale
     used = spent * scale / (seconds * run.workers)
     return Found(seconds, used, held, round(ended * scale), round(died * scale))
 
@@ -111,12 +113,12 @@ def simulate(run: Run) -> Found:
 def answer_bytes() -> tuple[int, int]:
     """Return the bytes of an answer on the wire, and while the driver holds it."""
 
-    def one(i: int) -> Done:
+    def one(i: int) -> ClipResult:
         values = np.full(4 * 352, i, np.float32)
         descriptor = Descriptor(values, 200, 200, 200)
         prediction = Prediction(tuple("abcdefg"), np.full(7, 1 / 7, np.float32), descriptor)
         info = VideoInfo(f"clips/{i:08}.mp4", 360, 640, 200, 8.0, 25.0, "pyav")
-        return Done(Answer(info, descriptor, prediction, ()))
+        return ClipResult(Answer(info, descriptor, prediction, ()))
 
     wire = pickle.dumps(one(0))
     tracemalloc.start()
@@ -128,8 +130,9 @@ def answer_bytes() -> tuple[int, int]:
 
 def clip_bytes() -> int:
     """Return the bytes of a clip in the list of a run, and in the index of its journal."""
-    answer, count = Done(Failure("", "VideoError", "")), 10_000
-    with tempfile.TemporaryDirectory() as folder, Journal(f"{folder}/out", "recipe") as journal:
+    answer, count = ClipResult(Failure("", "VideoError", "")), 10_000
+    with tempfile.TemporaryDirectory() as folder, Journal(f"{folder}/out") as journal:
+        journal.begin({"recipe": "one"})
         tracemalloc.start()
         clips = [Clip(f"clips/actor_{i % 100:02}/{i:08}.mp4") for i in range(count)]
         for clip in clips:
@@ -145,7 +148,7 @@ def table() -> list[tuple[Run, Found]]:
              (10**7, 1000), (10**8, 1000)]  # fmt: skip
     runs = [Run(clips, workers) for clips, workers in sizes]
     runs += [Run(10**6, 1000, reach=reach) for reach in (3, 16, 256)]
-    runs += [Run(10**6, 1000, spread=1.2, reach=reach) for reach in (16, REACH, 256)]
+    runs += [Run(10**6, 1000, spread=1.2, reach=reach) for reach in (16, WINDOW, 256)]
     runs += [Run(10**6, 1000, ends=1 / 3600)]
     return [(run, simulate(run)) for run in runs]
 

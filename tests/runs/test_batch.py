@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 import videmo
@@ -48,21 +50,35 @@ def test_the_part_of_a_clip_is_named_in_its_record(pipeline, demo):
     assert record["frames"] == 2  # every tenth of 25 frames: numbers 80 and 90
 
 
-def test_what_no_stage_foresaw_costs_one_record(pipeline, demo, monkeypatch):
+@pytest.mark.parametrize("raised", [ZeroDivisionError, TypeError, struct.error, AssertionError,
+                                    SyntaxError, MemoryError, Exception])  # fmt: skip
+def test_what_no_stage_foresaw_costs_one_record(pipeline, demo, monkeypatch, raised):
     real = pipeline.answer
 
     def answer(path, **more):
         if path == "odd":
-            raise ZeroDivisionError("a fault\nof ours")
+            raise raised("a fault\nof ours")
         return real(path, **more)
 
     monkeypatch.setattr(pipeline, "answer", answer)
-    odd, good = batch.classify([Clip("odd"), Clip(str(demo))], pipeline)
+    odd, good = batch.classify([Clip("odd"), Clip(str(demo), end=0.1)], pipeline)
     assert odd["error"] == {
-        "type": "ZeroDivisionError",
+        "type": raised.__name__,
         "message": "unexpected: a fault of ours; please report it",
     }
     assert good["status"] == "ok"
+    failure = batch.attempt(Clip("odd"), pipeline)
+    assert 'raise raised("a fault\\nof ours")' in failure.trace and "Traceback" in failure.trace
+
+
+@pytest.mark.parametrize("raised", batch.ENDS_A_RUN)
+def test_what_the_next_clip_would_meet_as_well_ends_the_run(pipeline, monkeypatch, raised):
+    def answer(path, **more):
+        raise raised("the disk", "is full")
+
+    monkeypatch.setattr(pipeline, "answer", answer)
+    with pytest.raises(raised):
+        batch.attempt(Clip("any"), pipeline)
 
 
 def test_a_full_disk_ends_the_run(pipeline, demo):

@@ -16,29 +16,29 @@ from typing import Any
 import clips
 import numpy as np
 import pytest
-from toys import ToyWork
+from toys import ToySpec
 
 from videmo import store
 from videmo.data import Failure
 from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound
 from videmo.pipeline import Answer, Engine, load
 from videmo.runs import batch, cluster
-from videmo.runs.cluster import Cluster, Fleet, Parcel
+from videmo.runs.cluster import Bundle, ClusterExecutor, ClusterOptions
+from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip, find_clips
-from videmo.runs.workers import Here, Work, kept
+from videmo.runs.workers import InProcessExecutor, PipelineSpec, unspooled
 
 if not find_spec("ray"):
     pytest.skip("Ray is not installed: pip install 'videmo[ray]'", allow_module_level=True)
-ray = cluster._ray(cluster.HERE)
+ray = cluster._ray(cluster.LOCAL)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nodes() -> Iterator[None]:
     """Run a cluster with room for two workers, which the tests of this file share."""
     with pytest.MonkeyPatch.context() as patch:
-        toys = Path(__file__).parents[1] / "support"  # where its workers find them
-        patch.setenv("PYTHONPATH", str(toys))
-        fleet = Fleet(2, address=cluster.HERE)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where its workers find the toys
+        fleet = ClusterOptions(2, address=cluster.LOCAL)
         cluster._connect(ray, fleet)
         yield
         begun = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
@@ -48,14 +48,15 @@ def nodes() -> Iterator[None]:
             process.wait(10)
 
 
-def work(**more: Any) -> ToyWork:
-    return ToyWork(None, None, Engine(threads=1), **more)  # type: ignore[arg-type]
+def work(**more: Any) -> ToySpec:
+    return ToySpec(None, None, Engine(threads=1), **more)  # type: ignore[arg-type]
 
 
 def look(names: list[str], jobs: int = 2, timeout: float | None = None) -> list[Answer | Failure]:
-    """Return what a fleet of toys answers."""
-    with Cluster(work(), Fleet(jobs, timeout)) as fleet:
-        pairs = list(fleet.prepare().each(map(Clip, names), lambda path: None))
+    """Return what toys on a cluster answer."""
+    with ClusterExecutor(work(), ClusterOptions(jobs, timeout)) as fleet:
+        clips = map(Clip, names)
+        pairs = list(with_retries(fleet.prepare(), clips, lambda path: None, ordered=True))
     assert [clip.path for clip, _ in pairs] == names
     return [done.answer for _, done in pairs]
 
@@ -78,7 +79,7 @@ def test_a_clip_whose_worker_is_killed_is_tried_again(tmp_path: Path) -> None:
 def test_a_clip_that_ends_two_workers_costs_its_own_answer() -> None:
     first, lost, last = look(["quick 1", "crash 2", "quick 3"], jobs=1)
     assert isinstance(lost, Failure) and lost.error == "WorkerDied"
-    assert "2 workers ended on it" in lost.message
+    assert "also when nothing else ran" in lost.message
     assert numbers([first, last]) == [1, 3]
 
 
@@ -104,36 +105,39 @@ def test_no_more_than_a_few_clips_are_asked_for_ahead() -> None:
             asked.append(i)
             yield Clip(f"quick {i}")
 
-    with Cluster(work(), Fleet(1)) as fleet:
-        found = fleet.prepare().each(names(), lambda path: None)
+    with ClusterExecutor(work(), ClusterOptions(1)) as fleet:
+        found = fleet.prepare().map(names(), lambda path: None)
         next(found)
-        assert len(asked) == cluster.REACH
+        assert len(asked) == cluster.WINDOW
         assert len(list(found)) == 99
 
 
 def test_models_that_are_missing_or_end_their_worker_are_said_before_the_first_clip() -> None:
-    with Cluster(work(missing=True), Fleet(1)) as fleet, pytest.raises(ModelNotFound):
+    with (
+        ClusterExecutor(work(missing=True), ClusterOptions(1)) as fleet,
+        pytest.raises(ModelNotFound),
+    ):
         fleet.prepare()
     with (
-        Cluster(work(deadly=True), Fleet(1)) as fleet,
+        ClusterExecutor(work(deadly=True), ClusterOptions(1)) as fleet,
         pytest.raises(ModelError, match="3 workers in a row ended while they loaded the models"),
     ):
         fleet.prepare()
 
 
 def test_workers_that_do_not_agree_on_versions_are_an_error() -> None:
-    with Cluster(work(), Fleet(1)) as fleet:
+    with ClusterExecutor(work(), ClusterOptions(1)) as fleet:
         fleet.prepare()
         with pytest.raises(ModelError, match="videmo is toy on one machine and 9 on another"):
-            fleet._welcome({"videmo": "9"})
+            fleet._agree({"videmo": "9"})
 
 
 def test_a_worker_that_no_machine_has_room_for_is_refused() -> None:
     greedy = replace(work(), engine=Engine(threads=99_999))
     with pytest.raises(InputError, match="no machine of the cluster has 99999 CPUs"):
-        Cluster(greedy, Fleet(1)).__enter__()
+        ClusterExecutor(greedy, ClusterOptions(1)).__enter__()
     with pytest.raises(InputError, match="has 1 CPUs and 99 GPUs for one worker"):
-        Cluster(work(), Fleet(1, gpus=99)).__enter__()
+        ClusterExecutor(work(), ClusterOptions(1, gpus=99)).__enter__()
 
 
 @pytest.mark.parametrize(
@@ -148,26 +152,28 @@ def test_a_worker_that_no_machine_has_room_for_is_refused() -> None:
 def test_room_is_counted_machine_by_machine(
     nodes: list[dict[str, float]], threads: int, gpus: float, room: int
 ) -> None:
-    assert cluster._fit(nodes, threads, gpus) == room
+    assert cluster._room(nodes, threads, gpus) == room
 
 
 def test_a_model_that_a_machine_does_not_have_is_sent_to_it(tmp_path: Path) -> None:
     there = store.load("afew7").folder
-    parcels = cluster._parcels(Work(load("afew7").recipe, str(there), Engine()), ray.put)
+    parcels = cluster._bundles(PipelineSpec(load("afew7").recipe, str(there), Engine()), ray.put)
     away = {
-        role: Parcel(f"/nowhere/{tmp_path.name}/mine", parcel.files)
+        role: Bundle(f"/nowhere/{tmp_path.name}/mine", parcel.files)
         for role, parcel in parcels.items()
     }
     spare = iter([tmp_path / "1", tmp_path / "2"])
-    sent = cluster._settled(Work(load("afew7").recipe, "mine", Engine()), away, lambda: next(spare))
+    sent = cluster._resolved(
+        PipelineSpec(load("afew7").recipe, "mine", Engine()), away, lambda: next(spare)
+    )
     assert sent.head == str(tmp_path / "1" / "mine")
     assert store.load(str(sent.head)).card == store.load("afew7").card
     assert store.load(sent.recipe.backbone).sha256 == sent.recipe.backbone_sha256
-    assert cluster._settled(sent, parcels, lambda: next(spare)).head == str(there)
+    assert cluster._resolved(sent, parcels, lambda: next(spare)).head == str(there)
 
 
 def test_a_model_that_arrives_changed_is_refused(tmp_path: Path) -> None:
-    parcel = Parcel("mine", {"card.json": ("0" * 64, ray.put(b"{}"))})
+    parcel = Bundle("mine", {"card.json": ("0" * 64, ray.put(b"{}"))})
     with pytest.raises(CorruptModel):
         parcel.unpack(tmp_path / "mine")
 
@@ -185,7 +191,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Path:
 
 def kill_a_worker() -> None:
     """Kill one of the processes that look at clips."""
-    found = subprocess.run(["pgrep", "-f", "^ray::Looker"], capture_output=True, text=True)
+    found = subprocess.run(["pgrep", "-f", "^ray::ClusterWorker"], capture_output=True, text=True)
     os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
 
 
@@ -194,11 +200,11 @@ def test_records_are_those_of_this_process_though_a_worker_is_killed(
     folder: Path, tmp_path: Path
 ) -> None:
     pipeline, found = load("afew7", sampling={"fps": 2.0}), find_clips(folder)
-    here = list(Here(pipeline.prepare(), None, iter).each(found, lambda path: None))
-    fleet = Fleet(2)
-    with Cluster(Work.like(pipeline, fleet, str(tmp_path)), fleet) as away:
+    here = list(InProcessExecutor(pipeline.prepare(), None, iter).map(found, lambda path: None))
+    fleet = ClusterOptions(2)
+    with ClusterExecutor(PipelineSpec.of(pipeline, fleet, str(tmp_path)), fleet) as away:
         there = []
-        for pair in away.prepare().each(found, lambda path: None):
+        for pair in with_retries(away.prepare(), found, lambda path: None, ordered=True):
             if not there:
                 kill_a_worker()
             there.append(pair)
@@ -212,7 +218,7 @@ def test_records_are_those_of_this_process_though_a_worker_is_killed(
     faces = there[0][1].faces
     assert faces is not None and Path(faces).parent == tmp_path
     with open(faces, "rb") as file:
-        kept_faces = sum(len(f.values) for f in kept(file, os.path.getsize(faces)))
+        kept_faces = sum(len(f.values) for f in unspooled(file, os.path.getsize(faces)))
     assert isinstance(there[0][1].answer, Answer)
     assert kept_faces == there[0][1].answer.descriptor.faces > 0
     assert np.isfinite(there[0][1].answer.descriptor.values).all()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,15 +19,15 @@ import pytest
 from videmo.data import Descriptor, Failure, VideoInfo
 from videmo.errors import InputError, OutputError
 from videmo.pipeline import Answer
+from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip
-from videmo.runs.journal import SUFFIX, Journal, refuse_existing
-from videmo.runs.workers import Done
+from videmo.runs.journal import SUFFIX, Journal, differences
 
 ONE = Descriptor(np.arange(4, dtype=np.float32), 2, 1, 3)
 
 
-def done(clip: Clip) -> Done:
-    return Done(Answer(VideoInfo(clip.path, 2, 2, 3, 0.3, 10.0, "toy"), ONE, None, ()))
+def result_of(clip: Clip) -> ClipResult:
+    return ClipResult(Answer(VideoInfo(clip.path, 2, 2, 3, 0.3, 10.0, "toy"), ONE, None, ()))
 
 
 def record(clip: Clip, status: str = "ok") -> dict[str, Any]:
@@ -44,12 +47,31 @@ def clips(tmp_path: Path) -> list[Clip]:
     return [*whole, Clip(str(names[-1]), start=1.0)]
 
 
+KIND = {"head": "afew7", "sampling.fps": None}
+
+
+def begun(out: Path, *clips: Clip) -> Path:
+    """Leave the journal of a run that was stopped after these clips, and return its path."""
+    with Journal(out) as journal:
+        journal.begin(KIND)
+        for clip in clips:
+            journal.add(clip, result_of(clip), record(clip))
+    return Path(f"{out}{SUFFIX}")
+
+
+def found(out: Path, clips: list[Clip], kind: Any = KIND) -> list[bool]:
+    """Return which clips a resumed run finds."""
+    with Journal(out) as journal:
+        journal.resume(kind)
+        return [clip in journal for clip in clips]
+
+
 def test_what_was_added_is_there_in_another_run(tmp_path: Path, clips: list[Clip]) -> None:
     out = tmp_path / "out.csv"
-    with Journal(out, "recipe") as journal:
-        for clip in clips[:2]:
-            journal.add(clip, done(clip), record(clip))
-    with Journal(out, "recipe") as journal:
+    begun(out, *clips[:2])
+    with Journal(out) as journal:
+        assert journal.begun and journal.kind == KIND and not journal.adds
+        journal.resume(KIND)
         assert [clip in journal for clip in clips] == [True, True, False, False]
         entry = journal[clips[1]]
         assert entry.record == record(clips[1]) and entry.descriptor is not None
@@ -64,58 +86,132 @@ def test_half_an_entry_is_cut_off_and_made_again(
     tmp_path: Path, clips: list[Clip], lost: int
 ) -> None:
     out = tmp_path / "out.npz"
-    with Journal(out, "recipe") as journal:
-        for clip in clips[:2]:
-            journal.add(clip, done(clip), record(clip))
-    path = Path(f"{out}{SUFFIX}")
+    path = begun(out, *clips[:2])
     path.write_bytes(path.read_bytes()[:-lost])
-    with Journal(out, "recipe") as journal:
+    with Journal(out) as journal:
+        journal.resume(KIND)
         assert [clip in journal for clip in clips[:2]] == [True, False]
-        journal.add(clips[1], done(clips[1]), record(clips[1]))
+        journal.add(clips[1], result_of(clips[1]), record(clips[1]))
         assert journal[clips[0]].record == record(clips[0])
         assert journal[clips[1]].record == record(clips[1])
 
 
+def test_a_damaged_byte_costs_its_own_entry_and_no_other(tmp_path: Path, clips: list[Clip]) -> None:
+    path = begun(tmp_path / "out", *clips)
+    whole = path.read_bytes()
+    places = [place for place in range(len(whole)) if whole.startswith(b'{"key": [', place)]
+    assert len(places) == len(clips)
+    lost = []
+    for place in range(0, len(whole), 31):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x21]) + whole[place + 1 :])
+        missing = [n for n, there in enumerate(found(tmp_path / "out", clips)) if not there]
+        mine = [n for n, begin in enumerate(places) if begin <= place][-1:]
+        assert missing == mine, f"byte {place}"
+        lost.append(missing)
+    assert [] in lost and [3] in lost  # of the first lines none, of the last entry itself
+
+
+def test_a_record_that_is_lengthened_by_a_damaged_byte_does_not_swallow_the_next(
+    tmp_path: Path, clips: list[Clip]
+) -> None:
+    path = begun(tmp_path / "out", *clips)
+    whole = path.read_bytes()
+    damaged = whole.replace(b'"vector": 2', b'"vector": 4', 1)
+    assert damaged != whole
+    path.write_bytes(damaged)
+    assert found(tmp_path / "out", clips) == [False, True, True, True]
+
+
 def test_a_file_that_was_replaced_is_read_again(tmp_path: Path, clips: list[Clip]) -> None:
-    with Journal(tmp_path / "out", "recipe") as journal:
-        journal.add(clips[0], done(clips[0]), record(clips[0]))
-        Path(clips[0].path).write_bytes(b"another")
-        assert clips[0] not in journal
+    begun(tmp_path / "out", clips[0])
+    Path(clips[0].path).write_bytes(b"another")
+    assert found(tmp_path / "out", clips[:1]) == [False]
 
 
-def test_another_recipe_is_another_run(tmp_path: Path, clips: list[Clip]) -> None:
-    with Journal(tmp_path / "out", "recipe") as journal:
-        journal.add(clips[0], done(clips[0]), record(clips[0]))
-    with Journal(tmp_path / "out", "other") as journal:
-        assert clips[0] not in journal
+def test_another_kind_of_run_finds_nothing_and_can_be_told_apart(
+    tmp_path: Path, clips: list[Clip]
+) -> None:
+    begun(tmp_path / "out", clips[0])
+    other = {**KIND, "sampling.fps": 5.0}
+    assert found(tmp_path / "out", clips[:1], other) == [False]
+    assert differences(KIND, other) == ["sampling.fps None -> 5.0"]
+    assert differences({"old": 1}, {"new": 2}) == ["old 1 -> None", "new None -> 2"]
 
 
 def test_what_failed_is_tried_again_by_the_next_run(tmp_path: Path, clips: list[Clip]) -> None:
-    failed = Done(Failure(clips[0].path, "VideoError", "no"))
-    with Journal(tmp_path / "out", "recipe") as journal:
+    failed = ClipResult(Failure(clips[0].path, "VideoError", "no"))
+    with Journal(tmp_path / "out") as journal:
+        journal.begin(KIND)
         journal.add(clips[0], failed, record(clips[0], "error"))
         assert journal[clips[0]].record["status"] == "error"
-    with Journal(tmp_path / "out", "recipe") as journal:
-        assert clips[0] not in journal
+    assert found(tmp_path / "out", clips[:1]) == [False]
+
+
+def test_an_entry_that_is_not_the_clips_is_not_taken_for_it(
+    tmp_path: Path, clips: list[Clip]
+) -> None:
+    path = begun(tmp_path / "out", *clips[:2])
+    with Journal(tmp_path / "out") as journal:
+        journal.resume(KIND)
+        assert clips[0] in journal and clips[1] in journal
+        whole = path.read_bytes()
+        first, second = (whole.index(b'{"key": ['), whole.rindex(b'{"key": ['))
+        path.write_bytes(whole[:first] + whole[second:])  # as another writer would
+        with pytest.raises(OutputError, match="another program has changed it"):
+            _ = journal[clips[0]]
 
 
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / f"out{SUFFIX}").write_text("dear diary\nnothing\n")
-    with pytest.raises(InputError, match="is no journal of videmo"):
-        Journal(tmp_path / "out", "recipe")
+    with pytest.raises(InputError, match="is no journal of this videmo"):
+        Journal(tmp_path / "out")
     assert (tmp_path / f"out{SUFFIX}").read_text() == "dear diary\nnothing\n"
 
 
-def test_an_output_is_not_replaced_unasked(tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    refuse_existing(str(out), overwrite=False)
-    out.write_text("mine")
-    with pytest.raises(OutputError, match="is there already; give --overwrite"):
-        refuse_existing(str(out), overwrite=False)
-    Path(f"{out}{SUFFIX}").write_text("")
-    with pytest.raises(OutputError, match="a run was stopped here; --resume goes on"):
-        refuse_existing(str(out), overwrite=False)
-    refuse_existing(str(out), overwrite=True)
+def test_a_journal_that_nothing_was_written_into_goes(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out") as journal:
+        assert not journal.begun
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_run_at_a_time_writes_a_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out") as journal:
+        journal.begin(KIND)
+        who = f"another videmo, process {os.getpid()} on {socket.gethostname()}, is writing this"
+        with pytest.raises(OutputError, match=who):
+            Journal(tmp_path / "out")
+    with Journal(tmp_path / "out") as journal:
+        assert journal.begun
+
+
+def test_a_disk_without_locks_knows_the_dead_by_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(tmp_path / "out") as journal:
+        journal.begin(KIND)
+    monkeypatch.setattr("videmo.files.lock._lock", no_locks)
+    path = Path(f"{tmp_path / 'out'}{SUFFIX}")
+    whole = path.read_bytes()
+    for process, host, said in [
+        (subprocess.Popen(["true"]), socket.gethostname(), ""),
+        (os.getppid(), socket.gethostname(), "if that has ended, remove"),
+        (1, "elsewhere", "process 1 on elsewhere, is writing this"),
+    ]:
+        number = process if isinstance(process, int) else process.pid
+        if not isinstance(process, int):
+            process.wait()
+        owner = {"videmo": "journal", "process": number, "host": host}
+        path.write_bytes(json.dumps(owner).encode().ljust(159) + b"\n" + whole[160:])
+        if said:
+            with pytest.raises(OutputError, match=said):
+                Journal(tmp_path / "out")
+        else:
+            with Journal(tmp_path / "out") as journal:
+                assert journal.begun
+
+
+def no_locks(file: Any) -> bool:
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +260,8 @@ def test_a_killed_run_ends_with_the_same_bytes(
     assert again.code == 1 and "of 5 clips are done already" in again.err
     whole, cut = ((tmp_path / name / given[-1]).read_bytes() for name in ("whole", "cut"))
     assert whole == cut
-    assert [path.name for path in (tmp_path / "cut").iterdir()] == [given[-1]]
+    names = sorted(path.name for path in (tmp_path / "cut").iterdir())
+    assert names == [given[-1], f"{given[-1]}.receipt"]
 
 
 def test_ctrl_c_finishes_the_clip_in_hand_and_keeps_it(
@@ -175,23 +272,6 @@ def test_ctrl_c_finishes_the_clip_in_hand_and_keeps_it(
     assert not (tmp_path / "cut" / "out.csv").exists()
     again = videmo_command(*GIVEN["csv"], folder, "--resume", cwd=tmp_path / "cut")
     assert again.code == 1 and "of 5 clips are done already" in again.err
-
-
-def test_a_complete_output_is_not_made_again(
-    videmo_command: Any, folder: Path, tmp_path: Path
-) -> None:
-    given = ["classify", folder / "a.mp4", "--end", "0.2", "--out", "out.csv"]
-    assert videmo_command(*given, cwd=tmp_path).code == 0
-    before = (tmp_path / "out.csv").stat().st_mtime_ns
-    again = videmo_command(*given, "--resume", cwd=tmp_path)
-    assert again.code == 0 and "out.csv is complete" in again.err
-    assert (tmp_path / "out.csv").stat().st_mtime_ns == before
-    other = videmo_command(
-        "classify", folder / "b.mp4", "--resume", "--out", "out.csv", cwd=tmp_path
-    )
-    assert other.code == 1 and "is complete, and of other clips" in other.err
-    assert videmo_command(*given, cwd=tmp_path).code == 1
-    assert videmo_command(*given, "--overwrite", cwd=tmp_path).code == 0
 
 
 class Full:
@@ -211,11 +291,11 @@ class Full:
 def test_a_full_disk_stops_the_run_and_what_was_done_stays(
     tmp_path: Path, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Journal(tmp_path / "out", "recipe") as journal:
-        journal.add(clips[0], done(clips[0]), record(clips[0]))
+    with Journal(tmp_path / "out") as journal:
+        journal.begin(KIND)
+        journal.add(clips[0], result_of(clips[0]), record(clips[0]))
 
         monkeypatch.setattr(journal, "_file", Full(journal._file))
         with pytest.raises(OutputError, match="the disk is full"):
-            journal.add(clips[1], done(clips[1]), record(clips[1]))
-    with Journal(tmp_path / "out", "recipe") as journal:
-        assert clips[0] in journal
+            journal.add(clips[1], result_of(clips[1]), record(clips[1]))
+    assert found(tmp_path / "out", clips[:2]) == [True, False]

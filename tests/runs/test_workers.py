@@ -12,24 +12,25 @@ from typing import Any
 import clips
 import numpy as np
 import pytest
-from toys import ToyWork
+from toys import ToySpec
 
 from videmo.data import Failure
 from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
 from videmo.pipeline import Answer, Engine, _share, cpus, load
+from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import Crew, Processes, keeping, kept
+from videmo.runs.workers import ProcessExecutor, WorkerOptions, spooled, unspooled
 
 
-def work(**more: Any) -> ToyWork:
-    return ToyWork(None, None, Engine(), **more)  # type: ignore[arg-type]
+def work(**more: Any) -> ToySpec:
+    return ToySpec(None, None, Engine(), **more)  # type: ignore[arg-type]
 
 
 def look(names: list[str], jobs: int = 2, timeout: float | None = None) -> list[Answer | Failure]:
-    """Return what a crew of toys answers."""
-    with Processes(work(), Crew(jobs, timeout)) as processes:
-        found = processes.prepare().each(map(Clip, names), lambda path: None)
-        pairs = list(found)
+    """Return what toys in processes answer."""
+    with ProcessExecutor(work(), WorkerOptions(jobs, timeout)) as processes:
+        clips = map(Clip, names)
+        pairs = list(with_retries(processes.prepare(), clips, lambda path: None, ordered=True))
     assert [clip.path for clip, _ in pairs] == names
     return [done.answer for _, done in pairs]
 
@@ -46,6 +47,20 @@ def test_a_clip_that_ends_its_process_costs_its_own_answer(word: str, how: str) 
     assert isinstance(first, Answer) and isinstance(last, Answer)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_clip_whose_process_died_is_tried_once_more_alone(tmp_path: Path, ordered: bool) -> None:
+    names = ["quick 0", f"once:{tmp_path / 'tried'} 1", "slow 2", "quick 3", "crash 4", "quick 5"]
+    with ProcessExecutor(work(), WorkerOptions(2)) as processes:
+        clips = map(Clip, names)
+        pairs = list(with_retries(processes.prepare(), clips, lambda path: None, ordered=ordered))
+    found = [int(clip.path.split()[1]) for clip, _ in pairs]
+    assert found == ([*range(6)] if ordered else [0, 2, 3, 5, 1, 4])  # at the very end
+    answers = {int(clip.path.split()[1]): result.answer for clip, result in pairs}
+    assert isinstance(answers[1], Answer) and (tmp_path / "tried").exists()
+    lost = answers[4]
+    assert isinstance(lost, Failure) and "also when nothing else ran" in lost.message
+
+
 def test_a_clip_that_hangs_is_given_up() -> None:
     lost, last = look(["hang 1", "quick 2"], jobs=1, timeout=1.0)
     assert isinstance(lost, Failure) and lost.error == "ClipTimeout"
@@ -58,28 +73,26 @@ def test_processes_that_are_killed_while_they_wait_cost_no_answer(jobs: int) -> 
     def named() -> Iterator[Clip]:
         for i in range(12):
             if i in (4, 9):  # what was asked for before is answered, nothing is in hand
-                wait([task for _, task in waiting(found)])
+                wait([task for _, task in processes._tasks])
                 for process in active_children():
                     process.kill()
             yield Clip(f"quick {i}")
 
-    with Processes(work(), Crew(jobs)) as processes:
-        found = processes.prepare().each(named(), lambda path: None)
+    with ProcessExecutor(work(), WorkerOptions(jobs)) as processes:
+        found = processes.prepare().map(named(), lambda path: None)
         answers = [done.answer for _, done in found]
     assert [float(a.descriptor.values[0]) for a in answers if isinstance(a, Answer)] == [*range(12)]
-
-
-def waiting(running: Any) -> Any:
-    """Return the tasks that a running `Processes.each` has handed out."""
-    return running.gi_frame.f_locals["waiting"]
 
 
 def test_processes_that_always_end_before_a_clip_are_one_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("videmo.runs.workers._pool", lambda jobs: DeadPool())
-    with Processes(work(), Crew(1)) as processes, pytest.raises(VidemoError, match="--resume"):
-        list(processes.each(map(Clip, ["quick 1"]), lambda path: None))
+    with (
+        ProcessExecutor(work(), WorkerOptions(1)) as processes,
+        pytest.raises(VidemoError, match="--resume"),
+    ):
+        list(processes.map(map(Clip, ["quick 1"]), lambda path: None))
 
 
 class DeadPool:
@@ -113,8 +126,8 @@ def test_no_more_than_a_few_clips_are_asked_for_ahead() -> None:
             asked.append(str(i))
             yield Clip(f"quick {i}")
 
-    with Processes(work(), Crew(1)) as processes:
-        found = processes.prepare().each(names(), lambda path: None)
+    with ProcessExecutor(work(), WorkerOptions(1)) as processes:
+        found = processes.prepare().map(names(), lambda path: None)
         next(iter(found))
         assert len(asked) <= 3
         for _ in found:
@@ -122,13 +135,16 @@ def test_no_more_than_a_few_clips_are_asked_for_ahead() -> None:
 
 
 def test_a_model_that_is_missing_is_said_before_the_first_clip() -> None:
-    with Processes(work(missing=True), Crew(2)) as processes, pytest.raises(ModelNotFound):
+    with (
+        ProcessExecutor(work(missing=True), WorkerOptions(2)) as processes,
+        pytest.raises(ModelNotFound),
+    ):
         processes.prepare()
 
 
 def test_models_that_end_the_process_are_one_clear_error() -> None:
     with (
-        Processes(work(deadly=True), Crew(1)) as processes,
+        ProcessExecutor(work(deadly=True), WorkerOptions(1)) as processes,
         pytest.raises(ModelError, match="a process ended while it loaded the models"),
     ):
         processes.prepare()
@@ -136,11 +152,11 @@ def test_models_that_end_the_process_are_one_clear_error() -> None:
 
 def test_jobs_times_threads_is_what_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("videmo.runs.workers.cpus", lambda: 8)
-    assert Crew(3).engine(Engine()).threads == 2
-    assert Crew(20).engine(Engine()).threads == 1
-    assert Crew(4).engine(Engine(threads=2)).threads == 2
+    assert WorkerOptions(3).engine(Engine()).threads == 2
+    assert WorkerOptions(20).engine(Engine()).threads == 1
+    assert WorkerOptions(4).engine(Engine(threads=2)).threads == 2
     with pytest.raises(InputError, match="4 jobs of 3 threads are more than the 8 CPUs"):
-        Crew(4).engine(Engine(threads=3))
+        WorkerOptions(4).engine(Engine(threads=3))
 
 
 def test_a_container_s_share_counts(tmp_path: Path) -> None:
@@ -156,9 +172,9 @@ def test_features_are_the_same_behind_the_file_they_were_kept_in(
     tmp_path: Path, demo: Path
 ) -> None:
     pipeline = load("afew7", sampling={"fps": 2.0})
-    seen = list(keeping(str(tmp_path / "kept"))(pipeline.features(demo, end=2)))
-    with (tmp_path / "kept").open("rb") as file:
-        again = list(kept(file, (tmp_path / "kept").stat().st_size))
+    seen = list(spooled(str(tmp_path / "unspooled"))(pipeline.features(demo, end=2)))
+    with (tmp_path / "unspooled").open("rb") as file:
+        again = list(unspooled(file, (tmp_path / "unspooled").stat().st_size))
     assert [f.seen for f in again] == [f.seen for f in seen]
     for one, other in zip(seen, again, strict=True):
         assert np.array_equal(one.values, other.values)

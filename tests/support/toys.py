@@ -16,7 +16,7 @@ from videmo import store
 from videmo.data import Descriptor, Faces, Features, VideoInfo
 from videmo.errors import InputError, ModelNotFound
 from videmo.pipeline import Answer
-from videmo.runs.workers import Work
+from videmo.runs.workers import PipelineSpec
 
 
 class Toy:
@@ -48,13 +48,13 @@ class Toy:
 
 
 @dataclass(frozen=True)
-class ToyWork(Work):
+class ToySpec(PipelineSpec):
     """Makes toys; `missing` stands for a model that is not there."""
 
     missing: bool = False
     deadly: bool = False
 
-    def pipeline(self) -> Any:
+    def build(self) -> Any:
         if self.missing:
             raise ModelNotFound("toy", ["afew7"])
         if self.deadly:

@@ -5,25 +5,30 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.errors import VidemoError
+
 if TYPE_CHECKING:
     from videmo.cli.words import Quiet
     from videmo.pipeline import Pipeline
     from videmo.runs.batch import Record
-    from videmo.runs.cluster import Cluster
+    from videmo.runs.cluster import ClusterExecutor
+    from videmo.runs.executor import ClipResult
     from videmo.runs.inputs import Clip
     from videmo.runs.journal import Journal
-    from videmo.runs.workers import Done, Here, Processes
+    from videmo.runs.resume import Expected, Whole
+    from videmo.runs.workers import InProcessExecutor, ProcessExecutor
 
-    Keep = Callable[[Clip, Done, Record], None]
-    Finish = Callable[[Journal, dict[str, str | None]], None]
+    Keep = Callable[[Clip, ClipResult, Record], None]
+    # is told where to write, the clips in their order, what was found, and what made it
+    Finish = Callable[[str, Sequence[Clip], Journal, dict[str, str | None]], None]
 
 
 @dataclass(frozen=True)
@@ -33,46 +38,93 @@ class Run:
     clips: Sequence[Clip]
     pipeline: Pipeline
     options: dict[str, Any]
+    format: str = ""  # of the output
+    features: bool = False  # whether it holds features, and label, split and subject with them
     frames: bool = False  # whether the features of every face are kept
 
     def stream(self, keep: Keep) -> int:
         """Hand the record of every clip to `keep` as it is made; return how many failed."""
-        return self._each(self.clips, keep, {})
+        return self._each(self.clips, keep, {}, ordered=True)
 
     def journalled(self, out: str, finish: Finish) -> int:
         """Keep what is found beside `out` as it is made, then have `finish` write all of it.
 
-        A run that was stopped is taken up where it was, with --resume; return how many failed.
+        A run that was stopped is taken up where it was, with --resume, and so is a whole output
+        that lacks clips or holds failures; return how many failed.
 
-        Raises OutputError where `out` is there already and nothing else was asked for.
+        Raises OutputError where `out` is there already and nothing else was asked for, or where
+        another run writes it.
         """
-        from videmo.runs.journal import SUFFIX, Journal, place_of, refuse_existing, there
+        from videmo.runs.journal import Journal
 
-        beside = place_of(out) + SUFFIX
-        begun = os.path.exists(beside)
-        if self.options.get("resume"):
-            if not begun and (os.path.exists(out) or there(out)):
-                return self._complete(out)
-        elif _is_file(out):
-            refuse_existing(out, overwrite=bool(self.options.get("overwrite")))
-            if begun:
-                os.unlink(beside)
-        with ExitStack() as stack:
-            place = stack.enter_context(_place(out))
-            journal = stack.enter_context(Journal(place, self._kind()))
-            todo = [clip for clip in self.clips if clip not in journal]
-            if begun and not self.options["quiet"]:
+        with _place(out) as place, Journal(place) as journal:
+            before = self._begin(journal, out)
+            todo = [clip for clip in self.clips
+                    if clip not in journal and not (before and before.has(clip))]  # fmt: skip
+            if before and not todo and not len(journal):
+                self._say(f"{out} is complete; --overwrite makes it again")
+                return 0
+            if len(todo) < len(self.clips):
                 done = len(self.clips) - len(todo)
-                click.echo(f"videmo: {done} of {len(self.clips)} clips are done already", err=True)
-            provenance: dict[str, str | None] = {}
+                self._say(f"{done} of {len(self.clips)} clips are done already")
             try:
-                failed = self._rest(todo, journal, provenance)
-            except KeyboardInterrupt:
-                click.echo(f"videmo: {len(journal)} of {len(self.clips)} clips are kept in "
-                           f"{journal.path}; --resume goes on", err=True)  # fmt: skip
+                failed = self._finish(todo, journal, out, finish, before)
+            except (KeyboardInterrupt, VidemoError):
+                if len(journal):
+                    self._say(f"{len(journal)} of {len(self.clips)} clips are kept in "
+                              f"{journal.path}; --resume goes on")  # fmt: skip
                 raise
-            finish(journal, provenance)
-            journal.remove()
+        return failed
+
+    def _begin(self, journal: Journal, out: str) -> Whole | None:
+        """Begin a run or go on with one; return what a whole output holds that is added to."""
+        from videmo.errors import OutputError
+        from videmo.runs.journal import differences
+
+        there = _is_file(out) and _exists(out)
+        if self.options.get("overwrite") and not self.options.get("resume"):
+            journal.begin(self._kind())
+        elif not self.options.get("resume"):
+            if journal.begun:
+                step = "--resume goes on, --overwrite begins again"
+                raise OutputError(journal.path, f"a run was stopped here; {step}")
+            if there:
+                raise OutputError(out, "is there already; give --overwrite, or another --out")
+            journal.begin(self._kind())
+        elif journal.begun:
+            if journal.kind and (found := differences(journal.kind, self._kind())):
+                step = "give the options of that run, or --overwrite"
+                raise OutputError(journal.path, f"is of another run ({'; '.join(found)}); {step}")
+            journal.resume(self._kind())
+            return self._whole(out) if journal.adds and there else None
+        else:
+            before = self._whole(out) if there else None
+            complete = before and all(map(before.has, self.clips))
+            if not complete:
+                journal.begin(self._kind(), adds=before is not None)
+            return before
+        return None
+
+    def _finish(
+        self, todo: Sequence[Clip], journal: Journal, out: str, finish: Finish, before: Whole | None
+    ) -> int:
+        """Look at the clips that are left, write the output, and take the journal away."""
+        from videmo.runs.resume import add_rows, place_of, write_receipt
+
+        provenance: dict[str, str | None] = {}
+        failed = self._rest(todo, journal, provenance)
+        new = [clip for clip in self.clips if clip in journal]
+        if before:
+            with _fetched(out) as file, _beside(out) as folder:
+                part = os.path.join(folder, f"part.{self.format}")
+                finish(part, new, journal, provenance)
+                add_rows(out, file, part, self._expected())
+        else:
+            finish(out, new, journal, provenance)
+        if _is_file(out):
+            states = {place_of(clip): journal.state(clip) for clip in new}
+            write_receipt(out, self._expected(), states, before)
+        journal.remove()
         return failed
 
     def _rest(
@@ -80,54 +132,94 @@ class Run:
     ) -> int:
         """Look at the clips that are left; without any no model is loaded for it."""
         if todo or not self.clips:
-            return self._each(todo, journal.add, provenance)
-        made = journal[self.clips[0]].record["provenance"]
-        provenance |= {**made, "decoder": None}
+            return self._each(todo, journal.add, provenance, ordered=False)
+        first = next(clip for clip in self.clips if clip in journal)
+        provenance |= {**journal[first].record["provenance"], "decoder": None}
         return 0
 
-    def _kind(self) -> str:
+    def _kind(self) -> dict[str, Any]:
         """Return what makes two runs' findings the same: recipe, head, and what is kept."""
+        import json
+
+        from videmo import __version__
         from videmo.files import sha256
 
         head, given = self.pipeline.head_model, self.options.get("detector_weights")
-        detector = sha256(Path(given)) if given else None
-        recipe = self.pipeline.recipe.fingerprint()
-        return f"{recipe} {head and head.sha256} {detector} {self.frames}"
+        recipe = self.pipeline.recipe.to_dict()
+        recipe["backbone"] = self.pipeline.backbone_model.name
+        kind = {
+            "videmo": __version__,
+            "head": head.name if head else None,
+            "head_sha256": head.sha256 if head else None,
+            "detector_weights": sha256(Path(given)) if given else None,
+            "features": self.features,
+            "--frames": self.frames,
+            **_flat(recipe),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(kind))
+        return plain
 
-    def _complete(self, out: str) -> int:
-        """Say that there is nothing to do; raises OutputError if `out` is of other clips."""
-        from videmo.errors import OutputError
-        from videmo.evaluate.rows import read_rows
-        from videmo.files.remote import fetched, is_url
+    def _expected(self) -> Expected:
+        from videmo import __version__
+        from videmo.runs.resume import Expected
 
-        with fetched(out) if is_url(out) else nullcontext(out) as file:
-            rows = [row.cells for row in read_rows(file)]
-        if sorted(str(row["path"]) for row in rows) != sorted(clip.path for clip in self.clips):
-            raise OutputError(out, "is complete, and of other clips; give --overwrite")
+        head, backbone = self.pipeline.head_model, self.pipeline.backbone_model
+        kind = self._kind()
+        settings = {
+            "videmo": __version__,
+            "head": head.name if head else None,
+            "head_sha256": head.sha256 if head else None,
+            "backbone": backbone.name,
+            "backbone_sha256": backbone.sha256,
+            "detector": self.pipeline.recipe.detection.detector,
+            "recipe": self.pipeline.recipe.fingerprint(),
+        }
+        if kind["detector_weights"]:
+            settings["detector_sha256"] = kind["detector_weights"]
+        if self.features:
+            settings["--frames"] = str(self.frames)
+        more = {"--format": self.format, "--top": self.options.get("top")}
+        return Expected(self.clips, kind | more, settings, self.format, self.features)
+
+    def _whole(self, out: str) -> Whole:
+        """Return what an output holds; raises OutputError where it cannot be gone on with."""
+        from videmo.runs.resume import read_whole
+
+        with _fetched(out) as file:
+            return read_whole(out, file, self._expected())
+
+    def _say(self, words: str) -> None:
         if not self.options["quiet"]:
-            click.echo(f"videmo: {out} is complete; --overwrite makes it again", err=True)
-        return sum(row.get("status") == "error" for row in rows)
+            click.echo(f"videmo: {words}", err=True)
 
-    def _each(self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None]) -> int:
+    def _each(
+        self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None], *, ordered: bool
+    ) -> int:
         """Look at the clips, and fill in what made the numbers."""
-        from videmo.cli.words import say_device, say_record
+        from videmo.cli.words import say_device, say_record, say_trace
+        from videmo.errors import InputGone
         from videmo.runs.batch import record
+        from videmo.runs.executor import with_retries
+        from videmo.runs.roots import Roots
 
-        failed = 0
+        failed, roots = 0, Roots(clips)
         with (
             closing(self._progress(len(clips))) as bar,
-            self._looking(bar) as looking,
+            self._executor(bar) as executor,
             _stopping(len(clips)) as stopped,
         ):
-            provenance |= looking.provenance
+            provenance |= executor.provenance
             say_device(provenance, self.options)
-            for clip, done in looking.each(clips, bar.begin):
-                line = record(clip, done.answer, looking.provenance, self.pipeline.also)
+            for clip, result in with_retries(executor, clips, bar.begin, ordered=ordered):
+                line = record(clip, result.answer, executor.provenance, self.pipeline.also)
                 bar.end(line)
-                keep(clip, done, line)
-                if done.faces:
-                    os.unlink(done.faces)
+                if line["status"] == "error" and (folder := roots.gone(clip)):
+                    raise InputGone(folder)
+                keep(clip, result, line)
+                if result.faces:
+                    os.unlink(result.faces)
                 say_record(line, self.options)
+                say_trace(result.answer, self.options)
                 failed += line["status"] == "error"
                 if stopped.is_set():
                     raise KeyboardInterrupt
@@ -142,11 +234,18 @@ class Run:
         return progress(self.options.get("progress") or "auto", clips, quiet=quiet)
 
     @contextmanager
-    def _looking(self, bar: Quiet) -> Iterator[Here | Processes | Cluster]:
+    def _executor(
+        self, bar: Quiet
+    ) -> Iterator[InProcessExecutor | ProcessExecutor | ClusterExecutor]:
         """Yield what looks at clips: this process, with --jobs others, or a cluster."""
         from tempfile import TemporaryDirectory
 
-        from videmo.runs.workers import Crew, Here, Processes, Work
+        from videmo.runs.workers import (
+            InProcessExecutor,
+            PipelineSpec,
+            ProcessExecutor,
+            WorkerOptions,
+        )
 
         jobs, timeout = self.options.get("jobs"), self.options.get("clip_timeout")
         ray = self.options["engine"] == "ray"
@@ -159,19 +258,20 @@ class Run:
                     yield cluster.prepare()
                 return
             if not jobs:
-                yield Here(self.pipeline.prepare(), faces, bar.watch)
+                yield InProcessExecutor(self.pipeline.prepare(), faces, bar.watch)
                 return
-            crew = Crew(jobs, timeout)
-            with Processes(Work.like(self.pipeline, crew, faces), crew) as processes:
+            workers = WorkerOptions(jobs, timeout)
+            spec = PipelineSpec.of(self.pipeline, workers, faces)
+            with ProcessExecutor(spec, workers) as processes:
                 yield processes.prepare()
 
-    def _cluster(self, faces: str | None) -> Cluster:
-        from videmo.runs.cluster import Cluster, Fleet
-        from videmo.runs.workers import Work
+    def _cluster(self, faces: str | None) -> ClusterExecutor:
+        from videmo.runs.cluster import ClusterExecutor, ClusterOptions
+        from videmo.runs.workers import PipelineSpec
 
         names = ("clip_timeout", "ray_address", "gpus_per_worker")
-        fleet = Fleet(self.options["jobs"] or 0, *(self.options[name] for name in names))
-        return Cluster(Work.like(self.pipeline, fleet, faces), fleet)
+        workers = ClusterOptions(self.options["jobs"] or 0, *(self.options[name] for name in names))
+        return ClusterExecutor(PipelineSpec.of(self.pipeline, workers, faces), workers)
 
 
 def keeps_journal(out: str | None) -> bool:
@@ -186,15 +286,59 @@ def _is_file(out: str) -> bool:
     return not os.path.exists(out) or os.path.isfile(out)
 
 
+def _exists(out: str) -> bool:
+    """Return whether an output is there already; raises OutputError where nobody can say."""
+    from videmo.files.remote import checked, exists, is_url
+    from videmo.write.sink import output_errors
+
+    if not is_url(out):
+        return os.path.exists(out)
+    with output_errors(out):
+        return exists(checked(out))
+
+
+def _fetched(out: str) -> AbstractContextManager[str]:
+    """Return what yields the name of an output here, wherever it is."""
+    from videmo.files.remote import fetched, is_url
+
+    return fetched(out) if is_url(out) else nullcontext(out)
+
+
+@contextmanager
+def _beside(out: str) -> Iterator[str]:
+    """Yield a new folder on the disk of an output, or for a URL in the folder for such things."""
+    from tempfile import TemporaryDirectory
+
+    from videmo.files.remote import is_url
+    from videmo.write.sink import output_errors
+
+    where = None if is_url(out) else os.path.dirname(os.path.realpath(out))
+    with output_errors(out):
+        folder = TemporaryDirectory(prefix=".videmo-", dir=where)
+    with folder as name:
+        yield name
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested options under names with dots."""
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        inner = (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+        flat |= inner
+    return flat
+
+
 @contextmanager
 def _place(out: str) -> Iterator[str]:
     """Yield the name beside which the journal lies: the output's, unless that is a device."""
     from tempfile import TemporaryDirectory
 
-    from videmo.runs.journal import place_of
+    from videmo.runs.journal import beside
 
     if _is_file(out):
-        yield place_of(out)
+        yield beside(out)
         return
     with TemporaryDirectory(prefix="videmo-") as folder:
         yield os.path.join(folder, "out")

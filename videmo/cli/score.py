@@ -67,23 +67,23 @@ def classify(**options: Any) -> None:
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
     extra = [*pipeline.also, *part]  # start and end last: merge knows them there
-    run = Run(clips, pipeline, options)
+    run = Run(clips, pipeline, options, format_)
 
-    def writer() -> Writer:
-        return open_writer(
-            format_, options["out"], labels=pipeline.labels, top=options["top"], extra=extra
-        )
+    def writer(out: str | None) -> Writer:
+        return open_writer(format_, out, labels=pipeline.labels, top=options["top"], extra=extra)
 
-    def finish(journal: Journal, provenance: dict[str, str | None]) -> None:
-        with writer() as out:
+    def finish(
+        out: str, clips: Sequence[Clip], journal: Journal, provenance: dict[str, str | None]
+    ) -> None:
+        with writer(out) as file:
             for clip in clips:
-                out.write(journal[clip].record)
+                file.write(journal[clip].record)
 
     if keeps_journal(options["out"]):
         failed = run.journalled(options["out"], finish)
     else:
-        with writer() as out:
-            failed = run.stream(lambda clip, done, record: out.write(record))
+        with writer(options["out"]) as out:
+            failed = run.stream(lambda clip, result, record: out.write(record))
     sys.exit(1 if failed else 0)
 
 
@@ -125,16 +125,19 @@ def write_features(
     frames: bool = False,
 ) -> int:
     """Write the descriptors of the clips to a feature file, and return how many clips failed."""
-    from videmo.runs.journal import refuse_existing
     from videmo.write import feature_format, frames_of, open_features, ready
+    from videmo.write.sink import refuse_existing
 
-    ready(feature_format(path), path)
-    if frames and feature_format(path) == "parquet" and not options.get("resume"):
+    format_ = feature_format(path)
+    ready(format_, path)
+    if frames and format_ == "parquet" and not options.get("resume"):
         refuse_existing(frames_of(path), overwrite=bool(options.get("overwrite")))
 
-    def finish(journal: Journal, provenance: dict[str, str | None]) -> None:
+    def finish(
+        out: str, clips: Sequence[Clip], journal: Journal, provenance: dict[str, str | None]
+    ) -> None:
         meta = _meta(pipeline, provenance)
-        with open_features(path, names=pipeline.feature_names, meta=meta, frames=frames) as file:
+        with open_features(out, names=pipeline.feature_names, meta=meta, frames=frames) as file:
             for clip in clips:
                 entry = journal[clip]
                 record = entry.record
@@ -145,7 +148,7 @@ def write_features(
                     start=clip.start, end=clip.end,
                 )  # fmt: skip
 
-    return Run(clips, pipeline, options, frames).journalled(path, finish)
+    return Run(clips, pipeline, options, format_, True, frames).journalled(path, finish)
 
 
 def _meta(pipeline: Pipeline, provenance: dict[str, str | None]) -> dict[str, Any]:

@@ -34,6 +34,13 @@ def say_record(record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
             click.echo(f"videmo: warning: {path}: {warning}", err=True)
 
 
+def say_trace(answer: object, options: Mapping[str, Any]) -> None:
+    """Show, with debug, where a failure that nobody foresaw comes from."""
+    trace = getattr(answer, "trace", "")
+    if options.get("debug") and trace:
+        click.echo(trace.rstrip(), err=True)
+
+
 def _shown_anyway(options: Mapping[str, Any]) -> bool:
     """Return whether the table says the same on the same terminal."""
     table = options.get("format_") in (None, "table") and not options.get("out")

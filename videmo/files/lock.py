@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import IO
 
 _PAUSE = 0.05  # s between two looks
+_BINARY = getattr(os, "O_BINARY", 0)  # of Windows
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
@@ -30,6 +32,29 @@ def alone(path: Path, pause: float = _PAUSE) -> Iterator[bool]:
             file.close()
 
 
+def claim(path: Path) -> tuple[IO[bytes], bool]:
+    """Return `path`, opened to be read and written, and whether it could be locked.
+
+    The lock is held until the file is closed or its process ends, however that ends. It is made
+    where it is missing, and may be removed while it is held.
+
+    Raises BlockingIOError at once where another process holds it, OSError.
+    """
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666), "r+b")
+        try:
+            if not _lock(file):
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+            if _is(file, path):  # or who held it has removed it meanwhile
+                return file, True
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return file, False
+            file.close()
+            raise
+        file.close()
+
+
 def _take(path: Path, pause: float) -> IO[bytes] | None:
     """Return the open, locked file of that name, or None where there are no locks."""
     while True:
@@ -41,7 +66,7 @@ def _take(path: Path, pause: float) -> IO[bytes] | None:
                 return file
         except OSError as error:
             file.close()
-            if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            if error.errno in _NO_LOCKS:
                 return None
             raise
         except BaseException:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from videmo.data import Descriptor, Failure, VideoInfo
-from videmo.errors import InputError, reason
+from videmo.errors import InputError, MissingDependency, ModelError, OutputError, reason
 from videmo.pipeline import Answer, Pipeline, Through
 from videmo.write.schema import Findings, record_of
+
+ENDS_A_RUN = (OutputError, ModelError, MissingDependency)  # the next clip would meet it as well
 
 Record = dict[str, Any]
 
@@ -40,15 +43,18 @@ def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> 
     """Return the answer for one clip, or the failure that took its place.
 
     through: as in `Pipeline.answer`
+
+    Whatever is raised is the failure of this clip, but for `ENDS_A_RUN`.
     """
     more = {"through": through} if through else {}
     try:
         answer = pipeline.answer(clip.path, start=clip.start, end=clip.end, **more)
     except InputError as error:
         return Failure(clip.path, type(error).__name__, reason(error))
-    except (MemoryError, OSError, RuntimeError, ValueError, ArithmeticError, LookupError) as error:
-        text = " ".join(str(error).split()) or "no further words"
-        return Failure(clip.path, type(error).__name__, f"unexpected: {text}; please report it")
+    except ENDS_A_RUN:
+        raise
+    except Exception as error:  # a decoder, and a damaged file, may raise anything
+        return _unforeseen(clip, error)
     if not answer.descriptor.seen:  # which tells nothing of faces
         return Failure(clip.path, "VideoError", _unseen(answer.info.duration))
     return answer
@@ -75,6 +81,12 @@ def _nothing(path: str) -> Answer:
     """Return an answer in which nothing was seen."""
     info = VideoInfo(path, 0, 0, None, None, None, None)
     return Answer(info, Descriptor(np.zeros(0, np.float32), 0, 0, 0), None, ())
+
+
+def _unforeseen(clip: Input, error: Exception) -> Failure:
+    text = " ".join(str(error).split()) or "no further words"
+    trace = "".join(traceback.format_exception(error))
+    return Failure(clip.path, type(error).__name__, f"unexpected: {text}; please report it", trace)
 
 
 def _unseen(duration: float | None) -> str:

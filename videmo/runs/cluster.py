@@ -1,8 +1,16 @@
-"""Clips on the machines of a Ray cluster: workers that hold the models, and answers that return.
+"""Clips on the machines of a Ray cluster: workers that hold the models, and results that return.
 
-What travels is a path there and an answer back; a clip is read, and fails, where its worker is.
-Answers come back in the order of the clips. A worker that ends costs its clip one more try, on
-another worker; the clip that ends two of them costs its own answer.
+What travels is a path there and a result back; a clip is read, and fails, where its worker is.
+Results come back in the order of the clips. What a worker goes through:
+
+    state     event       next       what is done
+    LOADING   Loaded      IDLE       what makes the numbers is noted; all must say the same
+    LOADING   Ended       gone       another is begun, unless too many ended in a row
+    BUSY      Replied     IDLE       its clip has a result
+    BUSY      Ended       gone       its clip has the result that its worker died (see `executor`)
+    BUSY      TimedOut    gone       its clip has the result that it took too long
+
+An IDLE worker is given the next clip that waits, and is BUSY.
 """
 
 from __future__ import annotations
@@ -14,35 +22,42 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from videmo import store
-from videmo.data import Failure
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, VidemoError
 from videmo.files import cache_dir, sha256
 from videmo.pipeline import Engine, Pipeline, cpus
 from videmo.recipe import Recipe
+from videmo.runs.executor import (
+    RESTARTS,
+    ClipResult,
+    OnStart,
+    Provenance,
+    Restarts,
+    timed_out,
+    worker_died,
+)
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import Begin, Crew, Done, Work, given_up, look
+from videmo.runs.workers import PipelineSpec, WorkerOptions, run_clip
+from videmo.write.sink import output_errors
 
-REACH = 64  # clips a worker, the oldest awaited to the newest; tests/figures/scale.py says why
-TRIES = 2  # workers that a clip may end
-STARTS = 3  # workers in a row that may end while they load the models
-HERE = "local"  # Ray's word for a cluster of this machine alone
-OBJECTS = 128 << 20  # bytes that a cluster of this machine alone keeps in shared memory
+WINDOW = 64  # clips a worker, the oldest awaited to the newest; tests/figures/scale.py says why
+LOCAL = "local"  # Ray's word for a cluster of this machine alone
+OBJECT_STORE = 128 << 20  # bytes that a cluster of this machine alone keeps in shared memory
 
-Provenance = dict[str, str | None]
-Reply = tuple[Done, bytes | None]  # and the features of the faces, if they are wanted
+Reply = tuple[ClipResult, bytes | None]  # and the features of the faces, if they are wanted
 
 
 @dataclass(frozen=True)
-class Fleet(Crew):
-    """A crew on a cluster; 0 jobs are as many as it has room for."""
+class ClusterOptions(WorkerOptions):
+    """Workers on a cluster; 0 jobs are as many as it has room for."""
 
     address: str | None = None  # HOST:PORT or auto; None: RAY_ADDRESS, or one of this machine alone
     gpus: float = 0.0  # of one worker
@@ -50,46 +65,48 @@ class Fleet(Crew):
     @property
     def where(self) -> str:
         """The cluster, as Ray is told of it."""
-        return self.address or os.environ.get("RAY_ADDRESS") or HERE
+        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
     def engine(self, engine: Engine) -> Engine:
         """Return the engine as it is: the threads of a worker depend on the cluster."""
         return engine
 
 
-class Cluster:
-    """A fleet of workers on a cluster; use it in a `with`, which ends them.
+class ClusterExecutor:
+    """Workers on a cluster; use it in a `with`, which ends them.
 
     Raises MissingDependency without Ray; on entering, InputError where no cluster answers, or
     where it has no room for a worker.
     """
 
-    def __init__(self, work: Work, fleet: Fleet) -> None:
-        self._ray = _ray(fleet.where)
-        self.work, self.fleet, self.jobs = work, fleet, fleet.jobs
+    def __init__(self, spec: PipelineSpec, options: ClusterOptions) -> None:
+        self._ray = _ray(options.where)
+        self.spec, self.options, self.jobs = spec, options, options.jobs
         self._provenance: Provenance = {}
         self._waiting: deque[_Task] = deque()
         self._idle: list[_Worker] = []
-        self._busy: dict[Any, _Worker] = {}  # by the reference of what they were asked for
-        self._ended = 0  # workers, since one has loaded the models
+        self._asked: dict[Any, _Worker] = {}  # loading or busy, by the reference of the reply
+        self._restarts, self._machines = Restarts(), 1
         self._begun = not self._ray.is_initialized()
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> ClusterExecutor:
         if self._begun:
-            _connect(self._ray, self.fleet)
+            _connect(self._ray, self.options)
         try:
-            threads = self._room()
-            work = replace(self.work, engine=replace(self.work.engine, threads=threads))
-            parcels = _parcels(work, self._ray.put)
-            kind: Any = self._ray.remote(num_cpus=threads, num_gpus=self.fleet.gpus)(Looker)
-            self._make: Callable[[], Any] = lambda: kind.remote(work, parcels)
+            threads = self._plan()
+            spec = replace(self.spec, engine=replace(self.spec.engine, threads=threads))
+            bundles = _bundles(spec, self._ray.put)
+            kind: Any = self._ray.remote(num_cpus=threads, num_gpus=self.options.gpus)(
+                ClusterWorker
+            )
+            self._make: Callable[[], Any] = lambda: kind.remote(spec, bundles)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in (*self._idle, *self._busy.values()):
+        for worker in (*self._idle, *self._asked.values()):
             self._kill(worker)
         if self._begun:
             self._ray.shutdown()
@@ -99,36 +116,51 @@ class Cluster:
         """What makes the numbers; known once `prepare` has run."""
         return self._provenance
 
-    def prepare(self) -> Cluster:
+    def prepare(self) -> ClusterExecutor:
         """Have a worker load the models now, and return self.
 
         Raises what loading them raises: InputError, ModelError, MissingDependency; and ModelError
         where no worker lives through it.
         """
         while not self._idle:
-            if not self._busy:
+            if not self._asked:
                 self._start()
-            self._settle()
+            self._step()
         return self
 
-    def each(self, clips: Iterable[Clip], begin: Begin) -> Iterator[tuple[Clip, Done]]:
-        """Yield every clip with what came of it, in their order."""
+    def map(self, clips: Iterable[Clip], on_start: OnStart) -> Iterator[tuple[Clip, ClipResult]]:
+        """Yield every clip with its result, in their order."""
         todo, order = iter(clips), deque[_Task]()
         while True:
-            while len(order) < REACH * self.jobs and (clip := next(todo, None)):
+            while len(order) < WINDOW * self.jobs and (clip := next(todo, None)):
                 order.append(_Task(clip))
                 self._waiting.append(order[-1])
             if not order:
                 return
-            self._hand_out()
-            if (done := order[0].done) is None:
-                self._settle()
+            self._assign()
+            if (result := order[0].result) is None:
+                self._step()
                 continue
             clip = order.popleft().clip
-            begin(clip.path)
-            yield clip, done
+            on_start(clip.path)
+            yield clip, result
 
-    def _room(self) -> int:
+    def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
+        """Yield clips with their results, as many at once as there are machines."""
+        later, self._waiting = self._waiting, deque()
+        while any(worker.state is State.BUSY for worker in self._asked.values()):
+            self._step()
+        for first in range(0, len(clips), self._machines):
+            tasks = [_Task(clip) for clip in clips[first : first + self._machines]]
+            self._waiting.extend(tasks)
+            for task in tasks:
+                while task.result is None:
+                    self._assign()
+                    self._step()
+                yield task.clip, task.result
+        self._waiting = later
+
+    def _plan(self) -> int:
         """Settle how many work, and return the threads of each.
 
         Those asked for, or as many as leave room for all; workers that find no room now may find
@@ -136,61 +168,85 @@ class Cluster:
         """
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = int(max((node.get("CPU", 0) for node in nodes), default=0))
-        asked, gpus = self.work.engine.threads, self.fleet.gpus
-        there = _fit(nodes, asked or 1, gpus)
-        if not there:
+        asked, gpus = self.spec.engine.threads, self.options.gpus
+        room = _room(nodes, asked or 1, gpus)
+        if not room:
             wanted = f"{asked or 1} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
             raise InputError(
                 f"no machine of the cluster has {wanted} for one worker; give fewer --threads or "
                 "--gpus-per-worker, or add machines"
             )
-        self.jobs = self.fleet.jobs or there
-        all_of = min(self.jobs, there)
-        return asked or next(t for t in range(most, 0, -1) if _fit(nodes, t, gpus) >= all_of)
+        self.jobs = self.options.jobs or room
+        self._machines = sum(_room([node], asked or 1, gpus) > 0 for node in nodes)
+        all_of = min(self.jobs, room)
+        return asked or next(t for t in range(most, 0, -1) if _room(nodes, t, gpus) >= all_of)
 
-    def _hand_out(self) -> None:
+    def _assign(self) -> None:
         """Give clips that wait to workers that do not, and begin workers while there is need."""
         while self._waiting and self._idle:
             worker = self._idle.pop()
-            worker.task, worker.since = self._waiting.popleft(), time.monotonic()
-            self._busy[worker.actor.look.remote(worker.task.clip)] = worker
-        starting = sum(worker.task is None for worker in self._busy.values())
-        for _ in range(min(len(self._waiting) - starting, self.jobs - len(self._busy))):
+            worker.state, worker.task = State.BUSY, self._waiting.popleft()
+            worker.since = time.monotonic()
+            self._asked[worker.actor.run.remote(worker.task.clip)] = worker
+        loading = sum(worker.state is State.LOADING for worker in self._asked.values())
+        for _ in range(min(len(self._waiting) - loading, self.jobs - len(self._asked))):
             self._start()
 
     def _start(self) -> None:
         worker = _Worker(self._make())
-        self._busy[worker.actor.load.remote()] = worker
+        self._asked[worker.actor.load.remote()] = worker
 
-    def _settle(self) -> None:
-        """Wait until a worker has something to say or has taken too long, and act on it."""
-        refs = list(self._busy)
-        if self._ray.wait(refs, num_returns=1, timeout=self._patience())[0]:
-            ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+    def _step(self) -> None:
+        """Wait for the next events, and act on them."""
+        for event in self._events():
+            match event:
+                case Loaded(worker, provenance):
+                    self._agree(provenance)
+                    self._rest(worker)
+                case Replied(worker, reply):
+                    worker.task.result = self._received(reply)
+                    self._rest(worker)
+                case Ended(worker, error):
+                    self._kill(worker)  # one that only cannot be reached must not come back
+                    self._replace(worker, error)
+                case TimedOut(worker):
+                    self._kill(worker)
+                    worker.task.result = timed_out(worker.task.clip, self.options.timeout or 0)
+
+    def _events(self) -> Iterator[Event]:
+        """Yield what happened, once anything did; a worker in an event awaits no reply."""
+        asked = list(self._asked)
+        if self._ray.wait(asked, num_returns=1, timeout=self._patience())[0]:
+            ready, _ = self._ray.wait(asked, num_returns=len(asked), timeout=0)
             for ref in ready:
-                self._hear(ref, self._busy.pop(ref))
-        self._give_up()
+                yield self._event(ref, self._asked.pop(ref))
+        now = time.monotonic()
+        for ref, worker in list(self._asked.items()):
+            limit = self.options.timeout
+            if limit and worker.state is State.BUSY and now - worker.since >= limit:
+                del self._asked[ref]
+                yield TimedOut(worker)
 
-    def _hear(self, ref: Any, worker: _Worker) -> None:
+    def _event(self, ref: Any, worker: _Worker) -> Event:
+        """Return what a reply means; raises what the worker met and all others would meet."""
         try:
-            found = self._ray.get(ref)
+            reply = self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
             raise VidemoError(f"a worker failed in an unexpected way ({_last(error)})") from error
         except self._ray.exceptions.RayError as error:
-            self._lose(worker, error)
-            return
-        if isinstance(found, VidemoError):
-            raise found
-        if worker.task is None:
-            self._welcome(found)
-        else:
-            worker.task.done = self._unpacked(found)
-        self._idle.append(worker)
-        worker.task = None
+            return Ended(worker, error)
+        if isinstance(reply, VidemoError):
+            raise reply
+        return (Loaded if worker.state is State.LOADING else Replied)(worker, reply)
 
-    def _welcome(self, provenance: Provenance) -> None:
+    def _rest(self, worker: _Worker) -> None:
+        worker.state, worker.task = State.IDLE, None
+        self._idle.append(worker)
+        self._restarts.clear()
+
+    def _agree(self, provenance: Provenance) -> None:
         """Note what makes the numbers; every worker must say the same."""
-        self._ended, first = 0, self._provenance or provenance
+        first = self._provenance or provenance
         for name, value in provenance.items():
             if value != first[name]:
                 raise ModelError(
@@ -199,62 +255,52 @@ class Cluster:
                 )
         self._provenance = first
 
-    def _lose(self, worker: _Worker, error: Exception) -> None:
-        """Have another worker try the clip of one that ended, unless it has ended two."""
-        self._kill(worker)  # one that only cannot be reached must not come back
-        task = worker.task
-        if task is None:
-            self._ended += 1
-            if self._ended >= STARTS:
-                raise ModelError(
-                    f"{STARTS} workers in a row ended while they loaded the models "
-                    f"({_last(error)}); is videmo installed on every machine, and the memory "
-                    "enough? give fewer --jobs, and --resume to go on"
-                ) from error
-            return
-        task.ended += 1
-        if task.ended < TRIES:
-            self._waiting.appendleft(task)
-            return
-        text = f"{TRIES} workers ended on it; the file may be damaged, or memory ran out"
-        task.done = Done(Failure(task.clip.path, "WorkerDied", text))
+    def _replace(self, worker: _Worker, error: Exception) -> None:
+        """Note that the clip of a worker died with it; of one that loaded, that it ended."""
+        if worker.task is not None:
+            worker.task.result = worker_died(worker.task.clip, _last(error))
+        elif not self._restarts.add():
+            raise ModelError(
+                f"{RESTARTS} workers in a row ended while they loaded the models "
+                f"({_last(error)}); is videmo installed on every machine, and the memory "
+                "enough? give fewer --jobs, and --resume to go on"
+            ) from error
 
     def _patience(self) -> float | None:
         """Return the s until the next clip takes too long."""
-        limit, since = self.fleet.timeout, [w.since for w in self._busy.values() if w.task]
+        limit = self.options.timeout
+        since = [w.since for w in self._asked.values() if w.state is State.BUSY]
         return max(0.0, min(since) + limit - time.monotonic()) if limit and since else None
-
-    def _give_up(self) -> None:
-        """End the workers whose clip takes too long."""
-        limit, now = self.fleet.timeout, time.monotonic()
-        for ref, worker in list(self._busy.items()):
-            if limit and worker.task and now - worker.since >= limit:
-                del self._busy[ref]
-                self._kill(worker)
-                worker.task.done = given_up(worker.task.clip, limit)
 
     def _kill(self, worker: _Worker) -> None:
         with suppress(self._ray.exceptions.RayError, ValueError):  # it has ended already
             self._ray.kill(worker.actor)
 
-    def _unpacked(self, reply: Reply) -> Done:
+    def _received(self, reply: Reply) -> ClipResult:
         """Return what a worker found, with the features of the faces in a file of this machine."""
-        done, faces = reply
-        if faces is None or self.work.faces is None:
-            return done
-        path = os.path.join(self.work.faces, uuid4().hex)
-        with open(path, "wb") as file:
+        result, faces = reply
+        if faces is None or self.spec.faces is None:
+            return result
+        path = os.path.join(self.spec.faces, uuid4().hex)
+        with output_errors(path), open(path, "wb") as file:
             file.write(faces)
-        return replace(done, faces=path)
+        return replace(result, faces=path)
+
+
+class State(Enum):
+    """What a worker is at."""
+
+    LOADING = 1
+    IDLE = 2
+    BUSY = 3
 
 
 @dataclass(eq=False)
 class _Task:
-    """A clip, what came of it, and how many workers have ended on it."""
+    """A clip, and its result once there is one."""
 
     clip: Clip
-    done: Done | None = None
-    ended: int = 0
+    result: ClipResult | None = None
 
 
 @dataclass(eq=False)
@@ -262,18 +308,53 @@ class _Worker:
     """A worker, what it is at, and since when."""
 
     actor: Any
-    task: _Task | None = None  # None: it loads the models, or waits
+    state: State = State.LOADING
+    task: Any = None  # a _Task where it is BUSY
     since: float = 0.0  # s, of a clock of this process
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """A file or a model's folder that the work names, with its content for other machines."""
+class Loaded:
+    """A worker has the models."""
+
+    worker: _Worker
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Replied:
+    """A worker has looked at its clip."""
+
+    worker: _Worker
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A worker's process or machine is gone."""
+
+    worker: _Worker
+    error: Exception
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """A worker has been at its clip for too long."""
+
+    worker: _Worker
+
+
+Event = Loaded | Replied | Ended | TimedOut
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A file or a model's folder that a spec names, with its content for other machines."""
 
     place: str
     files: Mapping[str, tuple[str, Any]]  # name -> SHA-256, reference to the bytes
 
-    def lies_in(self, folder: Path) -> bool:
+    def is_in(self, folder: Path) -> bool:
         """Return whether these very files are in a folder."""
         return all(
             (folder / name).is_file() and sha256(folder / name) == expected
@@ -285,19 +366,19 @@ class Parcel:
         folder.mkdir(parents=True)
         for name, (_, ref) in self.files.items():
             (folder / name).write_bytes(_ray().get(ref))
-        if not self.lies_in(folder):
+        if not self.is_in(folder):
             raise CorruptModel(self.place, "the files that were sent", "others")
         return folder
 
 
-class Looker:
-    """What a worker of the cluster is: models, loaded once, and clips, looked at one by one.
+class ClusterWorker:
+    """What runs on the cluster: models, loaded once, and clips, run one by one.
 
     What videmo raises is returned, so that it comes back as it is.
     """
 
-    def __init__(self, work: Work, parcels: Mapping[str, Parcel]) -> None:
-        self._work, self._parcels = work, parcels
+    def __init__(self, spec: PipelineSpec, bundles: Mapping[str, Bundle]) -> None:
+        self._spec, self._bundles = spec, bundles
         self._pipeline: Pipeline | None = None
 
     def load(self) -> Provenance | VidemoError:
@@ -309,21 +390,21 @@ class Looker:
                 return Path(stack.enter_context(folder))
 
             try:
-                self._pipeline = _settled(self._work, self._parcels, spare).pipeline()
+                self._pipeline = _resolved(self._spec, self._bundles, spare).build()
                 return self._pipeline.provenance
             except VidemoError as error:
                 return error
 
-    def look(self, clip: Clip) -> Reply | VidemoError:
+    def run(self, clip: Clip) -> Reply | VidemoError:
         """Look at one clip."""
         assert self._pipeline is not None
         try:
-            if self._work.faces is None:
-                return look(self._pipeline, clip, None), None
+            if self._spec.faces is None:
+                return run_clip(self._pipeline, clip, None), None
             with tempfile.TemporaryDirectory(prefix="videmo-") as folder:
-                done = look(self._pipeline, clip, folder)
-                faces = Path(done.faces).read_bytes() if done.faces else None
-                return replace(done, faces=None), faces
+                result = run_clip(self._pipeline, clip, folder)
+                faces = Path(result.faces).read_bytes() if result.faces else None
+                return replace(result, faces=None), faces
         except VidemoError as error:
             return error
 
@@ -335,7 +416,7 @@ def _ray(where: str = "") -> Any:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of the future
-    if where == HERE and "ray" not in sys.modules:  # it reads them once
+    if where == LOCAL and "ray" not in sys.modules:  # it reads them once
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
@@ -347,28 +428,28 @@ def _ray(where: str = "") -> Any:
     return ray
 
 
-def _connect(ray: Any, fleet: Fleet) -> None:
-    """Join the cluster of a fleet, or begin it."""
-    more = {"num_cpus": max(cpus(), fleet.jobs), "object_store_memory": OBJECTS,
-            "include_dashboard": False} if fleet.where == HERE else {}  # fmt: skip
+def _connect(ray: Any, options: ClusterOptions) -> None:
+    """Join the cluster of these options, or begin it."""
+    more = {"num_cpus": max(cpus(), options.jobs), "object_store_memory": OBJECT_STORE,
+            "include_dashboard": False} if options.where == LOCAL else {}  # fmt: skip
     try:
-        if ":" in fleet.where:  # Ray itself tries for two minutes
-            _knock(fleet.where.removeprefix("ray://"))
-        ray.init(address=fleet.where, log_to_driver=False, logging_level="critical", **more)
+        if ":" in options.where:  # Ray itself tries for two minutes
+            _check_reachable(options.where.removeprefix("ray://"))
+        ray.init(address=options.where, log_to_driver=False, logging_level="critical", **more)
     except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
-            f"{fleet.where}: no Ray cluster can be used there ({_last(error)}); --ray-address "
+            f"{options.where}: no Ray cluster can be used there ({_last(error)}); --ray-address "
             "wants HOST:PORT"
         ) from error
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise OSError, or ValueError, where nobody listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
-def _fit(nodes: Iterable[Mapping[str, float]], threads: int, gpus: float) -> int:
+def _room(nodes: Iterable[Mapping[str, float]], threads: int, gpus: float) -> int:
     """Return how many workers have room on machines with these resources."""
     return sum(
         int(min(node.get("CPU", 0) // threads, node.get("GPU", 0) // gpus if gpus else 1 << 30))
@@ -381,50 +462,52 @@ def _last(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
-def _parcels(work: Work, put: Any) -> dict[str, Parcel]:
-    """Return what the work names, packed: head, backbone and the detector's own weights."""
-    parcels, recipe = {}, _recipe(work)
-    models = {"head": work.head, "backbone": recipe.backbone if recipe else None}
+def _bundles(spec: PipelineSpec, put: Any) -> dict[str, Bundle]:
+    """Return what a spec names, packed: head, backbone and the detector's own weights."""
+    bundles, recipe = {}, _recipe(spec)
+    models = {"head": spec.head, "backbone": recipe.backbone if recipe else None}
     for role, name in models.items():
         if name:
             model = store.load(name)
             files = ["card.json", *map(str, model.card["files"])]
-            parcels[role] = _parcel(name, model.folder, files, put)
-    if weights := work.engine.detector_weights:
+            bundles[role] = _bundle(name, model.folder, files, put)
+    if weights := spec.engine.detector_weights:
         path = Path(weights)
-        parcels["detector"] = _parcel(weights, path.parent, [path.name], put)
-    return parcels
+        bundles["detector"] = _bundle(weights, path.parent, [path.name], put)
+    return bundles
 
 
-def _parcel(place: str, folder: Path, names: Iterable[str], put: Any) -> Parcel:
+def _bundle(place: str, folder: Path, names: Iterable[str], put: Any) -> Bundle:
     files = {name: (sha256(folder / name), put((folder / name).read_bytes())) for name in names}
-    return Parcel(place, files)
+    return Bundle(place, files)
 
 
-def _settled(work: Work, parcels: Mapping[str, Parcel], spare: Callable[[], Path]) -> Work:
-    """Return the work with every file it names where this machine has it; else it is unpacked.
+def _resolved(
+    spec: PipelineSpec, bundles: Mapping[str, Bundle], spare: Callable[[], Path]
+) -> PipelineSpec:
+    """Return the spec with every file it names where this machine has it; else it is unpacked.
 
     spare: makes a new folder
     """
-    recipe = _recipe(work)
-    for role, parcel in parcels.items():
-        name = Path(parcel.place).name
+    recipe = _recipe(spec)
+    for role, bundle in bundles.items():
+        name = Path(bundle.place).name
         if role == "detector":
-            places = [Path(parcel.place).parent]
+            places = [Path(bundle.place).parent]
         else:
-            places = [Path(parcel.place), store.EMBEDDED / name, cache_dir() / "models" / name]
-        folder = next(filter(parcel.lies_in, places), None)
-        folder = folder or parcel.unpack(spare() / name)
+            places = [Path(bundle.place), store.EMBEDDED / name, cache_dir() / "models" / name]
+        folder = next(filter(bundle.is_in, places), None)
+        folder = folder or bundle.unpack(spare() / name)
         if role == "head":
-            work = replace(work, head=str(folder))
+            spec = replace(spec, head=str(folder))
         elif role == "backbone" and recipe:
-            work = replace(work, recipe=replace(recipe, backbone=str(folder)))
+            spec = replace(spec, recipe=replace(recipe, backbone=str(folder)))
         else:
-            engine = replace(work.engine, detector_weights=str(folder / name))
-            work = replace(work, engine=engine)
-    return work
+            engine = replace(spec.engine, detector_weights=str(folder / name))
+            spec = replace(spec, engine=engine)
+    return spec
 
 
-def _recipe(work: Work) -> Recipe | None:
-    """Return the recipe of the work; a stand-in for work may have none."""
-    return work.recipe
+def _recipe(spec: PipelineSpec) -> Recipe | None:
+    """Return the recipe of a spec; a stand-in may have none."""
+    return spec.recipe

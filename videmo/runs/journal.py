@@ -2,12 +2,17 @@
 
     emotions.csv.journal   one entry a clip, as each was done; the output is made of it at the end
 
-An entry is a line of JSON with its key, its record, the number of bytes that follow and the CRC-32
-of all that, and those bytes: a descriptor, and the features of faces as `workers.keeping` wrote
-them. A run that was killed leaves whole entries and perhaps half a last one, which is cut off when
-the journal is opened again; one that was damaged is passed over. Clips are known by path, part,
-size, time of change and the recipe, so a file that was replaced, or another recipe, is read again;
-so is one that failed.
+    owner    a line of JSON, of one length: the process that writes, and where
+    kind     a line of JSON: what makes the numbers, as `differences` compares it
+    entries  each a line of JSON with its key, its record, the number of bytes that follow and the
+             CRC-32 of all that; and those bytes: a descriptor, and the features of faces as
+             `workers.spooled` wrote them
+
+The file is locked from the moment it is opened, so that two runs cannot write one output. A run
+that was killed leaves whole entries and perhaps half a last one, which is cut off when the journal
+is opened again; one that was damaged is passed over, and the next good one is looked for. Clips
+are known by path, part, size, time of change and a sum of the kind, so a file that was replaced
+is read again; so is one that failed.
 """
 
 from __future__ import annotations
@@ -18,9 +23,13 @@ import json
 import os
 import re
 import shutil
+import socket
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -28,15 +37,24 @@ import numpy as np
 from videmo.data import Descriptor, Features
 from videmo.errors import InputError, OutputError
 from videmo.files import remote
+from videmo.files.lock import claim
 from videmo.runs.batch import Record
+from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import Done, kept
-from videmo.write.sink import told
+from videmo.runs.workers import unspooled
+from videmo.write.sink import output_errors
 
 SUFFIX = ".journal"
+SYNC = 1.0  # s at most that a power failure costs: fsync of every entry would halve tiny clips
+_OWNER = 160  # bytes of the first line
 _SUM = b', "sum": '  # stands last in the line, so that what comes before it can be summed
+_BEGINNING = b'{"videmo": "journal"'
+_ENTRY = b'{"key": ['  # begins every entry
+_LONGEST = 16 << 20  # bytes of a line
 _BLOCK = 1 << 20  # bytes read at once
 Key = tuple[Any, ...]
+State = tuple[int, int | str]  # size in bytes, ns or tag of the last change; -1 where none is
+Kind = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +72,29 @@ class Entry:
 
 
 class Journal:
-    """The entries of a run, appended one by one and found again by clip.
+    """The entries of a run, appended one by one and found again by clip; use it in a `with`.
 
-    out: the output it belongs to; recipe: the fingerprint of what makes the numbers
-    Raises OutputError where it cannot be written, InputError if it is of another kind of run.
+    out: the output it belongs to
+    Raises OutputError where it cannot be written or another run writes it, InputError if it is no
+    journal.
     """
 
-    def __init__(self, out: str | os.PathLike[str], recipe: str) -> None:
-        self.path, self.recipe = os.fspath(out) + SUFFIX, recipe
+    def __init__(self, out: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(out) + SUFFIX
+        self.kind: Kind = {}  # of the run that was stopped, if one was
+        self.adds = False  # whether that run added to an output that was whole
+        self._sum = ""  # of the kind
         self._where: dict[Key, int] = {}
         self._keys: dict[Clip, Key] = {}  # as the files were when they were asked for
-        with told(self.path):
-            self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        self._synced, self._dirty = time.monotonic(), False
+        with output_errors(self.path):
+            self._file = self._claimed()
         try:
-            with told(self.path):
+            with output_errors(self.path):
                 self._end = self._read()
-                self._file.truncate(self._end)
+                if self.begun:
+                    self._file.truncate(self._end)
+                self._sign(os.getpid())
         except BaseException:
             self._file.close()
             raise
@@ -78,7 +103,17 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        """Let go of it; one that nothing was written into goes."""
+        if self._file.closed:
+            return
+        with suppress(OSError):
+            if self.begun:
+                self._sign(None)
+                self._sync()
+            else:
+                os.unlink(self.path)
+        with suppress(OSError):
+            self._file.close()
 
     def __len__(self) -> int:
         return len(self._where)
@@ -87,66 +122,175 @@ class Journal:
         self._keys.pop(clip, None)
         return self._key(clip) in self._where
 
-    def add(self, clip: Clip, done: Done, record: Record) -> None:
-        """Append what was found of a clip; once this returns, a kill does not lose it."""
-        key, vector = self._key(clip), _packed(getattr(done.answer, "descriptor", None))
-        faces = os.path.getsize(done.faces) if done.faces else 0
+    @property
+    def begun(self) -> bool:
+        """Whether a run was stopped here, or is on."""
+        return bool(self.kind or self._where)
+
+    def begin(self, kind: Kind, *, adds: bool = False) -> None:
+        """Begin a run of a kind, whatever was here before."""
+        self.resume(kind)
+        self.adds = adds
+        self._where.clear()
+        with output_errors(self.path):
+            self._file.truncate(0)
+            self._sign(os.getpid())
+            line = json.dumps({"kind": dict(kind), "adds": adds}).encode("ascii") + b"\n"
+            self._end = _OWNER
+            self._append([line])
+
+    def resume(self, kind: Kind) -> None:
+        """Go on with a run of a kind; what was found by one of another kind is not found now."""
+        self.kind, self._sum = kind, _sum_of(kind)
+        self._keys.clear()
+
+    def add(self, clip: Clip, result: ClipResult, record: Record) -> None:
+        """Append what was found of a clip; once this returns, a kill does not lose it.
+
+        A failure of the machine or its power may lose what was added in the last `SYNC` seconds.
+        """
+        key, vector = self._key(clip), _packed(getattr(result.answer, "descriptor", None))
+        faces = os.path.getsize(result.faces) if result.faces else 0
         entry = {"key": key, "record": record, "vector": len(vector), "faces": faces}
-        with told(self.path):
-            head = _head(entry, vector, done.faces)
-            self._file.seek(self._end)
-            self._file.write(head + vector)
-            if done.faces:
-                with open(done.faces, "rb") as source:
-                    shutil.copyfileobj(source, self._file)
-            self._file.flush()
-        self._where[key] = self._end
-        self._end += len(head) + len(vector) + faces
+        place = self._end
+        with output_errors(self.path):
+            self._append([_line(entry, vector, result.faces), vector], result.faces)
+            if time.monotonic() - self._synced >= SYNC:
+                self._sync()
+        self._where[key] = place
 
     def __getitem__(self, clip: Clip) -> Entry:
-        """Return what was found of a clip; raises KeyError where nothing is."""
-        self._file.seek(self._where[self._key(clip)])
-        line = json.loads(self._file.readline())
+        """Return what was found of a clip; raises KeyError where nothing is, OutputError."""
+        key = self._key(clip)
+        self._file.seek(self._where[key])
+        line = _loads(self._file.readline())
+        if line is None or tuple(line["key"]) != key:
+            raise self._meddled()
         vector = self._file.read(line["vector"])
         end = self._file.tell() + line["faces"]
-        return Entry(line["record"], vector, kept(self._file, end))
+        return Entry(line["record"], vector, unspooled(self._file, end))
+
+    def state(self, clip: Clip) -> State:
+        """Return size and time of change of a clip's file, as they were when it was asked for."""
+        size, changed = self._key(clip)[3:5]
+        return size, changed
 
     def remove(self) -> None:
         """Take the file away: its output is complete."""
-        self._file.close()
-        with told(self.path):
+        with output_errors(self.path):
             os.unlink(self.path)
+        self._file.close()
+
+    def _claimed(self) -> IO[bytes]:
+        """Return the file, locked where the disk knows locks."""
+        try:
+            file, locked = claim(Path(self.path))
+        except BlockingIOError as error:
+            with suppress(OSError), open(self.path, "rb") as other:
+                raise OutputError(self.path, _writing(_owner(other.readline()))) from error
+            raise OutputError(self.path, _writing({})) from error
+        if not locked and _alive(owner := _owner(file.readline())):
+            file.close()
+            step = f"its disk knows no locks: if that has ended, remove {self.path}"
+            raise OutputError(self.path, f"{_writing(owner)}; {step}")
+        return file
+
+    def _sync(self) -> None:
+        if self._dirty:
+            os.fsync(self._file.fileno())
+        self._synced, self._dirty = time.monotonic(), False
+
+    def _sign(self, pid: int | None) -> None:
+        """Write into the first line who writes, None for nobody."""
+        owner = {"videmo": "journal", "process": pid, "host": socket.gethostname()[:64]}
+        self._file.seek(0)
+        self._file.write(json.dumps(owner).encode("ascii").ljust(_OWNER - 1) + b"\n")
+        self._file.flush()
+
+    def _append(self, parts: list[bytes], faces: str | None = None) -> None:
+        """Write at the end; what was half written there before is written over."""
+        self._file.seek(self._end)
+        for part in parts:
+            self._file.write(part)
+        if faces:
+            with open(faces, "rb") as source:
+                shutil.copyfileobj(source, self._file)
+        self._file.flush()
+        self._end, self._dirty = self._file.tell(), True
+
+    def _meddled(self) -> OutputError:
+        return OutputError(self.path, "another program has changed it meanwhile; --resume goes on")
 
     def _key(self, clip: Clip) -> Key:
         """Return what an entry is found by, even if its file changes or vanishes before the end."""
         if clip not in self._keys:
-            state = _state(clip.path)
-            self._keys[clip] = (clip.path, clip.start, clip.end, *state, self.recipe)
+            self._keys[clip] = (
+                clip.path, clip.start, clip.end, *state_of(clip.path), self._sum,
+            )  # fmt: skip
         return self._keys[clip]
 
     def _read(self) -> int:
         """Note every whole entry and return where they end; those that failed are left out."""
-        place, size = 0, os.fstat(self._file.fileno()).st_size
+        size = os.fstat(self._file.fileno()).st_size
+        self._file.seek(0)
+        owner, head = self._file.read(_OWNER), self._file.readline(_LONGEST)
+        header = _loads(head) or {}
+        self.kind, self.adds = header.get("kind") or {}, header.get("adds") is True
+        if not (self.kind or _owner(owner) or _BEGINNING.startswith(owner[: len(_BEGINNING)])):
+            raise InputError(
+                f"{self.path}: is no journal of this videmo; move it away, or choose another --out"
+            )
+        return self._entries(_OWNER + (len(head) if self.kind else 0), size)
+
+    def _entries(self, place: int, size: int) -> int:
+        """Note the good entries from a place on, and return where the last one ends."""
+        end = place
         while place < size:
             self._file.seek(place)
-            head = self._file.readline()
-            facts = _facts(head)
-            if facts is None and head.endswith(b"\n") and place == 0:
-                raise InputError(
-                    f"{self.path}: is no journal of videmo; move it away, or choose another --out"
-                )
-            if facts is None or not head.endswith(b"\n"):
-                break  # half an entry: the run was killed while it wrote
-            end = place + len(head) + facts.length
-            if end > size:
-                break
-            if facts.status != "error" and _sum(head, self._file, facts.length) == facts.sum:
-                self._where[facts.key] = place
-            place = end
-        return place
+            found = _entry(self._file, size)
+            if found is None:  # damaged, or half written
+                place = _find(self._file, _ENTRY, place + 1, size)
+                continue
+            if found.status == "error":
+                self._where.pop(found.key, None)
+            else:
+                self._where[found.key] = place
+            place = end = found.end
+        return end
 
 
-def _state(path: str) -> tuple[int, int | str]:
+def _writing(owner: Mapping[str, Any]) -> str:
+    who = f", process {owner['process']} on {owner['host']}," if owner else ""
+    return f"another videmo{who} is writing this; wait for it, or choose another --out"
+
+
+def _owner(line: bytes) -> dict[str, Any]:
+    """Return who the first line says writes, nobody as an empty one."""
+    owner = _loads(line) or {}
+    return owner if owner.get("videmo") == "journal" else {}
+
+
+def _alive(owner: Mapping[str, Any]) -> bool:
+    """Return whether the process may still be there; of another host nobody can say."""
+    if not owner or owner["process"] in (None, os.getpid()):
+        return False
+    if owner["host"] != socket.gethostname()[:64]:
+        return True
+    try:
+        os.kill(owner["process"], 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _sum_of(kind: Kind) -> str:
+    text = json.dumps(dict(kind), sort_keys=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+def state_of(path: str) -> State:
     """Return the size of a file and when it was changed, or its tag at a URL; -1 where none is."""
     if remote.is_url(path):
         return remote.state(path)
@@ -157,7 +301,18 @@ def _state(path: str) -> tuple[int, int | str]:
         return -1, -1
 
 
-def place_of(out: str) -> str:
+def differences(made: Kind, wanted: Kind) -> list[str]:
+    """Return a line for each fact in which two runs differ: `recipe.sampling.fps None -> 5`."""
+    plain = json.loads(json.dumps(dict(wanted)))
+    names = [*made, *(name for name in plain if name not in made)]
+    return [
+        f"{name} {made.get(name)} -> {plain.get(name)}"
+        for name in names
+        if made.get(name) != plain.get(name)
+    ]
+
+
+def beside(out: str) -> str:
     """Return the name beside which the journal of an output lies.
 
     For a URL that is a name in the working folder, made of its last part and a sum of the whole.
@@ -168,28 +323,51 @@ def place_of(out: str) -> str:
     return f"{name}.{hashlib.sha256(out.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-class _Facts(NamedTuple):
-    """What the line of an entry says of it."""
+class _Entry(NamedTuple):
+    """What is known of a good entry."""
 
     key: Key
     status: str
-    length: int  # bytes that follow
-    sum: int
+    end: int  # byte behind it
 
 
-def _facts(head: bytes) -> _Facts | None:
-    """Return what a line says, None if it is no entry's."""
+def _entry(file: IO[bytes], size: int) -> _Entry | None:
+    """Return the entry that begins where the file stands, None if there is no whole one."""
+    head = file.readline(_LONGEST)
+    line = _loads(head) or {}
     try:
-        line = json.loads(head)
         key, status = tuple(line["key"]), line["record"]["status"]
-        length, sum_ = line["vector"] + line["faces"], line.get("sum")
+        length = line["vector"] + line["faces"]
         hash(key)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (KeyError, TypeError):
         return None
-    return _Facts(key, status, length, sum_) if type(length) is int and length >= 0 else None
+    if type(length) is not int or length < 0 or file.tell() + length > size:
+        return None
+    if _sum(head, file, length) != line.get("sum"):
+        return None
+    return _Entry(key, status, file.tell())
 
 
-def _head(entry: dict[str, Any], vector: bytes, faces: str | None) -> bytes:
+def _find(file: IO[bytes], mark: bytes, begin: int, size: int) -> int:
+    """Return where a mark stands next, or the size where it does not."""
+    while begin < size:
+        file.seek(begin)
+        found = (block := file.read(_BLOCK)).find(mark)
+        if found >= 0:
+            return begin + found
+        begin += max(1, len(block) - len(mark) + 1)
+    return size
+
+
+def _loads(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _line(entry: dict[str, Any], vector: bytes, faces: str | None) -> bytes:
     """Return the line of an entry, with the sum of it and of what will follow."""
     head = json.dumps(entry).encode("ascii")
     total = zlib.crc32(vector, zlib.crc32(head))
@@ -228,23 +406,3 @@ def _unpacked(body: bytes) -> Descriptor | None:
     file = io.BytesIO(body)
     values, counts = (np.load(file, allow_pickle=False) for _ in range(2))
     return Descriptor(values, *counts.tolist())
-
-
-def there(out: str) -> bool:
-    """Return whether an output is there already; raises OutputError where nobody can say."""
-    if not remote.is_url(out):
-        return os.path.isfile(out)
-    with told(out):
-        return remote.exists(remote.checked(out))
-
-
-def refuse_existing(out: str, *, overwrite: bool) -> None:
-    """Raise OutputError for an output, or what a stopped run left of it, that is there already."""
-    if overwrite:
-        return
-    journal = place_of(out) + SUFFIX
-    if os.path.exists(journal):
-        step = "--resume goes on, --overwrite begins again"
-        raise OutputError(journal, f"a run was stopped here; {step}")
-    if there(out):
-        raise OutputError(out, "is there already; give --overwrite, or another --out")

@@ -1,7 +1,7 @@
 """Several clips at once: processes that each hold the models, and outlive what a clip does.
 
-Answers come back in the order of the clips, whoever made them first. A clip that crashes its
-process, takes too long, or needs more memory than there is costs its own answer; the process is
+Results come back in the order of the clips, whoever made them first. A clip that crashes its
+process, takes too long, or needs more memory than there is costs its own result; the process is
 begun again for the next.
 """
 
@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
@@ -26,23 +26,31 @@ import numpy as np
 from videmo import store
 from videmo.data import Faces, Failure, Features
 from videmo.errors import InputError, ModelError, VidemoError
-from videmo.pipeline import Answer, Engine, Pipeline, Through, cpus
+from videmo.pipeline import Engine, Pipeline, Through, cpus
 from videmo.recipe import Recipe
 from videmo.runs.batch import attempt
+from videmo.runs.executor import (
+    ClipResult,
+    OnStart,
+    Provenance,
+    Restarts,
+    timed_out,
+    worker_died,
+)
 from videmo.runs.inputs import Clip
+from videmo.write.sink import output_errors
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture, ProcessPool
 
-    Task = tuple[Clip, ProcessFuture["Done"]]
+    Task = tuple[Clip, ProcessFuture["ClipResult"]]
 
-AHEAD = 3  # clips a worker that wait or are done already: enough that none is idle
-TRIES = 3  # pools in a row that may end without an answer
+QUEUED = 3  # clips a worker that wait or are done already: enough that none is idle
 
 
 @dataclass(frozen=True)
-class Work:
-    """What each worker does with a clip: small enough to be sent, and the same for all."""
+class PipelineSpec:
+    """What each worker builds its pipeline of: small enough to be sent, and the same for all."""
 
     recipe: Recipe
     head: str | None  # folder of the model
@@ -51,20 +59,22 @@ class Work:
     faces: str | None = None  # a folder for the features of every face, if they are wanted
 
     @classmethod
-    def like(cls, pipeline: Pipeline, crew: Crew, faces: str | None = None) -> Work:
-        """Return the work that a pipeline does, shared by a crew; it need not be prepared."""
+    def of(
+        cls, pipeline: Pipeline, options: WorkerOptions, faces: str | None = None
+    ) -> PipelineSpec:
+        """Return the spec of a pipeline, which need not be prepared, for one of several workers."""
         head = str(pipeline.head_model.folder) if pipeline.head_model else None
-        engine = crew.engine(pipeline.engine)
+        engine = options.engine(pipeline.engine)
         return cls(pipeline.recipe, head, engine, tuple(pipeline.outputs), faces)
 
-    def pipeline(self) -> Pipeline:
+    def build(self) -> Pipeline:
         """Return the pipeline, with its models loaded."""
         head = store.load(self.head) if self.head else None
         return Pipeline(self.recipe, head, self.engine, outputs=self.outputs).prepare()
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerOptions:
     """How many work at once, and for how long on one clip."""
 
     jobs: int  # processes
@@ -84,24 +94,7 @@ class Crew:
         return replace(engine, threads=engine.threads or max(1, there // self.jobs))
 
 
-@dataclass(frozen=True, eq=False)
-class Done:
-    """What a worker sends back of one clip."""
-
-    answer: Answer | Failure
-    faces: str | None = None  # where it left the features of the faces
-
-
-def given_up(clip: Clip, limit: float) -> Done:
-    """Return what comes of a clip that takes more than `limit` s."""
-    text = f"took more than {limit:g} s and was given up; raise --clip-timeout, or look at the file"
-    return Done(Failure(clip.path, "ClipTimeout", text))
-
-
-Begin = Callable[[str], None]  # is told the path of the clip that is looked at
-
-
-class Here:
+class InProcessExecutor:
     """Looks at clips one after the other in this process.
 
     faces: a folder for the features of every face, if they are wanted
@@ -112,26 +105,31 @@ class Here:
         self.pipeline, self.faces, self.watch = pipeline, faces, watch
 
     @property
-    def provenance(self) -> dict[str, str | None]:
+    def provenance(self) -> Provenance:
         """What makes the numbers."""
         return self.pipeline.provenance
 
-    def each(self, clips: Iterable[Clip], begin: Begin) -> Iterator[tuple[Clip, Done]]:
-        """Yield every clip with what came of it, in their order."""
+    def map(self, clips: Iterable[Clip], on_start: OnStart) -> Iterator[tuple[Clip, ClipResult]]:
+        """Yield every clip with its result, in their order."""
         for clip in clips:
-            begin(clip.path)
-            yield clip, look(self.pipeline, clip, self.faces, self.watch)
+            on_start(clip.path)
+            yield clip, run_clip(self.pipeline, clip, self.faces, self.watch)
+
+    def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
+        """Yield clips with their results; who reads this outlives what ends a worker."""
+        return self.map(clips, lambda path: None)
 
 
-class Processes:
-    """A crew of processes on this machine; use it in a `with`, which ends them."""
+class ProcessExecutor:
+    """Processes on this machine; use it in a `with`, which ends them."""
 
-    def __init__(self, work: Work, crew: Crew) -> None:
-        self.work, self.crew = work, crew
-        self._pool, self._tries = _pool(crew.jobs), TRIES
-        self._provenance: dict[str, str | None] = {}
+    def __init__(self, spec: PipelineSpec, options: WorkerOptions) -> None:
+        self.spec, self.options = spec, options
+        self._pool, self._restarts = _pool(options.jobs), Restarts()
+        self._tasks: deque[Task] = deque()  # not yet yielded, in the order of the clips
+        self._provenance: Provenance = {}
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> ProcessExecutor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -142,11 +140,11 @@ class Processes:
         self._pool.join()
 
     @property
-    def provenance(self) -> dict[str, str | None]:
+    def provenance(self) -> Provenance:
         """What makes the numbers; known once `prepare` has run."""
         return self._provenance
 
-    def prepare(self) -> Processes:
+    def prepare(self) -> ProcessExecutor:
         """Have a worker load the models now, and return self.
 
         Raises what loading them raises: InputError, ModelError, MissingDependency; and ModelError
@@ -155,7 +153,7 @@ class Processes:
         from pebble import ProcessExpired
 
         try:
-            each = [self._pool.schedule(_provenance, [self.work]) for _ in range(self.crew.jobs)]
+            each = [self._pool.schedule(_load, [self.spec]) for _ in range(self.options.jobs)]
             self._provenance = each[0].result()  # the others load theirs at the same time
         except (ProcessExpired, BrokenProcessPool) as end:
             how = _how(getattr(end, "exitcode", None))
@@ -164,32 +162,52 @@ class Processes:
             ) from end
         return self
 
-    def each(self, clips: Iterable[Clip], begin: Begin) -> Iterator[tuple[Clip, Done]]:
-        """Yield every clip with what came of it, in their order."""
-        waiting: deque[Task] = deque()
+    def map(self, clips: Iterable[Clip], on_start: OnStart) -> Iterator[tuple[Clip, ClipResult]]:
+        """Yield every clip with its result, in their order."""
         for clip in clips:
-            waiting.append((clip, self._schedule(clip)))
-            if len(waiting) >= AHEAD * self.crew.jobs:
-                yield self._next(waiting, begin)
-        while waiting:
-            yield self._next(waiting, begin)
+            self._tasks.append((clip, self._schedule(clip)))
+            if len(self._tasks) >= QUEUED * self.options.jobs:
+                on_start(self._tasks[0][0].path)
+                yield self._next()
+        while self._tasks:
+            on_start(self._tasks[0][0].path)
+            yield self._next()
 
-    def _schedule(self, clip: Clip) -> ProcessFuture[Done]:
+    def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
+        """Yield clips with their results, one by one, once all that were scheduled have theirs."""
+        for place in range(len(self._tasks)):
+            self._wait(place)
+        for clip in clips:
+            self._tasks.appendleft((clip, self._schedule(clip)))
+            yield self._next()
+
+    def _schedule(self, clip: Clip) -> ProcessFuture[ClipResult]:
         try:
-            return self._pool.schedule(_look, [self.work, clip], timeout=self.crew.timeout)
+            return self._pool.schedule(_run, [self.spec, clip], timeout=self.options.timeout)
         except RuntimeError as end:  # the pool has ended meanwhile
             return _broken(end)
 
-    def _next(self, waiting: deque[Task], begin: Begin) -> tuple[Clip, Done]:
-        begin(waiting[0][0].path)
-        while self._ended(waiting[0][1]):
-            self._begin_again(waiting)
-        self._tries = TRIES
-        clip, task = waiting.popleft()
+    def _next(self) -> tuple[Clip, ClipResult]:
+        self._wait(0)
+        clip, task = self._tasks.popleft()
         return clip, self._result(clip, task)
 
-    def _ended(self, task: ProcessFuture[Done]) -> bool:
-        """Wait for the answer, and return whether the whole pool ended before there was one.
+    def _wait(self, place: int) -> None:
+        """Wait until a task is done, in as many pools as that takes.
+
+        Raises VidemoError where the last pools had no result at all.
+        """
+        while self._pool_ended(self._tasks[place][1]):
+            if not self._restarts.add():
+                raise VidemoError(
+                    "the processes ended while they waited, perhaps for lack of memory; give fewer "
+                    "--jobs, and --resume to go on"
+                )
+            self._restart()
+        self._restarts.clear()
+
+    def _pool_ended(self, task: ProcessFuture[ClipResult]) -> bool:
+        """Wait for the result, and return whether the whole pool ended before there was one.
 
         So it does when a process is killed while none has anything to do. What it had accepted
         and not begun then stays open for ever, so that the pool is looked at every second.
@@ -199,42 +217,32 @@ class Processes:
                 return True
         return isinstance(task.exception(), BrokenProcessPool)
 
-    def _begin_again(self, waiting: deque[Task]) -> None:
-        """Begin another pool, and hand it the clips that have no answer.
-
-        Raises VidemoError where the last ones gave no answer at all.
-        """
-        self._tries -= 1
-        if not self._tries:
-            raise VidemoError(
-                "the processes ended while they waited, perhaps for lack of memory; give fewer "
-                "--jobs, and --resume to go on"
-            )
+    def _restart(self) -> None:
+        """Begin another pool, and hand it the clips that have no result."""
         self._pool.stop()
         self._pool.join()
-        self._pool = _pool(self.crew.jobs)
-        for i, (clip, task) in enumerate(waiting):
+        self._pool = _pool(self.options.jobs)
+        for i, (clip, task) in enumerate(self._tasks):
             if not task.done() or isinstance(task.exception(), BrokenProcessPool):
-                waiting[i] = clip, self._schedule(clip)
+                self._tasks[i] = clip, self._schedule(clip)
 
-    def _result(self, clip: Clip, task: ProcessFuture[Done]) -> Done:
+    def _result(self, clip: Clip, task: ProcessFuture[ClipResult]) -> ClipResult:
         from pebble import ProcessExpired
 
         try:
-            done: Done = task.result()
-            return done
+            result: ClipResult = task.result()
+            return result
         except TookTooLong:
-            return given_up(clip, self.crew.timeout or 0)
+            return timed_out(clip, self.options.timeout or 0)
         except ProcessExpired as end:
-            text = f"its process ended ({_how(end.exitcode)}); the file may be damaged, or memory"
-            return Done(Failure(clip.path, "WorkerDied", f"{text} ran out"))
+            return worker_died(clip, _how(end.exitcode))
 
 
-def _broken(end: RuntimeError) -> ProcessFuture[Done]:
-    """Return what becomes of a clip that a pool takes no more."""
+def _broken(end: RuntimeError) -> ProcessFuture[ClipResult]:
+    """Return the task of a clip that a pool takes no more."""
     from pebble import ProcessFuture
 
-    task: ProcessFuture[Done] = ProcessFuture()
+    task: ProcessFuture[ClipResult] = ProcessFuture()
     task.set_exception(BrokenProcessPool(str(end)))
     return task
 
@@ -257,50 +265,59 @@ def _how(exitcode: int | None) -> str:
 
 
 @lru_cache(1)
-def _pipeline(work: Work) -> Pipeline:
+def _pipeline(spec: PipelineSpec) -> Pipeline:
     """Return the pipeline of this process, made for its first clip."""
-    return work.pipeline()
+    return spec.build()
 
 
-def _provenance(work: Work) -> dict[str, str | None]:
-    return _pipeline(work).provenance
+def _load(spec: PipelineSpec) -> Provenance:
+    return _pipeline(spec).provenance
 
 
-def _look(work: Work, clip: Clip) -> Done:
-    return look(_pipeline(work), clip, work.faces)
+def _run(spec: PipelineSpec, clip: Clip) -> ClipResult:
+    return run_clip(_pipeline(spec), clip, spec.faces)
 
 
-def look(
+def run_clip(
     pipeline: Pipeline, clip: Clip, faces: str | None, watch: Through = lambda river: river
-) -> Done:
-    """Return what comes of one clip; the features of its faces go to a new file in `faces`."""
+) -> ClipResult:
+    """Return the result of one clip; the features of its faces go to a new file in `faces`.
+
+    Raises OutputError where that file cannot be written.
+    """
     if faces is None:
-        return Done(attempt(clip, pipeline, watch))
+        return ClipResult(attempt(clip, pipeline, watch))
     path = os.path.join(faces, uuid4().hex)
-    answer = attempt(clip, pipeline, lambda river: watch(keeping(path)(river)))
+    answer = attempt(clip, pipeline, lambda river: watch(spooled(path)(river)))
     if isinstance(answer, Failure):
         with suppress(OSError):
             os.unlink(path)
-        return Done(answer)
-    return Done(answer, path)
+        return ClipResult(answer)
+    return ClipResult(answer, path)
 
 
-def keeping(path: str) -> Through:
-    """Return what passes features on and keeps them in a file, for `kept` to read."""
+def spooled(path: str) -> Through:
+    """Return what passes features on and keeps them in a file, for `unspooled` to read."""
 
     def through(river: Iterator[Features]) -> Iterator[Features]:
-        with open(path, "wb") as file:
+        with output_errors(path):
+            file = open(path, "wb")  # noqa: SIM115
+        try:
             for features in river:
                 columns = [getattr(features.faces, column.name) for column in fields(Faces)]
-                for array in (np.array(features.seen), features.values, *columns):
-                    np.save(file, array, allow_pickle=False)
+                with output_errors(path):
+                    for array in (np.array(features.seen), features.values, *columns):
+                        np.save(file, array, allow_pickle=False)
                 yield features
+        finally:
+            with output_errors(path):  # the last bytes may find no room
+                file.close()
 
     return through
 
 
-def kept(file: IO[bytes], end: int) -> Iterator[Features]:
-    """Yield the features that `keeping` kept, from where the file is up to `end`."""
+def unspooled(file: IO[bytes], end: int) -> Iterator[Features]:
+    """Yield the features that `spooled` kept, from where the file is up to `end`."""
     while file.tell() < end:
         seen, values, *columns = (
             np.load(file, allow_pickle=False) for _ in range(2 + len(fields(Faces)))

@@ -17,7 +17,7 @@ from videmo.data import F32, U8
 from videmo.errors import InputError, ModelError, OutputError, UnknownName
 from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
 from videmo.stages.embed import cosine, make_backbone, probes
-from videmo.write.sink import told
+from videmo.write.sink import output_errors
 
 ALIKE = 0.9999  # cosine that the features of a picture must have with the original's
 NEAR = 1e-3  # of the largest number: how far a feature or output may be from the original's
@@ -75,7 +75,7 @@ def export(
     path = out or Path(found.name + form.suffixes[0])
     files = _files(path, form)
     _refuse(files, overwrite=overwrite)
-    with told(str(path)), _beside(path) as folder:
+    with output_errors(str(path)), _beside(path) as folder:
         part = folder / f"model{form.suffixes[0]}"
         form.write(found, part)
         result = _compared(found, path, form.read(part))

@@ -41,7 +41,7 @@ import numpy.typing as npt
 from videmo.data import F32, F64, I64, Array, Descriptor, Features
 from videmo.errors import InputError
 from videmo.write.record import plain
-from videmo.write.sink import Whole, open_file
+from videmo.write.sink import AtomicOutput, open_file
 
 Text = npt.NDArray[np.str_]
 
@@ -52,7 +52,7 @@ _PACKED = 0.01  # of their size, which no features are
 _PER_FACE = ("features", "index", "time", "box", "score", "track")
 
 
-class FeatureFile(Whole):
+class FeatureFile(AtomicOutput):
     """Collects the features of clips and writes them as one .npz file when it is closed.
 
     out: the file, which appears or is replaced only on close

@@ -28,7 +28,7 @@ from videmo.write.columns import column_types
 from videmo.write.npz import FACTS, TIMES, FeatureTable, meta_text, table_of, text_array
 from videmo.write.record import RecordWriter, tidy
 from videmo.write.schema import PROVENANCE, TYPES, VERSION, keys
-from videmo.write.sink import Sink, Whole, open_file
+from videmo.write.sink import AtomicOutput, Sink, open_file
 
 META = "videmo.meta"  # of the file: JSON
 NAMES = "videmo.feature_names"  # of feature files: JSON
@@ -78,7 +78,7 @@ class Parquet(RecordWriter):
         self._made, self._groups.meta = made, {META: meta_text(meta)}
 
 
-class FeatureParquet(Whole):
+class FeatureParquet(AtomicOutput):
     """Writes the features of clips as they come; the arguments are those of `npz.FeatureFile`.
 
     With `frames` the faces are a second file, `frames_of(out)`, which appears just before `out`.

@@ -11,13 +11,13 @@ from typing import Any
 
 from videmo.write.columns import Column, record_columns
 from videmo.write.schema import PART, RECORDS, SCORE_DIGITS, keys
-from videmo.write.sink import Sink, Whole
+from videmo.write.sink import AtomicOutput, Sink
 
 _ORDER = tuple(key.name for key in keys("record") if key.name not in PART)
 _DIGITS = {key.name: key.digits for table in RECORDS for key in keys(table)}
 
 
-class RecordWriter(Whole):
+class RecordWriter(AtomicOutput):
     """The part that the formats share: a subclass has `write`, and may have `begin` and `finish`.
 
     labels: the head's, in its order

@@ -18,7 +18,7 @@ from videmo.errors import OutputError
 from videmo.files import remote
 
 Out = str | os.PathLike[str] | None
-Self = TypeVar("Self", bound="Whole")
+Self = TypeVar("Self", bound="AtomicOutput")
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or write to another disk",
@@ -37,7 +37,7 @@ _REASONS = {
 _OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
 
 
-class Whole(ABC):
+class AtomicOutput(ABC):
     """Output that is whole or nothing: leaving a `with` by an exception discards it."""
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Whole(ABC):
             self.discard()
 
 
-class Sink:
+class Sink(AtomicOutput):
     """One place for output; its errors name it, and nothing half written stays behind.
 
     file: open, binary for what we opened ourselves, text for a stream of the caller
@@ -136,7 +136,7 @@ class Sink:
         if not self.open:
             raise ValueError(f"{self.name} is closed")
         try:
-            with told(self.name):
+            with output_errors(self.name):
                 yield
         except BaseException:
             self.discard()
@@ -197,7 +197,7 @@ def open_file(out: str | os.PathLike[str]) -> Sink:
         raise OutputError(repr(name), "is an empty name; name a file, or - for standard output")
     if remote.is_url(name):
         return Upload(remote.checked(name))
-    with told(name):
+    with output_errors(name):
         mode = _mode(name)
         if (mode is not None and stat.S_ISDIR(mode)) or name.endswith(os.sep):
             raise OSError(errno.EISDIR, "")
@@ -207,8 +207,14 @@ def open_file(out: str | os.PathLike[str]) -> Sink:
         return _beside(name, os.path.realpath(name), mode)
 
 
+def refuse_existing(out: str, *, overwrite: bool) -> None:
+    """Raise OutputError for an output that is there already, unless it may be replaced."""
+    if not overwrite and os.path.exists(out) and not os.path.isdir(out):
+        raise OutputError(out, "is there already; give --overwrite, or another --out")
+
+
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def output_errors(name: str) -> Iterator[None]:
     """Turn an OSError into an OutputError for `name`; a closed pipe is the caller's to end."""
     try:
         yield

@@ -17,9 +17,9 @@ from videmo.runs.shards.parts import (
     PARTS,
     STATUSES,
     TIMES,
-    Fact,
     FeaturePart,
     Files,
+    RowSummary,
     read_part,
 )
 from videmo.write import frames_of
@@ -93,6 +93,20 @@ def merge(
         return Merged(statuses, len(missing), cut, rows.notes())
 
 
+def replace_rows(names: Sequence[str], kind: str, out: Out, expected: Sequence[Clip]) -> None:
+    """Write the records of several files of one format, in the order of the clips expected.
+
+    Where a clip has a record in two of them, that of the later one counts.
+    Raises as `merge` does.
+    """
+    with closing(Files()) as files:
+        rows = _Rows(names, kind, files, expected, latest=True)
+        for place in range(len(names)):
+            rows.take(place, partial=False)
+        rows.settle()
+        rows.write(out, rows.once(rows.ordered()))
+
+
 def _kind(names: Sequence[str], out: Out) -> str:
     """Return the format of all parts, which is the output's too."""
     target = "" if out is None or os.fspath(out) == "-" else os.fspath(out)
@@ -128,8 +142,9 @@ class _Rows:
     """The records of all parts: whose each is, where it stands, and in which order they go."""
 
     def __init__(
-        self, names: Sequence[str], kind: str, files: Files, expected: Sequence[Clip] | None
-    ) -> None:
+        self, names: Sequence[str], kind: str, files: Files, expected: Sequence[Clip] | None,
+        *, latest: bool = False,
+    ) -> None:  # fmt: skip
         self.parts = [read_part(name, kind, files) for name in names]
         self.keys: list[str] = []
         self.part, self.row, self.status = array("L"), array("L"), bytearray()
@@ -139,20 +154,20 @@ class _Rows:
                 other = self.parts[0].name
                 raise InputError(f"{part.name}: of it and {other} one has records, one features; "
                                  "merge parts of one command")  # fmt: skip
-        self._by_path = False
+        self._by_path, self._latest = False, latest
         self._clips, self._twice = expected, 0
-        self._first: tuple[str, Fact] | None = None
+        self._first: tuple[str, RowSummary] | None = None
 
     def take(self, place: int, partial: bool) -> None:
         """Read a part, and refuse it if it is of another run."""
         part = self.parts[place]
-        for row, fact in enumerate(part.facts(partial)):
-            self._compare(part.name, fact)
-            times = (None, None) if self._by_path else (fact.start, fact.end)
-            self.keys.append(_key(fact.path, *times))
+        for row, summary in enumerate(part.summaries(partial)):
+            self._compare(part.name, summary)
+            times = (None, None) if self._by_path else (summary.start, summary.end)
+            self.keys.append(_key(summary.path, *times))
             self.part.append(place)
             self.row.append(row)
-            self.status.append(fact.status)
+            self.status.append(summary.status)
         here, first = part.common, self.parts[0].common
         if here != first:
             odd = ", ".join(c for c in here + first if (c in here) != (c in first))
@@ -226,16 +241,17 @@ class _Rows:
         clips = self._clips or ()
         return Counter(_key(c.path, *(() if self._by_path else (c.start, c.end))) for c in clips)
 
-    def _compare(self, name: str, fact: Fact) -> None:
+    def _compare(self, name: str, summary: RowSummary) -> None:
         """Refuse a record whose settings are not those of the first."""
         if self._first is None:
-            self._first = name, fact
-            self._by_path |= fact.person
+            self._first = name, summary
+            self._by_path |= summary.person
         other, first = self._first
-        for key, said in fact.settings.items():
+        for key, said in summary.settings.items():
             if said != first.settings[key]:
+                there = f"{name}:{summary.line}"
                 raise MergeError(
-                    f"{name}:{fact.line}: {key} is {said or 'not told'}, in {other}:{first.line} "
+                    f"{there}: {key} is {said or 'not told'}, in {other}:{first.line} "
                     f"{first.settings[key] or 'not told'}; merge parts of one version and recipe"
                 )
 
@@ -246,6 +262,8 @@ class _Rows:
         parts = [[*take] for _, take in groupby(same, key=self.part.__getitem__)]
         persons = self._first is not None and self._first[1].person
         takes = parts if persons else [[at] for at in same]
+        if self._latest:
+            return takes[-1]
         contents = [[self._content(at) for at in take] for take in takes]
         for take, content in zip(takes, contents, strict=True):
             if content != contents[0]:

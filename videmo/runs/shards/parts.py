@@ -1,4 +1,4 @@
-"""What one shard wrote goes in; a fact for each of its records, and its bytes, come out."""
+"""What one shard wrote goes in; a summary of each of its records, and its bytes, come out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ESCAPED = re.compile(r"\\(.)")
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r"}
 
 
-class Fact(NamedTuple):
+class RowSummary(NamedTuple):
     """What is to be known of one record."""
 
     line: int  # from 1
@@ -66,7 +66,7 @@ class Files:
             self._open.popitem()[1].close()
 
 
-class _Seen(NamedTuple):
+class _RawRow(NamedTuple):
     """One record as it was read."""
 
     line: int
@@ -100,8 +100,8 @@ class Part(ABC):
         return [name for name in self.columns[-2:] if name in TIMES]
 
     @abstractmethod
-    def facts(self, partial: bool) -> Iterator[Fact]:
-        """Yield a fact for each record; a last one that is cut off is left out if `partial`.
+    def summaries(self, partial: bool) -> Iterator[RowSummary]:
+        """Yield a summary of each record; a last one that is cut off is left out if `partial`.
 
         Raises MergeError that names file and line, InputError for a file that cannot be read.
         """
@@ -127,18 +127,18 @@ class RecordPart(Part):
         self._files = files
         self._begin, self._length = array("Q"), array("L")
 
-    def facts(self, partial: bool) -> Iterator[Fact]:
-        """Yield a fact for each record."""
+    def summaries(self, partial: bool) -> Iterator[RowSummary]:
+        """Yield a summary of each record."""
         with opened(self.name) as file:
             seen = self._read(file)
             for line, begin, length, record in seen:
-                fact = _fact(line, record) if record else None
-                if fact is None:
+                summary = _summary(line, record) if record else None
+                if summary is None:
                     self._damaged(line, next(seen, None) is None, partial)
                     return
                 self._begin.append(begin)
                 self._length.append(length)
-                yield fact
+                yield summary
 
     def content(self, row: int) -> str:
         """Return a record as it stands there."""
@@ -170,7 +170,7 @@ class RecordPart(Part):
         """Yield the text of a whole output of these records."""
 
     @abstractmethod
-    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+    def _read(self, file: IO[bytes]) -> Iterator[_RawRow]:
         """Yield all that the file holds, also after what is no record."""
 
     def _damaged(self, line: int, last: bool, partial: bool) -> None:
@@ -189,11 +189,11 @@ class Ndjson(RecordPart):
         """Yield each record with its line end."""
         return (f"{content}\n" for content in contents)
 
-    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+    def _read(self, file: IO[bytes]) -> Iterator[_RawRow]:
         begin = 0
         for line, content in enumerate(file, 1):
             if text := content.rstrip():
-                yield _Seen(line, begin, len(text), _flat(text))
+                yield _RawRow(line, begin, len(text), _flat(text))
             begin += len(content)
 
 
@@ -208,16 +208,16 @@ class Json(RecordPart):
             before = ",\n"
         yield "[]\n" if before == "[\n" else "\n]\n"
 
-    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+    def _read(self, file: IO[bytes]) -> Iterator[_RawRow]:
         begin, line, text = 0, 0, b""
         for line, content in enumerate(file, 1):
             text = content.rstrip()
             if text not in (b"[", b"[]", b"]"):
                 length = len(text.removesuffix(b","))
-                yield _Seen(line, begin, length, _flat(text[:length]))
+                yield _RawRow(line, begin, length, _flat(text[:length]))
             begin += len(content)
         if text not in (b"[]", b"]") and (not text.startswith(b"{") or _flat(text.rstrip(b","))):
-            yield _Seen(line + 1, begin, 0, None)
+            yield _RawRow(line + 1, begin, 0, None)
 
 
 class Csv(RecordPart):
@@ -240,16 +240,16 @@ class Csv(RecordPart):
         for content in contents:
             yield content + self.end
 
-    def _read(self, file: IO[bytes]) -> Iterator[_Seen]:
+    def _read(self, file: IO[bytes]) -> Iterator[_RawRow]:
         for line, begin, length, cells in self._rows(file):
             if cells and not self.columns:
                 self.columns = cells
                 continue
             fits = cells and len(cells) == len(self.columns)
             record = dict(zip(self.columns, map(self._plain, cells), strict=True)) if fits else None
-            yield _Seen(line, begin, length, record)
+            yield _RawRow(line, begin, length, record)
         if not self.columns:
-            yield _Seen(1, 0, 0, None)
+            yield _RawRow(1, 0, 0, None)
 
     def _rows(self, file: IO[bytes]) -> Iterator[tuple[int, int, int, list[str]]]:
         """Yield line, first byte, length and cells of each row; no cells if it has no end."""
@@ -310,13 +310,13 @@ class TablePart(Part):
         self._table = RecordTable(name)
         self.columns = self._table.columns
 
-    def facts(self, partial: bool) -> Iterator[Fact]:
-        """Yield a fact for each record."""
+    def summaries(self, partial: bool) -> Iterator[RowSummary]:
+        """Yield a summary of each record."""
         for line in range(1, len(self._table) + 1):
-            fact = _fact(line, self._table[line - 1])
-            if fact is None:
+            summary = _summary(line, self._table[line - 1])
+            if summary is None:
                 raise MergeError(f"{self.place(line - 1)}: is no record of videmo; make it again")
-            yield fact
+            yield summary
 
     def content(self, row: int) -> Mapping[str, Any]:
         """Return the cells of a record by column."""
@@ -342,10 +342,10 @@ class FeaturePart(Part):
         self.table = load_features(name)
         self.columns = self.table.feature_names.tolist()
 
-    def facts(self, partial: bool) -> Iterator[Fact]:
-        """Yield a fact for each clip."""
+    def summaries(self, partial: bool) -> Iterator[RowSummary]:
+        """Yield a summary of each clip."""
         kept = {"--frames": str(self.table.frame_offsets is not None)}
-        settings = {name: str(self.table.meta.get(name)) for name in _SETTINGS} | kept
+        settings = {name: str(self.table.meta.get(name) or "") for name in _SETTINGS} | kept
         clips = zip(self.table.path.tolist(), self.table.status.tolist(), strict=True)
         for row, (path, status) in enumerate(clips):
             if status not in STATUSES:
@@ -354,7 +354,7 @@ class FeaturePart(Part):
                     f"{place}: status is {status!r}, no word of videmo's; make it again"
                 )
             start, end = self._part(row)
-            yield Fact(row + 1, path, start, end, STATUSES.index(status), False, settings)
+            yield RowSummary(row + 1, path, start, end, STATUSES.index(status), False, settings)
 
     def content(self, row: int) -> tuple[str | bytes, ...]:
         """Return all that the file holds of a clip, comparable; NaN is itself here."""
@@ -465,7 +465,7 @@ def _flat(text: bytes) -> Mapping[str, Any] | None:
     return {**record["provenance"], **record}
 
 
-def _fact(line: int, record: Mapping[str, Any]) -> Fact | None:
+def _summary(line: int, record: Mapping[str, Any]) -> RowSummary | None:
     """Return what is to be known of a flat record, None if it is no record of a clip."""
     path, status = record.get("path"), record.get("status")
     if not isinstance(path, str) or not path or status not in STATUSES:
@@ -483,4 +483,4 @@ def _fact(line: int, record: Mapping[str, Any]) -> Fact | None:
     settings = {name: "" if record.get(name) is None else str(record[name]) for name in _SETTINGS}
     person = "label" not in record  # of attributes
     kind = {"kind of record": "a person's" if person else "a clip's"}
-    return Fact(line, path, start, end, STATUSES.index(status), person, settings | kind)
+    return RowSummary(line, path, start, end, STATUSES.index(status), person, settings | kind)
