@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,7 +15,14 @@ import numpy as np
 
 from videmo import store
 from videmo.data import Descriptor, Features, Prediction, VideoInfo
-from videmo.errors import FewFacesError, InputError, ModelError, NoFaceError, RecipeMismatch
+from videmo.errors import (
+    FewFacesError,
+    InputError,
+    ModelError,
+    NoFaceError,
+    RecipeMismatch,
+    VidemoError,
+)
 from videmo.recipe import Recipe
 from videmo.stages.crop import crop
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
@@ -70,6 +78,11 @@ class Pipeline:
     inferred that is not asked for: what is not named here, and is not the head's own answer, is
     not computed.
 
+    Any number of threads may use one at once; each clip is read in the thread that asks for it. A
+    fork does not take the threads of loaded models along, so that the child must load its own
+    (VidemoError says so, where it would hang): fork before the first clip, spawn, or pickle the
+    pipeline, which goes without its models and loads them where it arrives.
+
     Raises ModelNotFound, CorruptModel, RecipeMismatch; ModelError for an output that the
     backbone does not have; InputError for several faces of a frame and a head that reads one.
     """
@@ -83,6 +96,7 @@ class Pipeline:
         outputs: Collection[str] = (),
     ) -> None:
         self.recipe, self.engine = recipe, engine or Engine()
+        self._loading, self._process = threading.RLock(), 0  # the one that has loaded the models
         self.head_model = head.as_head() if head else None
         self._spec = self.head_model.head_spec() if self.head_model else None
         self.backbone_model = store.load(recipe.backbone)
@@ -154,12 +168,28 @@ class Pipeline:
         """Load and compile the models now, and return self.
 
         So that what is wrong with them is said before the first clip: InputError for a detector,
-        engine or device that is not there, ModelError, MissingDependency.
+        engine or device that is not there, ModelError, MissingDependency; VidemoError in a process
+        that was forked off one that had loaded them.
         """
-        _ = self.detector, self.backbone
-        if self.head_model is not None:
-            _ = self._head
+        with self._loading:
+            if self._process not in (0, os.getpid()):
+                raise VidemoError(
+                    f"process {self._process} loaded these models, and a fork does not take their "
+                    "threads along; call videmo.load in this process, or start it by spawn"
+                )
+            _ = self.detector, self.backbone
+            if self.head_model is not None:
+                _ = self._head
+            self._process = os.getpid()
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what belongs to a process: loaded models and the lock on loading them."""
+        own = ("_loading", "_process", "backbone", "detector", "_head")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _loading=threading.RLock(), _process=0)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -268,6 +298,7 @@ class Pipeline:
         return replace(self.recipe.sampling, start=start, end=end)
 
     def _river(self, video: Decoder, sampling: Sampling) -> Generator[Features, None, None]:
+        self.prepare()
         frames = prefetch(video.read(sampling))  # FrameBatch ...
         with closing(frames):
             faces = detect(frames, self.detector)  # ..., Faces ...

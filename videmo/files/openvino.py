@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from videmo.errors import MissingDependency, ModelError
 from videmo.files.quiet import quiet
+
+# OpenVINO's first array is taken by one thread alone: two at once may wait for each other for ever,
+# one holding the GIL, one the lock of a C++ static (1 start in 20 did).
+ONE_FIRST = threading.Lock()
 
 
 def import_openvino() -> Any:
@@ -38,6 +43,20 @@ def compile_network(network: Any, *, threads: int, streams: int = 1, precision: 
         "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
     }
     return import_openvino().Core().compile_model(network, "CPU", settings)
+
+
+def runner(network: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what runs a compiled network, for any number of threads: each has its own request."""
+    own = threading.local()
+
+    def run(inputs: Mapping[str, Any]) -> Any:
+        if hasattr(own, "request"):
+            return own.request.infer(inputs, share_inputs=True)
+        with ONE_FIRST:
+            own.request = network.create_infer_request()
+            return own.request.infer(inputs, share_inputs=True)
+
+    return run
 
 
 def from_torch(traced: Any, shape: Sequence[int]) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 
 from videmo.data import F32, F64, I64, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
-from videmo.files.openvino import compile_network, import_openvino
+from videmo.files.openvino import ONE_FIRST, compile_network, import_openvino
 from videmo.stages.detect import Detection, ordered, select, suppress
 from videmo.stages.image import resize
 
@@ -94,9 +94,8 @@ class MTCNN:
             )
             for name in WEIGHTS
         ]
-        # OpenVINO's first array is taken by one thread alone: two at once may wait for each other
-        # for ever, one holding the GIL, one the lock of a C++ static (1 start in 20 did).
-        _Network(compiled[0])(np.zeros((1, CELL, CELL, 3), np.uint8))
+        with ONE_FIRST:
+            _Network(compiled[0])(np.zeros((1, CELL, CELL, 3), np.uint8))
         self._idle: SimpleQueue[_Cascade] = SimpleQueue()
         for _ in range(self._workers):
             self._idle.put(_Cascade([_Network(one) for one in compiled], self._options.score))

@@ -21,7 +21,7 @@ from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
 from videmo.files import cache_dir, sha256
 from videmo.files.compiled import kept
 from videmo.files.fetch import Wanted, fetch
-from videmo.files.openvino import compile_network, from_torch
+from videmo.files.openvino import compile_network, from_torch, runner
 from videmo.files.quiet import quiet
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.image import resize
@@ -149,10 +149,10 @@ def _by_openvino(path: Path, threads: int) -> Answers:
     except OSError as error:
         raise ModelNotFound(str(path), ()) from error
     model = kept(cache_dir() / "compiled", facts, lambda: _converted(path))
-    network = compile_network(model, threads=threads)
+    run = runner(compile_network(model, threads=threads))
 
     def answers(pixels: U8) -> tuple[F32, ...]:
-        found = network({"pixels": pixels})
+        found = run({"pixels": pixels})
         return tuple(np.array(found[name]) for name in ANSWERS)
 
     return answers

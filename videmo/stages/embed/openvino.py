@@ -12,7 +12,7 @@ from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError
 from videmo.files import cache_dir, sha256
 from videmo.files.compiled import kept
-from videmo.files.openvino import compile_network, from_torch, import_openvino
+from videmo.files.openvino import compile_network, from_torch, import_openvino, runner
 from videmo.stages.embed import BackboneSpec, in_batches
 
 BATCH = 16  # rows a call, always
@@ -22,7 +22,7 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 class OpenVINO:
     """Runs `graph.onnx`, or without one the torch network converted once and kept in the cache.
 
-    The tensors of both lie in `weights.safetensors`.
+    The tensors of both lie in `weights.safetensors`. Several threads may call it.
 
     outputs: those that are computed, by name; None for all
     precision: auto is fp32
@@ -48,14 +48,15 @@ class OpenVINO:
         self.precision = _precision(precision)
         wanted = {k: len(of) for k, of in spec.outputs.items() if outputs is None or k in outputs}
         self._widths = {"features": spec.dim, **wanted}
-        self._model = _compile(spec, folder, self._widths, HINTS[self.precision], threads)
+        network = _compile(spec, folder, self._widths, HINTS[self.precision], threads)
+        self._answers = runner(network)
 
     def __call__(self, pixels: U8) -> tuple[F32, dict[str, F32]]:
         """Return features (M, D) and outputs {name: (M, C)} of crops (M, S, S, 3)."""
         return in_batches(self._run, pixels, BATCH, self._widths)
 
     def _run(self, pixels: U8) -> dict[str, F32]:
-        answers = self._model({"pixels": pixels})
+        answers = self._answers({"pixels": pixels})
         return {name: answers[name] for name in self._widths}
 
 
