@@ -1,4 +1,8 @@
-"""Where fetched files are kept, and what sum they have."""
+"""Files that are not the package's own: fetched, checked, locked, compiled, or at a URL.
+
+A name with URLs and a sum goes in, the path of a whole, checked file in the cache comes out. Here
+stand the two things that all of this room needs: where the cache is, and the sum of a file.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Models on disk: one folder each, `card.json` beside the files it vouches for.
 
+A name or a folder goes in, a `Model` whose files have been checked comes out, and the other way.
+
 A card is JSON with `kind` (backbone or head), `name`, `spec`, `files` (name -> SHA-256), for a
 head the whole `recipe` it was trained with, for a backbone perhaps the stages of one that it is
 at its best with, and what a reader wants to know: `trained`, `measured`, `license`, `source`,

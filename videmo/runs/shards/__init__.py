@@ -1,4 +1,8 @@
-"""A run in N shards: which clips are whose, and who says which shard this is."""
+"""A run in N shards: which clips are whose, and who says which shard this is.
+
+All clips and K/N go in, the K-th share comes out; `merge` makes of what the shards wrote the
+output that one run would have written.
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import numpy as np
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
 from videmo.errors import MissingDependency, VideoError
 from videmo.stages.decode import Decoder, Frame, Picker, Sampling, batches, fit, plan
+from videmo.stages.decode.clock import Clock
 from videmo.stages.decode.files import check, why_unreadable
 
 PATIENCE = 100  # packets in a row that cannot be read before the file is taken to have ended
@@ -133,7 +134,7 @@ class _Reading:
             _set_threads(self._stream, threads)
             self.aspect, self.container = _aspect(self._stream), self._container.format.name
             self.declared = _declared(self._container, self._stream)
-            self._clock = _Clock(self._container, 1 / (self.declared[2] or 25.0), warn)
+            self._clock = Clock(self._container, 1 / (self.declared[2] or 25.0), warn)
             self._given, self._lost, self._corrupt = 0, 0, 0
             self._lost_at, self._corrupt_at = 0.0, 0.0  # s, of the first
             self._first_error, self._last = "", -1
@@ -276,42 +277,6 @@ class _Reading:
         if self._first_error:
             return f"no frame can be decoded ({self._first_error}); copy or download it again"
         return "its video stream holds no frame"
-
-
-class _Clock:
-    """Turns the time stamps of frames, in order, into seconds since the file starts.
-
-    A stamp that is missing is made up, and the times never run backwards: where the stamps
-    start again (joined recordings), they are taken to go on one frame later.
-    """
-
-    def __init__(self, container: Any, step: float, warn: Callable[[str], None]) -> None:
-        self.last = 0.0
-        self.origin = (container.start_time or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
-        self._shift, self._step, self._warn = 0.0, step, warn
-        self._started = False
-
-    def __call__(self, frame: Any) -> float:
-        time = self._stamp(frame) - self.origin + self._shift
-        if not self._started:
-            self._shift = max(0.0, -time)
-            self._started, self.last = True, max(0.0, time)
-        elif time < self.last - 1:  # s; less is jitter
-            self._warn(f"the time stamps start again at {self.last:.2f} s")
-            self._shift += self.last + self._step - time
-            self.last += self._step
-        else:
-            self.last = max(self.last, time)
-        return self.last
-
-    def _stamp(self, frame: Any) -> float:
-        if frame.time is not None:
-            return float(frame.time)
-        self._warn("some frames have no time stamp; their times are made up from the frame rate")
-        if frame.dts is not None and frame.time_base:
-            return float(frame.dts) * float(frame.time_base)
-        here = self.last + self._step if self._started else 0.0
-        return here + self.origin - self._shift
 
 
 def _turns(frame: Any) -> tuple[bool, bool, bool, bool]:

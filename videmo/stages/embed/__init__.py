@@ -1,4 +1,4 @@
-"""Features of faces, by a network that one engine or another runs."""
+"""Crops of faces go in; features come out, and what else the network tells, by either engine."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Networks that others have published, as far as they are known: nothing of them ships here.
 
+A name goes in, where its file is and what it holds comes out; the modules beside this one make of
+such a file a model folder like our own, and run nothing of what it holds.
+
 The facts are those of A. V. Savchenko's HSEmotion and EmotiEffLib: README and notebooks of
 github.com/sb-ai-lab/EmotiEffLib (f1df0e8, below B), github.com/av-savchenko/
 face-emotion-recognition (207ed49 and its history, below C), github.com/HSE-asavchenko/
