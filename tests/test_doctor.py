@@ -17,7 +17,7 @@ import pytest
 from videmo import doctor, store
 from videmo.stages.decode import Sampling, open_video
 from videmo.stages.detect import DETECTORS
-from videmo.stages.detect.yunet import FILE
+from videmo.stages.detect.retinaface import FILE
 
 Command = Callable[..., Any]
 
@@ -115,7 +115,7 @@ def test_damaged_weights_of_a_detector_are_wrong(
 ) -> None:
     (cache / "files").mkdir(parents=True)
     (cache / "files" / FILE.name).write_bytes(b"no network")
-    found = examine()["detector yunet"]
+    found = examine()["detector retinaface-resnet50"]
     assert not found.good and "expected SHA-256" in found.value
 
 

@@ -41,7 +41,7 @@ def test_the_list_is_rows_in_a_pipe(models: Callable[..., Any]) -> None:
     ran = models("list")
     assert (ran.code, ran.err) == (0, "")
     rows = {row["name"]: row for row in ran.records}
-    assert rows.keys() > {"afew7", "vgaf3", "mtcnn", "yunet", *ZOO}
+    assert rows.keys() > {"afew7", "vgaf3", "mtcnn", "retinaface-mobilenet", *ZOO}
     b2 = rows["enet_b2_8"]
     assert (b2["state"], b2["dim"], b2["input_size"]) == ("published", 1408, 260)
     assert b2["outputs"]["emotion"][0] == "Anger" and b2["colour"] == "rgb"
@@ -79,7 +79,7 @@ def test_a_published_network_is_shown_with_all_that_is_known() -> None:
     [
         ("afew7", "test: n 875, accuracy 0.7634, interval [0.7342, 0.7904]"),
         ("resnet18n_faces", "gender: female, male"),
-        ("yunet", "recall"),
+        ("retinaface-mobilenet", "recall"),
         ("retinaface-resnet50", "not measured"),
         ("age_gender_tf2_224_deep-03-0.13-0.97", "age: 1, 2, 3, ..., 100"),
     ],
@@ -88,7 +88,9 @@ def test_others_are_shown_as_well(name: str, fact: str) -> None:
     assert fact in " ".join(here("show", name).output.split())
 
 
-@pytest.mark.parametrize("name", [*ZOO, "afew7", "resnet18n_faces", "vgaf3", "mtcnn", "yunet"])
+@pytest.mark.parametrize(
+    "name", [*ZOO, "afew7", "resnet18n_faces", "vgaf3", "mtcnn", "retinaface-mobilenet"]
+)
 def test_all_is_shown_in_lines_that_fit(name: str) -> None:
     ran = here("show", name)
     assert ran.exit_code == 0
@@ -140,7 +142,7 @@ def test_offline_says_what_to_fetch_and_where_to_put_it(
         (["pull", "../x"], 2, "no plain name"),
         (["pull", NAME, "--url", "ftp://example.org/a"], 2, "no URL to fetch from"),
         (["pull", NAME, "--sha256", "12"], 2, "no SHA-256"),
-        (["pull", NAME, "yunet", "--sha256", SHA256], 2, "several names, one file"),
+        (["pull", NAME, "retinaface-resnet50", "--sha256", SHA256], 2, "several names, one file"),
         (["path", "enet_b2_8"], 4, "videmo models pull enet_b2_8"),
         (["remove", "afew7"], 2, "part of the package"),
         (["remove", "enet_b2_8"], 4, "nothing to remove"),

@@ -2,7 +2,7 @@
 
 python tests/figures.py odd         # how many odd files give frames, and what the others say
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
-python tests/figures.py detectors   # the same of mtcnn and yunet, false faces and pace, in one run
+python tests/figures.py detectors   # the same of each detector, false faces and pace, in one run
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
 python tests/figures.py memory      # peak memory of a long clip beside a short one
@@ -52,8 +52,7 @@ from videmo.train import measure
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.mp4"
 CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
-YUNET = SHARED / "reference" / "yunet_n_dynamic.onnx"
-_COMPARED = (("mtcnn", 0.9, None), ("yunet", 0.9, YUNET), ("yunet", 0.6, YUNET))
+_COMPARED = (("mtcnn", 0.9), ("retinaface-mobilenet", 0.9), ("retinaface-mobilenet", 0.8))
 FERPLUS, FAIRFACE, LFW, YTF = (
     SHARED / "data" / f"{name}.parquet"
     for name in ("ferplus48", "fairface112", "lfw_gray112", "ytf_faces")
@@ -85,17 +84,15 @@ def detector() -> None:
 
 
 def detectors() -> None:
-    """Compare mtcnn and yunet: labelled faces, frames without a face, and pace on one clip."""
+    """Compare detectors: labelled faces, frames without a face, and pace on one clip."""
     from found import labelled, measure
 
-    print(f"yunet is {YUNET.name}; retinaface-resnet50 is not measured: no weights are here")
+    print("retinaface-resnet50 is not measured: no weights are here")
     pictures = labelled(SHARED / "data" / "ytf_faces.parquet", 1000)
     empty, clip = _frames(CLIP.with_name("no_face.mp4")), _frames(CLIP, 4.0)
     made = {
-        f"{name} {score}": detect.detector(
-            detect.Detection(name, score=score), threads=2, weights=weights
-        )
-        for name, score, weights in _COMPARED
+        f"{name} {score}": detect.detector(detect.Detection(name, score=score), threads=2)
+        for name, score in _COMPARED
     }
     spent = np.array([[_detecting(find, clip) for find in made.values()] for _ in range(7)])
     pace = (spent[:, :1] / spent).T
@@ -344,12 +341,11 @@ def _mobilenet(folder: Path) -> store.Model:
 
 def parity() -> None:
     """Compare engines on the faces of all shared clips, at five frames a second."""
-    from parity import compare, show_retinaface, show_yunet
+    from parity import compare, show_retinaface
 
     folders = [SHARED / "clips" / "faces", SHARED / "clips" / "odd"]
     compare([clip.path for clip in find_clips(folders)], "afew7", fps=5, threads=1)
     show_retinaface(CLIP)
-    show_yunet(CLIP, YUNET)
 
 
 def broken(given: argparse.Namespace) -> None:

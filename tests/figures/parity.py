@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from videmo import store
-from videmo.data import Crops, Features, FrameBatch
+from videmo.data import Crops, Features
 from videmo.errors import InputError, VideoError
 from videmo.stages import crop, decode, detect, heads, pool, track
 from videmo.stages.embed import BACKBONES, Backbone, cosine, make_backbone
@@ -117,30 +117,6 @@ def show_retinaface(path: Path) -> None:
             f"  in {len(frames)} frames; at most {np.abs(one.box - two.box).max():.4f} px and "
             f"{np.abs(one.score - two.score).max():.1e} of score apart"
         )
-
-
-def show_yunet(path: Path, weights: Path) -> None:
-    """Print how near YuNet is to OpenCV's own, in frames that both look at once."""
-    import cv2
-
-    from videmo.stages.detect import Detection
-
-    find = detect.detector(Detection("yunet", score=0.6, min_face=1), weights=weights)
-    with decode.open_video(path) as video:
-        frames = next(video.read(decode.Sampling(every=20, max_side=400)))
-    height, width = frames.pixels.shape[1:3]
-    there = cv2.FaceDetectorYN.create(str(weights), "", (width, height), 0.6, 0.3, 5000)
-    faces, apart = find(FrameBatch(frames.pixels, frames.index, frames.time)), [0.0]
-    found = 0
-    for row, pixels in enumerate(frames.pixels):
-        theirs = there.detect(np.ascontiguousarray(pixels[..., ::-1]))[1]
-        theirs = np.zeros((0, 15)) if theirs is None else theirs[np.argsort(-theirs[:, 14])]
-        ours = faces[faces.row == row]
-        found += len(theirs)
-        if len(ours) == len(theirs):
-            apart += np.abs(ours.landmarks.reshape(-1, 10) - theirs[:, 4:14]).ravel().tolist()
-    print(f"yunet, ours by OpenVINO and OpenCV's: {len(faces)} and {found} faces")
-    print(f"  in {len(frames)} frames; points at most {max(apart):.1e} px apart")
 
 
 def compare(paths: Sequence[Path], head: str, fps: float, threads: int) -> None:

@@ -213,14 +213,14 @@ def test_a_file_that_is_no_network_leaves_no_model(
 def test_a_detector_is_a_file_and_no_model(
     site: Site, taken: list[Any], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from videmo.stages.detect import yunet
+    from videmo.stages.detect import retinaface
 
-    there = dataclasses.replace(yunet.FILE, urls=(site.put("a"),), sha256=SHA256)
-    monkeypatch.setattr(yunet, "FILE", there)
-    done = pull("yunet")
+    there = dataclasses.replace(retinaface.FILE, urls=(site.put("a"),), sha256=SHA256)
+    monkeypatch.setattr(retinaface, "FILE", there)
+    done = pull("retinaface-resnet50")
     assert (done.folder, done.file, taken) == (None, cache / "files" / there.name, [])
-    assert shelf.path_of("yunet") == done.file
-    assert shelf.entry("yunet").state == "cached"
+    assert shelf.path_of("retinaface-resnet50") == done.file
+    assert shelf.entry("retinaface-resnet50").state == "cached"
 
 
 def test_what_nobody_published_cannot_be_pulled() -> None:

@@ -14,7 +14,7 @@ from videmo.cli.options import cache_options, use_cache
 PULL = """\b
 Examples:
   videmo models pull enet_b0_8_best_afew
-  videmo models pull yunet retinaface-resnet50
+  videmo models pull retinaface-mobilenet retinaface-resnet50
   videmo models pull enet_b2_8 --url https://mirror.example.org/zoo/"""
 LIST = """\b
 Examples:

@@ -103,7 +103,7 @@ recipe_options = group_of(
     click.option(
         "--detector",
         metavar="NAME",
-        help="mtcnn, retinaface-resnet50, yunet or whole (the frame is the face).",
+        help="mtcnn, retinaface-mobilenet, retinaface-resnet50 or whole (the frame is the face).",
     ),
     click.option(
         "--score",

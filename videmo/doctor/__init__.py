@@ -22,6 +22,7 @@ from videmo import __version__, store
 from videmo.errors import VidemoError
 from videmo.files import cache_dir
 from videmo.files.fetch import Wanted, fetch, files_dir
+from videmo.files.wheels import EMBEDDED, built_in, network
 from videmo.pipeline import cpus, load
 from videmo.stages.decode import DECODERS, Sampling, open_video
 from videmo.stages.registry import find
@@ -31,7 +32,7 @@ FRAMES, LABEL = 25, "Happy"  # what it holds, and what afew7 says of it
 CODECS = ("h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "prores")
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")  # and VIDEMO_*
 FETCHED = {  # the detectors whose weights are in no package, and which file these are
-    "yunet": "videmo.stages.detect.yunet:FILE",
+    "retinaface-mobilenet": "videmo.stages.detect.mobilenet:FILE",
     "retinaface-resnet50": "videmo.stages.detect.retinaface:FILE",
 }
 PATIENCE = 30  # s for torch to say which devices it has
@@ -189,6 +190,10 @@ def _detectors() -> Iterator[Part]:
 
 
 def _fetched(name: str) -> str:
+    for packed in EMBEDDED:
+        if packed.name == name and (path := built_in(packed)):
+            network(packed, path)
+            return "weights in the package, verified"
     file: Wanted = find("detector", FETCHED, name)
     if not (files_dir() / file.name).is_file():
         return "weights not fetched: that is done on first use"

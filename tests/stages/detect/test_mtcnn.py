@@ -12,7 +12,8 @@ import pytest
 
 from videmo.data import U8, FrameBatch
 from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
-from videmo.stages.detect import Detection, mtcnn
+from videmo.files.openvino import compile_network
+from videmo.stages.detect import Detection, mtcnn, networks
 
 # What the package mtcnn 1.0.0 says (TensorFlow 2 on a CPU) of random pixels
 # np.random.default_rng(0).integers(0, 256, shape), for the three shapes one after the other, fed
@@ -55,8 +56,8 @@ def test_the_networks_give_the_numbers_of_the_original() -> None:
     rng = np.random.default_rng(0)
     for name, (shape, expected) in ORIGINAL.items():
         pixels = rng.integers(0, 256, shape).astype(np.uint8)
-        network = mtcnn._network(name, mtcnn._arrays(mtcnn._folder(), name))
-        answers = mtcnn._Network(mtcnn._compile(network, 1, 1))(pixels)
+        network = networks.network_of(name, networks.folder_of_weights())
+        answers = networks.Network(compile_network(network, threads=1))(pixels)
         first = answers.reshape(-1, answers.shape[-1])[0].astype(np.float64)
         first[-1] = 1 / (1 + np.exp(-first[-1]))
         assert first == pytest.approx(expected, abs=2e-5), name  # five digits, float32
@@ -141,7 +142,7 @@ def test_crops_are_squares_around_the_box_at_its_place(rng: np.random.Generator)
 
 
 def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
-    for path in mtcnn._folder().iterdir():
+    for path in networks.folder_of_weights().iterdir():
         shutil.copy(path, tmp_path)
     changed = bytearray((tmp_path / "rnet.lz4").read_bytes())
     changed[-1] ^= 1
@@ -156,7 +157,7 @@ def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
 
 
 def test_without_the_package_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mtcnn, "find_spec", lambda name: None)
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match="pip install mtcnn"):
         mtcnn.MTCNN()
 

@@ -15,8 +15,8 @@ from videmo.stages.registry import find
 
 DETECTORS = {
     "mtcnn": "videmo.stages.detect.mtcnn:MTCNN",
+    "retinaface-mobilenet": "videmo.stages.detect.mobilenet:RetinaFaceMobileNet",
     "retinaface-resnet50": "videmo.stages.detect.retinaface:RetinaFace",
-    "yunet": "videmo.stages.detect.yunet:YuNet",
     "whole": "videmo.stages.detect:WholeFrame",
 }
 POLICIES = ("all", "largest", "best")
@@ -34,16 +34,10 @@ MEASURED: dict[str, dict[str, object]] = {
         **_ON_YTF, "score": 0.9, "recall": 0.995, "interval": [0.988, 0.998], "points": 0.069,
         "false faces": f"in 0 {_EMPTY}",
     },
-    "yunet": {
-        **_ON_YTF, "score": 0.9, "recall": 0.98, "interval": [0.969, 0.987], "points": 0.112,
+    "retinaface-mobilenet": {
+        **_ON_YTF, "score": 0.9, "recall": 1.0, "interval": [0.996, 1.0], "points": 0.067,
         "false faces": f"in 0 {_EMPTY}",
-        "pace": "0.34 of the frames/s of mtcnn (0.28-0.55 in 7 runs; 640 x 360, two cores)",
-        "at score 0.6": {
-            "recall": 1.0, "interval": [0.996, 1.0], "points": 0.113,
-            "false faces": f"in 1 {_EMPTY}",
-        },
-        "note": "with the network of its authors (libfacedetection.train 0047ac24); OpenCV's file, "
-        "which is fetched, was not at hand",
+        "pace": "0.36 of the frames/s of mtcnn (0.25-0.57 in 7 runs; 640 x 360, two cores)",
     },
     "retinaface-resnet50": {"note": "not measured: weights were not at hand"},
 }  # fmt: skip
@@ -77,6 +71,9 @@ class Detector(Protocol):
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score.
+
+        One that can also say where exactly a face is, of which it is known about where, has an
+        attribute `look` for that (`onet.ONet`): its faces may be followed.
 
         frames: (N, H, W, 3) uint8 RGB; N may be 0
         returns: boxes and points in px of the source, boxes inside the frame; no face is no row

@@ -13,6 +13,7 @@ from videmo import store
 from videmo.errors import ModelError, ModelNotFound
 from videmo.files.fetch import Wanted, files_dir, forget, plain
 from videmo.files.sums import check, recorded
+from videmo.files.wheels import EMBEDDED, built_in
 from videmo.stages.detect import MEASURED
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.registry import find
@@ -21,8 +22,8 @@ from videmo.store.zoo import ZOO, Published
 STATES = ("embedded", "installed", "cached", "published")
 
 DETECTOR_FILES = {  # what is fetched for a detector
+    "retinaface-mobilenet": "videmo.stages.detect.mobilenet:FILE",
     "retinaface-resnet50": "videmo.stages.detect.retinaface:FILE",
-    "yunet": "videmo.stages.detect.yunet:FILE",
 }
 
 
@@ -179,13 +180,18 @@ def _of_folder(folder: Path) -> Entry:
 
 def _of_name(name: str) -> Entry:
     """Return the entry of a published network or detector that is at most a file here."""
-    if name == MTCNN:
+    if name == MTCNN or name in _built_in():
         return Entry(name, "embedded", "detector")
     file, row = _file(name), ZOO.get(name)
     return Entry(
         name, "cached" if file else "published", row.kind if row else "detector", file=file,
         published=row,
     )  # fmt: skip
+
+
+def _built_in() -> list[str]:
+    """Return the names of the networks of others that the build laid beside the package."""
+    return [packed.name for packed in EMBEDDED if built_in(packed)]
 
 
 def _file(name: str) -> Path | None:
