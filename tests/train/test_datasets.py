@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from videmo.cli import main
 from videmo.cli import videmo as group
 from videmo.errors import InputError, ManifestError, UnknownName
+from videmo.evaluate import Protocol
 from videmo.labels import label_set
 from videmo.runs.inputs import Clip, read_manifest
 from videmo.stages.decode import open_video
 from videmo.train import datasets
-from videmo.train.datasets import DATASETS, Dataset, read_dataset
+from videmo.train.datasets import DATASETS, Dataset, protocol_of, read_dataset
 
 posix = pytest.mark.skipif(os.name == "nt", reason="links want a right on Windows")
 each = pytest.mark.parametrize("name", DATASETS)
@@ -98,6 +99,18 @@ def test_an_unknown_data_set_lists_the_known() -> None:
         read_dataset("afew7", ".")
 
 
+def test_an_unknown_protocol_lists_the_published_sets() -> None:
+    with pytest.raises(UnknownName, match="no protocol is called 'afw'; there is afew, ") as caught:
+        protocol_of("afw")
+    assert "folders" not in str(caught.value)
+
+
+def test_a_protocol_counts_the_clips_of_the_split_it_is_of() -> None:
+    assert protocol_of("afew") == Protocol("afew", ("accuracy",), "val", 383)
+    assert protocol_of("mafw") == Protocol("mafw", ("uar", "accuracy", "macro_f1"), None, 9172)
+    assert protocol_of("enterface") == Protocol("enterface", ("uar", "accuracy"))
+
+
 @pytest.mark.parametrize(("name", "fold"), [("ravdess", 7), ("dfew", 0), ("afew", 1), ("meld", 1)])
 def test_a_fold_that_is_not_there_is_refused(name: str, fold: int, tmp_path: Path) -> None:
     assert f"fold {fold} is not there: {name} has " in refused(name, tmp_path, fold)
@@ -126,7 +139,8 @@ from videmo.train.datasets.reader import Layout
 def _mine(reader):
     return (Clip(clip.path, label=reader.label("WARM")) for clip in reader.walk())
 
-LAYOUTS = {"mine": Layout(_mine, ("cold", "warm"), "uar", "clips", remark="of the test")}
+METRICS = ("uar", "accuracy")
+LAYOUTS = {"mine": Layout(_mine, ("cold", "warm"), METRICS, "clips", remark="of the test")}
 """
 
 
@@ -141,6 +155,7 @@ def test_a_new_data_set_is_one_module(tmp_path: Path, monkeypatch: pytest.Monkey
     dataset = read_dataset("mine", tmp_path / "root")
     assert dataset.clips == (Clip(str(tmp_path / "root/x.mp4"), label="warm"),)
     assert dataset.labels == ("cold", "warm") and noted(dataset, "no clip is labelled cold")
+    assert protocol_of("mine") == Protocol("mine", ("uar", "accuracy"))
     words = CliRunner().invoke(group, ["dataset", "--help"]).output
     assert "mine (of the test)" in " ".join(words.split())
 

@@ -91,12 +91,11 @@ def evaluate(**options: Any) -> None:
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse options that do not go together, before anything is read."""
-    from videmo.errors import UnknownName
-    from videmo.evaluate import PROTOCOLS
+    from videmo.train.datasets import protocol_of
 
     sources = [n for n in ("truth", "folders", "root") if options[n]]
-    if options["protocol"] and options["protocol"] not in PROTOCOLS:
-        raise UnknownName("protocol", options["protocol"], PROTOCOLS)
+    if options["protocol"]:
+        protocol_of(options["protocol"])
     if len(sources) > 1:
         raise click.UsageError(f"--{' and --'.join(sources)} are two truths; give one")
     if not sources and not options["truth_column"]:
@@ -118,6 +117,7 @@ def _result(options: dict[str, Any]) -> Result:
     """Return the figures that the options ask for."""
     from videmo.evaluate import Judging, judge, judge_numbers, with_protocol
     from videmo.evaluate.pairs import match, read_training, refuse_leaks
+    from videmo.train.datasets import protocol_of
 
     columns = _columns(options)
     found, truths, labels = _sides(options, columns)
@@ -130,7 +130,9 @@ def _result(options: dict[str, Any]) -> Result:
     result: Result = {**_sources(options), **judged(pairs, judging)}
     if checked:
         result["training"] = checked
-    return with_protocol(result, options["protocol"]) if options["protocol"] else result
+    if not options["protocol"]:
+        return result
+    return with_protocol(result, protocol_of(options["protocol"]))
 
 
 def _columns(options: dict[str, Any]) -> Columns:
@@ -167,14 +169,14 @@ def _sides(
 
 def _split(options: dict[str, Any], truths: Sequence[Truth]) -> str | None:
     """Return the split that is asked for, or the protocol's or fold's where there are splits."""
-    from videmo.evaluate import PROTOCOLS
+    from videmo.train.datasets import protocol_of
 
     split: str | None = options["split"]
     if split or not any(t.clip.split for t in truths):
         return split
     if options["fold"]:
         return "test"
-    return PROTOCOLS[options["protocol"]].split if options["protocol"] else None
+    return protocol_of(options["protocol"]).split if options["protocol"] else None
 
 
 def _classified(

@@ -48,24 +48,10 @@ class Judging:
 class Protocol:
     """What is published of a data set: metrics, the one that decides first, over all clips."""
 
+    name: str
     metrics: tuple[str, ...]
     split: str | None = None  # None: cross-validated, the clips of all folds or of one
     clips: int | None = None  # how many these are, over all folds
-
-
-# EmotiW scores AFEW and VGAF by accuracy, MELD has weighted F1 (Poria et al. 2019), the others UAR
-# and then WAR, which is accuracy (MAE-DFER, engine_for_finetuning.py).
-PROTOCOLS = {
-    "afew": Protocol(("accuracy",), "val", 383),
-    "vgaf": Protocol(("accuracy",), "val", 766),
-    "ravdess": Protocol(("uar", "accuracy"), None, 1440),
-    "crema-d": Protocol(("uar", "accuracy"), None, 7442),
-    "enterface": Protocol(("uar", "accuracy")),
-    "dfew": Protocol(("uar", "accuracy"), None, 11697),
-    "ferv39k": Protocol(("uar", "accuracy"), "test", 7847),
-    "mafw": Protocol(("uar", "accuracy", "macro_f1"), None, 9172),
-    "meld": Protocol(("weighted_f1",), "test", 2610),
-}
 
 
 def judge(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
@@ -109,14 +95,8 @@ def judge_numbers(pairs: Sequence[Pair], judging: Judging | None = None) -> Resu
     return _counts(pairs, "numbers", judging, units) | {"with_face": figures}
 
 
-def with_protocol(result: Result, name: str) -> Result:
-    """Return `result` with what the protocol calls official, over all clips, before it.
-
-    Raises UnknownName.
-    """
-    if name not in PROTOCOLS:
-        raise UnknownName("protocol", name, PROTOCOLS)
-    protocol = PROTOCOLS[name]
+def with_protocol(result: Result, protocol: Protocol) -> Result:
+    """Return `result` with what the protocol calls official, over all clips, before it."""
     official = {
         metric: {
             "value": result["all"][metric],
@@ -125,7 +105,7 @@ def with_protocol(result: Result, name: str) -> Result:
         }
         for metric in protocol.metrics
     }
-    told = {"name": name, "split": protocol.split, "clips": protocol.clips}
+    told = {"name": protocol.name, "split": protocol.split, "clips": protocol.clips}
     return {"protocol": told, "official": official, **result}
 
 

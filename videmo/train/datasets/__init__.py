@@ -12,7 +12,9 @@ pictures alone is one clip, for the decoder of folders reads it.
 Where facts come from: the sets' own READMEs where they are public (CREMA-D, MELD, RAVDESS), and
 the readers that others have published (sunlicai/MAE-DFER: `preprocess/` and `saved/data/`; the
 notebooks of HSEmotion). AFEW, VGAF, DFEW, FERV39k, MAFW and eNTERFACE'05 are under agreements:
-their readers have met trees of the same names only.
+their readers have met trees of the same names only. EmotiW scores AFEW and VGAF by accuracy, MELD
+has weighted F1 (Poria et al. 2019), the others UAR and then WAR, which is accuracy (MAE-DFER,
+engine_for_finetuning.py).
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from videmo.errors import UnknownName
+from videmo.evaluate import Protocol
 from videmo.runs.inputs import Clip
 from videmo.train.datasets.files import some
 from videmo.train.datasets.reader import DatasetReader, Layout
 
-__all__ = ["DATASETS", "Dataset", "Layout", "read_dataset"]
+__all__ = ["DATASETS", "Dataset", "Layout", "protocol_of", "read_dataset"]
 
 
 def _layouts() -> dict[str, Layout]:
@@ -62,6 +65,16 @@ class Dataset:
         return tuple(sorted(subject for subject, of in splits.items() if len(of) > 1))
 
 
+def protocol_of(name: str) -> Protocol:
+    """Return how a published data set is judged; raises UnknownName."""
+    published = [known for known, layout in DATASETS.items() if layout.labels]
+    if name not in published:
+        raise UnknownName("protocol", name, published)
+    layout = DATASETS[name]
+    clips = layout.sizes.get(layout.judged or "")
+    return Protocol(name, layout.metrics, layout.judged, clips)
+
+
 def read_dataset(name: str, root: str | os.PathLike[str], fold: int | None = None) -> Dataset:
     """Return the clips of a data set with label, split and subject, in a fixed order.
 
@@ -86,7 +99,7 @@ def read_dataset(name: str, root: str | os.PathLike[str], fold: int | None = Non
     if reader.missing:
         count = len(reader.missing)
         notes.insert(0, f"in its lists and not there ({count}): {some(reader.missing)}")
-    return Dataset(name, labels, layout.metric, clips, tuple(notes), tuple(reader.missing))
+    return Dataset(name, labels, layout.metrics[0], clips, tuple(notes), tuple(reader.missing))
 
 
 def _gaps(clips: Iterable[Clip], labels: Sequence[str]) -> Iterator[str]:

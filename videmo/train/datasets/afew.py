@@ -58,14 +58,16 @@ LAYOUTS = {
     "afew": Layout(
         _afew,
         labels="afew7",
-        metric="accuracy",
+        metrics=("accuracy",),
+        judged="val",
         wants="Train_AFEW/<Emotion>/*.avi and Val_AFEW/<Emotion>/*.avi",
         sizes={"train": 773, "val": 383},
     ),
     "afew-aligned": Layout(
         _afew_aligned,
         labels="afew7",
-        metric="accuracy",
+        metrics=("accuracy",),
+        judged="val",
         wants="Train_AFEW and Val_AFEW with AlignedFaces_LBPTOP_Points[_Val]/Faces/<clip>/*.jpg "
         "beside <Emotion>/<clip>.avi",
         sizes={"train": 773, "val": 383},

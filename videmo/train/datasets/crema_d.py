@@ -78,7 +78,7 @@ LAYOUTS = {
     "crema-d": Layout(
         _crema_d,
         labels="cremad6",
-        metric="uar",
+        metrics=("uar", "accuracy"),
         wants=_WANTS,
         folds=len(_FOLDS),
         sizes={"": 7442},
@@ -87,7 +87,7 @@ LAYOUTS = {
     "crema-d-votes": Layout(
         _crema_d_votes,
         labels="cremad6",
-        metric="uar",
+        metrics=("uar", "accuracy"),
         wants=f"{_WANTS}, and processedResults/summaryTable.csv",
         folds=len(_FOLDS),
         remark="the one seen",

@@ -54,7 +54,7 @@ LAYOUTS = {
     "dfew": Layout(
         _dfew,
         labels="dfew7",
-        metric="uar",
+        metrics=("uar", "accuracy"),
         wants="EmoLabel_DataSplit/{train,test}(single-labeled)/set_1.csv and Clip/<kind>/00001",
         folds=5,
         sizes={"": 11697},

@@ -55,7 +55,7 @@ LAYOUTS = {
     "enterface": Layout(
         _enterface,
         labels="enterface6",
-        metric="uar",
+        metrics=("uar", "accuracy"),
         wants="subject 1/anger/sentence 1/s1_an_1.avi and so on",
         folds=len(_FOLDS),
     ),

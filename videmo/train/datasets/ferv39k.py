@@ -48,7 +48,8 @@ LAYOUTS = {
     "ferv39k": Layout(
         _ferv39k,
         labels="ferv39k7",
-        metric="uar",
+        metrics=("uar", "accuracy"),
+        judged="test",
         wants="2_ClipsforFaceCrop/<Scene>/<Emotion>/<number>/ and "
         "4_setups/All_scenes/{train,test}_All.csv",
         sizes={"train": 31088, "test": 7847},

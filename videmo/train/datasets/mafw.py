@@ -41,7 +41,7 @@ LAYOUTS = {
     "mafw": Layout(
         _mafw,
         labels="mafw11",
-        metric="uar",
+        metrics=("uar", "accuracy", "macro_f1"),
         wants="Train & Test Set/single/no_caption/set_1/{train,test}.txt and data/clips/00001.mp4",
         folds=5,
         sizes={"": 9172},

@@ -66,7 +66,8 @@ LAYOUTS = {
     "meld": Layout(
         _meld,
         labels="meld7",
-        metric="weighted_f1",
+        metrics=("weighted_f1",),
+        judged="test",
         wants="train_sent_emo.csv and train/train_splits/dia0_utt0.mp4, dev_sent_emo.csv and "
         "dev/dev_splits_complete, test_sent_emo.csv and test/output_repeated_splits_test",
         sizes={"train": 9989, "val": 1109, "test": 2610},

@@ -54,7 +54,7 @@ LAYOUTS = {
     "ravdess": Layout(
         _ravdess,
         labels="ravdess8",
-        metric="uar",
+        metrics=("uar", "accuracy"),
         wants="Actor_01/01-01-01-01-01-01-01.mp4 and so on",
         folds=len(_FOLDS),
         sizes={"": 1440},
@@ -63,7 +63,7 @@ LAYOUTS = {
     "ravdess-all": Layout(
         _ravdess_all,
         labels="ravdess8",
-        metric="uar",
+        metrics=("uar", "accuracy"),
         wants="Actor_01/01-01-01-01-01-01-01.mp4 and so on",
         folds=len(_FOLDS),
         remark="speech and song",

@@ -24,11 +24,12 @@ class Layout:
 
     read: Callable[[DatasetReader], Iterator[Clip]]
     labels: str | tuple[str, ...]  # a set of videmo.labels, or its own; empty: what is found
-    metric: str  # the official one
+    metrics: tuple[str, ...]  # the official ones, as in metrics.shares; the first decides
     wants: str  # what lies under the root, for the error
     folds: int = 0  # of its cross-validation; 0: it has a split of its own
     sizes: Mapping[str, int] = field(default_factory=dict)  # published clips by split, "" all
     file: bool = False  # the root is a file
+    judged: str | None = None  # the split; None: all clips, of all folds or of one
     remark: str = ""  # beside its name in the help
 
 

@@ -37,7 +37,8 @@ LAYOUTS = {
     "vgaf": Layout(
         _vgaf,
         labels="vgaf3",
-        metric="accuracy",
+        metrics=("accuracy",),
+        judged="val",
         wants="Train/*.mp4, Train_labels.txt, Val/*.mp4, Val_labels.txt",
         sizes={"train": 2661, "val": 766},
     ),

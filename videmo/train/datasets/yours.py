@@ -96,14 +96,14 @@ LAYOUTS = {
     "folders": Layout(
         _folders,
         labels="",
-        metric="accuracy",
+        metrics=("accuracy",),
         wants="<split>/<label>/clip.mp4 or <label>/clip.mp4, the splits called train, val, test",
         remark="<split>/<label>/clip.mp4",
     ),
     "manifest": Layout(
         _manifest,
         labels="",
-        metric="accuracy",
+        metrics=("accuracy",),
         wants="a CSV file with path,label[,split][,subject][,start][,end]",
         folds=SUBJECT_FOLDS,
         file=True,
