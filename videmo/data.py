@@ -37,9 +37,10 @@ class VideoInfo:
     height: int  # px, upright
     width: int  # px, upright
     frames: int | None  # as declared; None where the container does not say or talks nonsense
-    duration: float | None  # s; None where unknown
+    duration: float | None  # s, when the picture ends; None where unknown
     rate: float | None  # frames/s, mean; presentation times decide, not this
     decoder: str | None  # which decoder read it
+    begins: float = 0.0  # s, the first frame
 
 
 @dataclass(frozen=True, eq=False, repr=False)

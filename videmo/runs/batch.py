@@ -56,7 +56,7 @@ def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> 
     except Exception as error:  # a decoder, and a damaged file, may raise anything
         return _unforeseen(clip, error)
     if not answer.descriptor.seen:  # which tells nothing of faces
-        return Failure(clip.path, "VideoError", _unseen(answer.info.duration))
+        return Failure(clip.path, "VideoError", _unseen(answer.info))
     return answer
 
 
@@ -89,6 +89,7 @@ def _unforeseen(clip: Input, error: Exception) -> Failure:
     return Failure(clip.path, type(error).__name__, f"unexpected: {text}; please report it", trace)
 
 
-def _unseen(duration: float | None) -> str:
-    lasts = "" if duration is None else f" (it lasts {duration:.2f} s)"
-    return f"has no frame where it is looked at{lasts}; change --start, --end, --fps or --every"
+def _unseen(info: VideoInfo) -> str:
+    until = "" if info.duration is None else f" to {info.duration:.2f} s"
+    shown = f"its picture is from {info.begins:.2f} s{until}"
+    return f"has no frame where it is looked at ({shown}); change --start, --end, --fps or --every"

@@ -126,7 +126,7 @@ _COUNTS = (
     Key("face_frames", "count", "frames with a face", of=attrgetter("answer.descriptor.frames")),
     Key("faces", "count", "faces that counted", of=attrgetter("answer.descriptor.faces")),
 )
-_DURATION = Key("duration", "length", "s as the container says", null=True, digits=TIME_DIGITS,
+_DURATION = Key("duration", "length", "s until the picture ends", null=True, digits=TIME_DIGITS,
                 of=attrgetter("answer.info.duration"))  # fmt: skip
 _HEAD = (
     Key("schema_version", "version", f"{VERSION}; keys may be added within a version",

@@ -1,4 +1,4 @@
-"""The way that fits: one pass of PyAV, or by way of key frames where few frames are wanted."""
+"""The way that fits: one pass of PyAV, or from a key frame on to a part that lies far in."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from videmo.errors import VideoError
 from videmo.stages.decode import Decoder, Sampling, batches
 from videmo.stages.decode.pyav import PyAV
 
-APART = 2.0  # s between frames, from which seeking is quicker than decoding all
 AHEAD = 10  # how many times longer than the wanted part what lies before it must be
 
 
 class Auto(Decoder):
-    """Reads with PyAV, by way of the key frames where that is the quicker one and sure.
+    """Reads with PyAV, from the key frame before the wanted part where that is far in and sure.
 
-    Where a file is not made for seeking, or is damaged, one pass goes on with the next frame. The
-    same file is read the same way each time, which decord's threads do not grant: whether the
-    frames before some damage come before its error is chance there.
+    Where a file is not made for seeking, or is damaged, one pass goes on with the next frame. All
+    frames of the part are decoded, few as may be wanted: what is between them may be damaged, and
+    that is to be told.
     """
 
     def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
@@ -28,7 +27,7 @@ class Auto(Decoder):
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         last = -1
-        if _seeking_pays(sampling, self.info.duration, self.info.rate):
+        if _is_far(sampling, self.info.duration):
             try:
                 for frames in batches(self._pyav.sought(sampling), self._bytes):
                     last = int(frames.index[-1])
@@ -39,6 +38,7 @@ class Auto(Decoder):
         for frames in self._pyav.read(sampling):
             if left := _after(frames, last):
                 yield left
+        self.info = self._pyav.info  # now it knows when the picture ends
 
     def close(self) -> None:
         self._pyav.close()
@@ -54,11 +54,9 @@ def _after(frames: FrameBatch, last: int) -> FrameBatch | None:
     return FrameBatch(frames.pixels[keep], frames.index[keep], frames.time[keep], frames.scale)
 
 
-def _seeking_pays(sampling: Sampling, duration: float | None, rate: float | None) -> bool:
-    """Return whether so little of a clip is wanted that decoding all of it is the slower way."""
-    if not duration or not rate:
+def _is_far(sampling: Sampling, duration: float | None) -> bool:
+    """Return whether most of what would be decoded lies before what is wanted."""
+    if not sampling.start or not duration:
         return False
-    start = sampling.start or 0.0
-    wanted = max(0.0, min(duration, sampling.end or duration) - start)
-    apart = 1 / sampling.fps if sampling.fps else sampling.every / rate
-    return apart >= APART or start > AHEAD * max(wanted, 1.0)
+    wanted = max(0.0, min(duration, sampling.end or duration) - sampling.start)
+    return sampling.start > AHEAD * max(wanted, 1.0)

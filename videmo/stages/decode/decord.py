@@ -35,12 +35,12 @@ class Decord(Decoder):
             self.info = replace(header.info, decoder="decord")
             if refused := _refused(header):
                 raise VideoError(path, f"{refused}; use --decoder pyav")
-            stamps, keys = header.stamps()
-        if refused := misnumbered(header.container, stamps, keys):
+            packets = header.packets()
+        if refused := misnumbered(header.container, packets):
             raise VideoError(path, f"decord {refused}; use --decoder pyav")
-        self._time = header.seconds(np.sort(stamps))
+        self._time = header.seconds(np.sort(packets.stamps))
         self._open(None)
-        if len(self._reader) != len(stamps) or abs(self._time[0] - header.begins) > 1e-6:
+        if len(self._reader) != len(self._time) or abs(self._time[0] - self.info.begins) > 1e-6:
             raise VideoError(path, "decord counts its frames otherwise; use --decoder pyav")
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
@@ -93,6 +93,8 @@ def _refused(header: PyAV) -> str | None:
         return "decord does not mirror pictures"
     if header.turned and "mp4" not in header.container:
         return "decord turns pictures upright in MP4 files only"  # its FFmpeg is of 2018
+    if header.deep:
+        return "decord does not bring high dynamic range to a screen's"
     if header.info.duration is None:
         return "decord needs a declared duration"
     return None

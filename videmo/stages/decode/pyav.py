@@ -7,6 +7,8 @@ import os
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -15,10 +17,11 @@ import numpy as np
 
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
 from videmo.errors import MissingDependency, VideoError
-from videmo.stages.decode import Decoder, Frame, Picker, Sampling, batches, fit, plan
+from videmo.stages.decode import SLACK, Decoder, Frame, Picker, Sampling, batches, fit, hdr, plan
 from videmo.stages.decode.clock import Clock
 from videmo.stages.decode.files import check, why_unreadable
 
+LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
 PATIENCE = 100  # packets in a row that cannot be read before the file is taken to have ended
 
 
@@ -44,52 +47,64 @@ class PyAV(Decoder):
         first = _Reading(path, threads, self._warn)  # raises where there is nothing to decode
         self._open: _Reading | None = first
         self.info = self._describe(first)
-        self.begins = first.first.time  # s
         self._origin, self._ticks = first.origin, first.first.frame.time_base
         self.turned, self.mirrored = any(first.turns), first.turns[3]
+        self.deep = _transfer(first.first.frame) in hdr.NAMES  # of high dynamic range
         self.container = first.container  # FFmpeg's name of the format, such as "mpegts"
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         return batches(self._frames(sampling), self._bytes)
 
     def sought(self, sampling: Sampling) -> Iterator[Frame]:
-        """Yield the frames of `read` by way of the key frame before each.
+        """Yield the frames of `read` from the key frame before the first that is wanted.
 
-        That is the quicker way where few frames of a long clip are wanted. Raises VideoError for a
-        file whose packets do not tell which frame is which, and at a frame that is damaged.
+        That is the quicker way to a part that lies far in a long clip. Raises VideoError for a
+        file whose packets do not tell which frame is which, and at damage, in the part or in the
+        packets around it: one pass tells what is wrong.
         """
         if not os.path.isfile(self._path):
             raise VideoError(self._path, "only a file can be sought in")
-        stamps, keys = self.stamps()
-        if unsure := misnumbered(self.container, stamps, keys):
+        packets = self.packets()
+        if unsure := misnumbered(self.container, packets) or self._unsound(packets):
             raise VideoError(self._path, unsure)
-        shown, first = np.sort(stamps), np.sort(stamps[keys])
+        shown = np.sort(packets.stamps)
         times = self.seconds(shown)
-        if abs(times[0] - self.begins) > 1e-6:
-            raise VideoError(self._path, "its first packet is not its first frame")
+        wanted = plan(times, sampling).tolist()
+        if not wanted:
+            return
+        key = packets.stamps[packets.keys & (packets.stamps <= shown[wanted[0]])].max()
         with closing(_Reading(self._path, self._threads, self._warn)) as reading:
-            for number in plan(times, sampling).tolist():
-                stamp = int(shown[number])
-                key = int(first[np.searchsorted(first, stamp, "right") - 1])
-                pixels, scale = reading.upright(reading.frame_at(stamp, key), sampling.max_side)
+            ahead = iter(wanted)
+            number = next(ahead)
+            for here, frame in reading.from_key(int(key), shown):
+                if here < number:
+                    continue
+                pixels, scale = reading.upright(frame, sampling.max_side)
                 yield Frame(pixels, number, float(times[number]), scale)
+                if (number := next(ahead, -1)) < 0:
+                    return
 
     def close(self) -> None:
         if self._open:
             self._open.close()
             self._open = None
 
-    def stamps(self) -> tuple[I64, Array]:
-        """Return the time stamp of each packet in stored order, and whether it is a key frame's.
-
-        Nothing is decoded; a stamp that is missing, or whose frame is not shown, is negative.
-        """
-        return _stamps(self._path)
+    def packets(self) -> Packets:
+        """Return what the packets tell, in stored order; nothing is decoded."""
+        return _packets(self._path)
 
     def seconds(self, stamps: I64) -> F64:
         """Return stamps as the times that `read` gives."""
         times: F64 = stamps * self._ticks.numerator / self._ticks.denominator - self._origin
         return times
+
+    def _unsound(self, packets: Packets) -> str | None:
+        """Return why what lies between the wanted frames must be looked at as well."""
+        if abs(self.seconds(np.sort(packets.stamps))[0] - self.info.begins) > 1e-6:
+            return "its first packet is not its first frame"
+        if not packets.sound or (self.info.frames or 0) > len(packets.stamps):
+            return "is damaged or cut off"
+        return None
 
     def _reading(self) -> _Reading:
         """Return the pass that is open at the first frame, or a new one."""
@@ -108,6 +123,7 @@ class PyAV(Decoder):
             else:
                 whole = True
             reading.sum_up(whole)
+            self.info = replace(self.info, duration=reading.lasts(self.info.duration, whole))
         finally:
             reading.close()
 
@@ -115,8 +131,11 @@ class PyAV(Decoder):
         height, width = _square_size(reading.first.frame, reading.aspect)
         if reading.turns[0]:
             height, width = width, height
-        frames, duration, rate = reading.declared
-        return VideoInfo(self._path, height, width, frames, duration, rate, "pyav")
+        told = reading.declared
+        begins = reading.first.time
+        return VideoInfo(
+            self._path, height, width, told.frames, told.end, told.rate, "pyav", begins
+        )
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:  # a second read meets the same damage
@@ -134,12 +153,11 @@ class _Reading:
             _set_threads(self._stream, threads)
             self.aspect, self.container = _aspect(self._stream), self._container.format.name
             self.declared = _declared(self._container, self._stream)
-            self._clock = Clock(self._container, 1 / (self.declared[2] or 25.0), warn)
-            self._given, self._lost, self._corrupt = 0, 0, 0
-            self._lost_at, self._corrupt_at = 0.0, 0.0  # s, of the first
+            self._clock = _clock(self._container, self.declared)
+            self._given, self._lost, self._corrupt, self._torn = 0, 0, 0, 0
+            self._lost_at, self._corrupt_at, self._torn_at = 0.0, 0.0, 0.0  # s, of the first
             self._first_error, self._last = "", -1
             self._sorted: I64 | None = None
-            self._here = -1  # the stamp that `frame_at` came to
             self._shown = self._numbered()
             first = next(self._shown, None)
             if first is None:
@@ -162,24 +180,24 @@ class _Reading:
     def close(self) -> None:
         self._container.close()
 
-    def frame_at(self, stamp: int, key: int) -> Any:
-        """Return the frame of a time stamp; `key` is that of the last key frame until there.
+    def from_key(self, key: int, shown: I64) -> Iterator[tuple[int, Any]]:
+        """Yield each frame with its number, from the key frame of this time stamp on.
 
-        Raises VideoError where it, or what lies between, is damaged or missing.
+        shown: the stamps of all frames, ascending
+        Raises VideoError where one is damaged or missing.
         """
+        number = int(np.searchsorted(shown, key))
         try:
-            if not key <= self._here < stamp:
-                self._container.seek(key, stream=self._stream)
-                self._run = self._container.decode(self._stream)
-            for frame in self._run:
-                if frame.pts is None or frame.is_corrupt or frame.pts > stamp:
-                    break
-                self._here = frame.pts
-                if frame.pts == stamp:
-                    return frame
+            self._container.seek(key, stream=self._stream)
+            for frame in self._container.decode(self._stream):
+                if frame.is_corrupt or frame.pts != shown[number]:
+                    raise VideoError(self._path, f"damaged before stamp {shown[number]}")
+                yield number, frame
+                number += 1
         except _errors() as error:
-            raise VideoError(self._path, f"damaged before stamp {stamp} ({error})") from error
-        raise VideoError(self._path, f"damaged before stamp {stamp}")
+            raise VideoError(self._path, f"damaged behind stamp {key} ({error})") from error
+        if number < len(shown):
+            raise VideoError(self._path, f"damaged before stamp {shown[number]}")
 
     def upright(self, frame: Any, max_side: int | None) -> tuple[U8, float]:
         """Return a frame as RGB (H, W, 3) with square pixels, and its scale.
@@ -187,13 +205,25 @@ class _Reading:
         Bilinear, which without a change of size gives the very pixels that decord gives.
         """
         height, width, scale = fit(*_square_size(frame, self.aspect), max_side)
-        pixels: U8 = self._to_rgb(frame, width, height).to_ndarray()
+        pixels = self._pixels(frame, width, height)
         if frame.rotation != self._rotation:
             self._rotation, self.turns = frame.rotation, _turns(frame)
         swap, flip_x, flip_y, _ = self.turns
         if swap:
             pixels = pixels.swapaxes(0, 1)
         return pixels[:: -1 if flip_y else 1, :: -1 if flip_x else 1], scale
+
+    def _pixels(self, frame: Any, width: int, height: int) -> U8:
+        transfer = _transfer(frame)
+        if transfer not in hdr.NAMES:
+            pixels: U8 = self._to_rgb(frame, width, height, "rgb24").to_ndarray()
+            return pixels
+        self._warn(
+            f"high dynamic range ({hdr.NAMES[transfer]}): shown as on a screen of standard range, "
+            "from which the models have learned"
+        )
+        deep = self._to_rgb(frame, width, height, "rgb48le").to_ndarray()
+        return hdr.to_standard(deep, transfer)
 
     def sum_up(self, whole: bool) -> None:
         """Warn of the damage that was met and, after the whole clip, of what is missing."""
@@ -204,21 +234,42 @@ class _Reading:
                 f"damaged: {_count(self._corrupt, 'frame')} marked as corrupt "
                 f"from {self._corrupt_at:.2f} s"
             )
+        torn = self._torn - self._clock.joined  # where recordings join, packets miscount once
+        if torn > 0:
+            self._warn(
+                f"damaged: {_count(torn, 'packet')} marked as corrupt from {self._torn_at:.2f} s"
+            )
+        for text in self._clock.words:
+            self._warn(text)
         if whole:
             self._miss()
 
+    def lasts(self, declared: float | None, whole: bool) -> float | None:
+        """Return the time at which the picture ends: as declared, but not before the last frame.
+
+        Where clocks were joined a declared time is nonsense, so the end is known once it is read.
+        """
+        last, step = self._clock.last, self._clock.step
+        if self._clock.joined:
+            return last + step if whole else None
+        return last + step if declared and declared < last + SLACK else declared
+
     def _miss(self) -> None:
-        frames, duration, rate = self.declared
-        last, step = self._clock.last, 1 / (rate or 25.0)
-        if frames is not None:
+        told, step, last = self.declared, self._step, self._clock.last
+        if told.frames is not None:
             # an edit list may hide some of the frames, and shortens the duration
-            expected = round(min(frames, (duration or math.inf) / step))
+            expected = round(min(told.frames, (told.length or math.inf) / step))
             if expected - self._given > max(2, 0.02 * expected):
                 self._warn(
                     f"gives {self._given} of about {expected} declared frames, up to {last:.2f} s"
                 )
-        elif duration and duration - self._clock.origin - last > max(0.5, 2 * step):
-            self._warn(f"the picture ends at {last:.2f} s of the declared {duration:.2f} s")
+        elif told.end and not self._clock.joined and told.end - last > max(0.5, 2 * step):
+            self._warn(f"the picture ends at {last:.2f} s of the declared {told.end:.2f} s")
+
+    @property
+    def _step(self) -> float:
+        """How far frames lie apart in s, as far as is declared."""
+        return 1 / (self.declared.rate or 25.0)
 
     def _numbered(self) -> Iterator[Shown]:
         for frame in self._decoded():
@@ -235,7 +286,7 @@ class _Reading:
             return self._given
         if self._sorted is None:
             known = os.path.isfile(self._path)  # a pipe cannot be read twice
-            stamps = _stamps(self._path)[0] if known else np.zeros(0, np.int64)
+            stamps = _packets(self._path).stamps if known else np.zeros(0, np.int64)
             self._sorted = np.sort(stamps[stamps >= 0])
         if frame.pts is None or frame.pts not in self._sorted:
             return self._last + 1
@@ -255,7 +306,11 @@ class _Reading:
                 self._note(error, 0)
                 packets = self._container.demux(self._stream)  # the generator died of the error
                 continue
+            lost = self._lost
             yield from self._decode(packet)
+            if packet.size and packet.is_corrupt and self._lost == lost:
+                self._torn += 1
+                self._torn_at = self._torn_at if self._torn > 1 else self._clock.last
         yield from self._decode(None)  # what the decoder still holds
 
     def _decode(self, packet: Any) -> list[Any]:
@@ -284,7 +339,10 @@ def _turns(frame: Any) -> tuple[bool, bool, bool, bool]:
 
     Read from FFmpeg's display matrix (libavutil/display.h): x' = a x + c y, y' = b x + d y.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        matrix = _named(frame).side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False, False
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
@@ -293,17 +351,50 @@ def _turns(frame: Any) -> tuple[bool, bool, bool, bool]:
     return swap, along_x < 0, along_y < 0, swap != ((along_x < 0) != (along_y < 0))
 
 
+def _transfer(frame: Any) -> int:
+    """Return the transfer characteristic in ITU-T H.273; PyAV before 16 tells none."""
+    return int(getattr(frame, "color_trc", None) or 0)
+
+
+def _named(frame: Any) -> Any:
+    """Return a frame without the side data that PyAV has no name for, or it lists none at all.
+
+    So it is with the EXIF of Motion-JPEG and HEIC, which FFmpeg keeps from version 8 on.
+    """
+    from av.filter import Graph
+    from av.sidedata.sidedata import Type
+
+    kinds: Any = Type
+    graph, unnamed = Graph(), 1 + max(kind.value for kind in kinds)
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    filters = [
+        graph.add("sidedata", f"mode=delete:type={number}")
+        for number in range(unnamed, unnamed + LATER)
+    ]
+    graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
+
+
 def _square_size(frame: Any, aspect: float) -> tuple[int, int]:
     """Return height and width as stored but with square pixels: the shorter way is widened."""
     height, width = frame.height, frame.width
     return round(height / min(aspect, 1.0)), round(width * max(aspect, 1.0))
 
 
-def misnumbered(container: str, stamps: I64, keys: Array) -> str | None:
-    """Return why the packets of a file do not tell the number of the frame behind a key frame.
+class Packets(NamedTuple):
+    """The packets of a video stream in stored order."""
 
-    stamps, keys: of the packets in stored order, as `PyAV.stamps` gives them
-    """
+    stamps: I64  # (N,) time stamps; negative where one is missing, or its frame is not shown
+    keys: Array  # (N,) whether it is a key frame's
+    sound: bool  # whether all could be read, and none is marked as corrupt
+
+
+def misnumbered(container: str, packets: Packets) -> str | None:
+    """Return why the packets of a file do not tell the number of the frame behind a key frame."""
+    stamps, keys = packets.stamps, packets.keys
     if not ("mp4" in container or "matroska" in container):
         return "seeks truly in MP4 and Matroska files only"
     if not len(stamps) or (stamps < 0).any() or len(np.unique(stamps)) < len(stamps):
@@ -318,16 +409,19 @@ def misnumbered(container: str, stamps: I64, keys: Array) -> str | None:
     return None
 
 
-def _stamps(path: str) -> tuple[I64, Array]:
-    stamps, keys = array("q"), array("b")
+def _packets(path: str) -> Packets:
+    stamps, keys, sound = array("q"), array("b"), False
     container, stream = _open(path)
     with container, suppress(*_errors()):  # up to where the file can be read
+        corrupt = False
         for packet in container.demux(stream):
             if packet.size:
                 absent = packet.pts is None or packet.is_discard
                 stamps.append(-1 if absent else packet.pts)
                 keys.append(packet.is_keyframe)
-    return np.array(stamps, np.int64), np.array(keys, bool)
+                corrupt |= packet.is_corrupt
+        sound = not corrupt
+    return Packets(np.array(stamps, np.int64), np.array(keys, bool), sound)
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -385,13 +479,13 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
 
 
-def _to_rgb() -> Callable[[Any, int, int], Any]:
+def _to_rgb() -> Callable[[Any, int, int, str], Any]:
     """Return what makes a frame RGB at a width and a height; one a reading, not one a frame."""
     from av.video.reformatter import VideoReformatter
 
     one = {"threads": 1} if _major() >= 18 else {}  # else as many as there are cores
     reformat: Any = VideoReformatter().reformat
-    return partial(reformat, format="rgb24", **one)
+    return partial(reformat, **one)
 
 
 def _major() -> int:
@@ -406,16 +500,43 @@ def _aspect(stream: Any) -> float:
     return aspect if 0.1 <= aspect <= 10 else 1.0
 
 
-def _declared(container: Any, stream: Any) -> tuple[int | None, float | None, float | None]:
-    """Return the frames, duration (s) and mean rate that a file declares, None where nonsense."""
+class Declared(NamedTuple):
+    """What a file says of its picture; None where it does not say, or talks nonsense."""
+
+    frames: int | None
+    length: float | None  # s
+    end: float | None  # s
+    rate: float | None  # frames/s, mean
+
+
+def _declared(container: Any, stream: Any) -> Declared:
+    origin, begin = _seconds(container.start_time), 0.0
     if stream.duration and stream.time_base:
-        duration = stream.duration * float(stream.time_base)
+        length = stream.duration * float(stream.time_base)
+        if stream.start_time is not None:
+            begin = stream.start_time * float(stream.time_base) - origin
     else:
-        duration = (container.duration or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
-    sane = 0 < duration < 1e7 and math.isfinite(duration)
+        length = _seconds(container.duration)
+        if "matroska" in container.format.name:  # which says when it ends
+            length -= max(0.0, origin)
+    sane = 0 < length < 1e7 and math.isfinite(length)
     rates = [float(r) for r in (stream.average_rate, stream.guessed_rate) if r]
     rate = next((r for r in rates if 0 < r < 1000), None)
     frames = stream.frames if 0 < stream.frames < 1e8 else None
-    if frames and sane and rate and not 0.5 < frames / (duration * rate) < 2:
+    if frames and sane and rate and not 0.5 < frames / (length * rate) < 2:
         frames = None
-    return frames, duration if sane else None, rate
+    end = max(0.0, begin) + length if sane and begin < 1e7 else None
+    return Declared(frames, length if sane else None, end, rate)
+
+
+def _seconds(ticks: int | None) -> float:
+    return (ticks or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
+
+
+def _clock(container: Any, declared: Declared) -> Clock:
+    from av.format import Flags
+
+    leaps = bool(container.format.flags & Flags.ts_discont.value)
+    step = 1 / (declared.rate or 25.0)
+    counted = declared.frames is not None
+    return Clock(_seconds(container.start_time), step, leaps=leaps, counted=counted)
