@@ -127,3 +127,38 @@ def test_both_decoders_give_a_turned_clip_the_same_boxes(shared, name):
     assert len(boxes["pyav"]) > 0
     # decoded pixels of 8-bit H.264 are equal, so boxes differ by nothing but rounding
     assert boxes["decord"] == pytest.approx(boxes["pyav"], abs=0.1)
+
+
+def faces_of(clip: Path, **engine: int) -> list[bytes]:
+    pipeline = videmo.load(
+        "afew7", engine=videmo.Engine(**engine), following={"every": "auto"}, sampling={"every": 2}
+    )
+    batches = list(pipeline.features(clip, end=3))
+    columns = ("index", "box", "score", "landmarks", "track")
+    parts = [np.concatenate([getattr(b.faces, name) for b in batches]) for name in columns]
+    return [part.tobytes() for part in (*parts, np.concatenate([b.values for b in batches]))]
+
+
+def test_followed_faces_are_the_same_to_the_byte_in_any_batch_and_with_any_threads(demo):
+    expected = faces_of(demo)
+    assert faces_of(demo, threads=1) == expected
+    assert faces_of(demo, batch_mb=1, threads=3) == expected
+
+
+def test_an_answer_tells_how_many_frames_were_looked_at_as_a_whole(demo):
+    exact = videmo.load("afew7").answer(demo, end=2)
+    fast = videmo.load("afew7", following={"every": "auto"}).answer(demo, end=2)
+    assert (exact.looks.whole, exact.descriptor.seen) == (50, 50)
+    assert 4 <= fast.looks.whole <= 8 and fast.descriptor.frames == 50
+    assert exact.prediction.label == fast.prediction.label == "Happy"
+
+
+def test_following_keeps_the_largest_face_where_that_is_asked_for(demo):
+    one = videmo.load("vgaf3", following={"every": "auto"}, detection={"faces": "largest"})
+    assert one.describe(demo, start=5, end=6).faces == 25
+
+
+def test_who_cannot_follow_looks_at_every_frame(tmp_path):
+    clip = picture_folder(tmp_path / "clip", [0, 51, 102])
+    whole = {"detection": {"detector": "whole"}, "following": {"every": "auto"}}
+    assert videmo.load("afew7", **whole).answer(clip).looks.whole == 3

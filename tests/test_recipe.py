@@ -16,6 +16,7 @@ from videmo.recipe import Recipe
 from videmo.stages.crop import Cropping
 from videmo.stages.decode import Sampling
 from videmo.stages.detect import Detection
+from videmo.stages.follow import Following
 from videmo.stages.pool import Pooling
 from videmo.stages.track import Tracking
 
@@ -45,6 +46,12 @@ OTHER: dict[str, Any] = {  # another value for each option of each stage
     "detection.min_face": 24,
     "detection.max_side": None,
     "detection.faces": "largest",
+    "following.every": "auto",
+    "following.longest": 1.0,
+    "following.score": 0.7,
+    "following.overlap": 0.4,
+    "following.gap": 2.0,
+    "following.cut": 30.0,
     "tracking.overlap": 0.5,
     "tracking.gap": 2.0,
     "tracking.cut": 30.0,
@@ -96,6 +103,9 @@ recipes = st.builds(
         max_side=st.none() | st.integers(1, 4000),
     ),
     detection=st.builds(Detection, score=st.floats(0, 1), min_face=st.integers(1, 500)),
+    following=st.builds(
+        Following, every=st.just("auto") | st.integers(1, 99), longest=numbers, gap=numbers
+    ),
     tracking=st.builds(Tracking, overlap=st.floats(0, 1), gap=numbers, cut=numbers),
     cropping=st.builds(
         Cropping,
@@ -231,3 +241,10 @@ def test_what_is_no_object_is_no_recipe(plain: Any) -> None:
 def test_a_stage_that_is_no_object_is_no_recipe() -> None:
     with pytest.raises(ModelError, match=r"recipe\.pooling is list, expected an object"):
         Recipe.from_dict(RECIPE.to_dict() | {"pooling": ["mean"]})
+
+
+def test_a_stage_that_came_later_is_written_only_where_it_says_something_new() -> None:
+    assert "following" not in RECIPE.to_dict()
+    later = RECIPE.with_changes(following={"every": "auto"})
+    assert later.to_dict()["following"]["every"] == "auto"
+    assert RECIPE.differences(later) == ["following.every 1 -> auto"]

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from videmo import store
-from videmo.data import Descriptor, Features, Prediction, VideoInfo
+from videmo.data import Descriptor, Faces, Features, FrameBatch, Prediction, VideoInfo
 from videmo.errors import (
     FewFacesError,
     InputError,
@@ -26,15 +34,17 @@ from videmo.errors import (
 from videmo.recipe import Recipe
 from videmo.stages.crop import crop
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
-from videmo.stages.detect import Detector, detect
+from videmo.stages.detect import Detector, detect, select
 from videmo.stages.detect import detector as make_detector
 from videmo.stages.embed import Backbone, embed, make_backbone
+from videmo.stages.follow import Looks, follow
 from videmo.stages.heads import Head, WindowHead, make_head, predict
 from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
 from videmo.stages.heads.windows import Windows
 from videmo.stages.pool import FEATURES, Moments, pool
 from videmo.stages.track import track
 
+DETECTED = "frames_detected"  # of a record: frames that were looked at as a whole
 DECODING = 2  # threads at most that decode: the stages behind need the others
 
 
@@ -60,6 +70,7 @@ class Answer:
     prediction: Prediction | None  # None without a face, or without a head
     warnings: tuple[str, ...]
     affect: Affect | None = None  # None without a face, or where the network does not tell it
+    looks: Looks = field(default_factory=Looks)
 
 
 Through = Callable[[Iterator[Features]], Iterator[Features]]
@@ -121,7 +132,7 @@ class Pipeline:
         Raises VideoError where the clip cannot be read.
         """
         with closing(self._open(path)) as video:
-            yield from self._river(video, self._sampling(start, end))
+            yield from self._river(video, self._sampling(start, end), Looks())
 
     def answer(
         self,
@@ -137,14 +148,14 @@ class Pipeline:
         Raises VideoError where the clip cannot be read, FewFacesError where it shows a face, but
         in fewer frames than the head needs.
         """
-        ear = _Ear(self._pooled(), self._windows())
+        ear, looks = _Ear(self._pooled(), self._windows()), Looks()
         with closing(self._open(path)) as video:
-            river = self._river(video, self._sampling(start, end))
+            river = self._river(video, self._sampling(start, end), looks)
             with closing(river):
                 descriptor = pool(ear(through(river)), self.recipe.pooling)
             prediction = self._predict(descriptor, ear, path) if descriptor.faces else None
             told = ear.affect(self.outputs)
-            return Answer(video.info, descriptor, prediction, tuple(video.warnings), told)
+            return Answer(video.info, descriptor, prediction, tuple(video.warnings), told, looks)
 
     def describe(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
@@ -199,7 +210,8 @@ class Pipeline:
     @property
     def also(self) -> tuple[str, ...]:
         """The keys that its records have beside those of every record."""
-        return Affect._fields if AFFECT in self._pooled() else ()
+        told = Affect._fields if AFFECT in self._pooled() else ()
+        return (*told, DETECTED) if self.recipe.following.follows else told
 
     @property
     def feature_names(self) -> list[str]:
@@ -248,8 +260,9 @@ class Pipeline:
     def detector(self) -> Detector:
         """The face detector, made when it is first wanted."""
         weights = self.engine.detector_weights
+        options = self.recipe.detection
         return make_detector(
-            self.recipe.detection,
+            replace(options, faces="all") if self.recipe.following.follows else options,
             threads=self._threads,
             device=self.backbone.device,
             weights=Path(weights) if weights else None,
@@ -297,14 +310,29 @@ class Pipeline:
     def _sampling(self, start: float | None, end: float | None) -> Sampling:
         return replace(self.recipe.sampling, start=start, end=end)
 
-    def _river(self, video: Decoder, sampling: Sampling) -> Generator[Features, None, None]:
+    def _river(
+        self, video: Decoder, sampling: Sampling, looks: Looks
+    ) -> Generator[Features, None, None]:
         self.prepare()
         frames = prefetch(video.read(sampling))  # FrameBatch ...
         with closing(frames):
-            faces = detect(frames, self.detector)  # ..., Faces ...
+            faces = self._faces(frames, looks)  # ..., Faces ...
             tracked = track(faces, self.recipe.tracking)
             crops = crop(tracked, self.recipe.cropping)  # Crops ...
             yield from embed(crops, self.backbone)  # Features ...
+
+    def _faces(
+        self, frames: Iterable[FrameBatch], looks: Looks
+    ) -> Iterator[tuple[FrameBatch, Faces]]:
+        look = getattr(self.detector, "look", None) if self.recipe.following.follows else None
+        if look:
+            found = follow(frames, self.detector, look, self.recipe.following, looks)
+        else:
+            found = detect(frames, self.detector)
+        for batch, faces in found:
+            if not look:
+                looks.whole += len(batch)
+            yield batch, select(faces, self.recipe.detection.faces)
 
 
 class _Ear:

@@ -13,10 +13,13 @@ from videmo.errors import InputError, ModelError
 from videmo.stages.crop import Cropping
 from videmo.stages.decode import Sampling
 from videmo.stages.detect import Detection
+from videmo.stages.follow import Following
 from videmo.stages.pool import FEATURES, Pooling
 from videmo.stages.track import Tracking
 
-_LATER = {("pooling", "of"): FEATURES}  # options that older recipes lack, with what they meant
+# Options, and a stage, that older recipes lack, with what they meant.
+_LATER = {("pooling", "of"): FEATURES}
+_LATER_STAGES = {"following": Following()}
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Recipe:
     backbone_sha256: str  # of its weights
     sampling: Sampling = field(default_factory=Sampling)
     detection: Detection = field(default_factory=Detection)
+    following: Following = field(default_factory=Following)
     tracking: Tracking = field(default_factory=Tracking)
     cropping: Cropping = field(default_factory=Cropping)
     pooling: Pooling = field(default_factory=Pooling)
@@ -34,13 +38,16 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON's types, for a card or an archive's meta.
 
-        An option that came later is left out where it says what was done before, so that a
-        recipe is written, and called, as it ever was.
+        An option or a stage that came later is left out where it says what was done before, so
+        that a recipe is written, and called, as it ever was.
         """
         plain = self._plain()
         for (stage, option), before in _LATER.items():
             if plain[stage][option] == before:
                 del plain[stage][option]
+        for stage, meant in _LATER_STAGES.items():
+            if getattr(self, stage) == meant:
+                del plain[stage]
         return plain
 
     @classmethod

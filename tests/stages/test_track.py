@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videmo.data import Faces, FrameBatch
-from videmo.stages.track import Tracking, iou, track
+from videmo.stages.boxes import iou
+from videmo.stages.track import Tracking, track
 
 Box = tuple[float, float, float, float]
 

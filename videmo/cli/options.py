@@ -58,6 +58,21 @@ part_options = group_of(
     ),
 )
 
+
+class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A number from 1, or auto."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number, or auto."""
+        if value == "auto":
+            return "auto"
+        if isinstance(value, int) or (str(value).isdecimal() and int(value) > 0):
+            return int(value)
+        self.fail(f"{value!r} is neither a number from 1 nor auto")
+
+
 input_options = group_of(
     click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
     search_options,
@@ -104,6 +119,13 @@ recipe_options = group_of(
         "--detector",
         metavar="NAME",
         help="mtcnn, retinaface-mobilenet, retinaface-resnet50 or whole (the frame is the face).",
+    ),
+    click.option(
+        "--detect-every",
+        type=NumberOrAuto(),
+        metavar="N|auto",
+        help="Look at the whole of every N-th frame, and follow known faces in between; auto: "
+        "twice a second, and wherever a face is lost.",
     ),
     click.option(
         "--score",
@@ -181,20 +203,15 @@ engine_options = group_of(
 )
 
 
-class Jobs(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+class Jobs(NumberOrAuto):
     """A number of jobs, or auto: as many as there are CPUs that may be used."""
-
-    name = "N|auto"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Return the number."""
         from videmo.pipeline import cpus
 
-        if value == "auto":
-            return cpus()
-        if isinstance(value, int) or (str(value).isdecimal() and int(value) > 0):
-            return int(value)
-        self.fail(f"{value!r} is neither a number from 1 nor auto")
+        number = super().convert(value, param, ctx)
+        return cpus() if isinstance(number, str) else number
 
 
 format_option = click.option(
@@ -370,11 +387,12 @@ def changes_of(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if options["fps"] and options["every"]:
         raise click.UsageError("--fps and --every are two answers to one question; give one")
     stages = {
-        "sampling": ("fps", "every", "max_side"),
-        "detection": ("detector", "score", "min_face", "faces"),
+        "sampling": {"fps": "fps", "every": "every", "max_side": "max_side"},
+        "detection": {name: name for name in ("detector", "score", "min_face", "faces")},
+        "following": {"every": "detect_every"},
     }
     given = {
-        stage: {name: options[name] for name in names if options[name] is not None}
+        stage: {name: options[key] for name, key in names.items() if options[key] is not None}
         for stage, names in stages.items()
     }
     return {stage: changes for stage, changes in given.items() if changes}

@@ -133,8 +133,10 @@ _HEAD = (
         of=lambda found: VERSION),
     _PATH,
 )  # fmt: skip
+_DETECTED = Key("frames_detected", "count", "frames that were looked at as a whole; in the others "
+                "known faces were followed, where the recipe says so", free=True,
+                of=attrgetter("answer.looks.whole"))  # fmt: skip
 _TAIL = (
-    *_COUNTS,
     Key("coverage", "share", "face_frames / frames", digits=TIME_DIGITS,
         of=attrgetter("answer.descriptor.coverage")),
     _DURATION,
@@ -174,6 +176,7 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
               "clipped to -1..1", null=True, free=True, digits=SCORE_DIGITS,
               of=lambda found, name=name: getattr(found.answer.affect, name, None))  # type: ignore[misc]
           for name in AFFECT),
+        *_COUNTS, _DETECTED,
         *_TAIL,
     )),
     "features": ("A clip in a Parquet file of videmo extract-features", (
@@ -206,7 +209,7 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("ethnicity", "text", "the most probable one", free=True),
         Key("ethnicity_scores", "shares", "the probability of each by name", free=True,
             digits=SCORE_DIGITS),
-        *_TAIL,
+        *_COUNTS, *_TAIL,
     )),
     "identify": ("What videmo identify tells of a pair or a person, or of a clip without one", (
         *_HEAD, _STATUS, *_PERSON,
@@ -222,7 +225,7 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("threshold", "signed", "the least similarity of one person", free=True),
         Key("same", "truth", "whether they are one person", free=True),
         Key("person", "count", "with --group: number of the person, from 0", free=True),
-        *_TAIL,
+        *_COUNTS, *_TAIL,
     )),
 }  # fmt: skip
 RECORDS = ("record", "attributes", "identify")  # the tables of records; the others are of Parquet

@@ -1,0 +1,178 @@
+"""Frames in, faces out: found in whole frames now and then, and followed in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from videmo.data import F64, U8, Array, Faces, FrameBatch
+from videmo.errors import InputError
+from videmo.stages.boxes import iou
+from videmo.stages.image import Cuts
+
+AUTO = "auto"
+SAME = 0.3  # intersection over union from which a face that was found is one that was followed
+TWICE = 0.5  # ... and two faces that were followed have become one
+ROUNDING = 1e-6  # s; times are sums of floats
+
+Find = Callable[[FrameBatch], Faces]
+Look = Callable[[U8, Array], tuple[F64, F64, F64]]
+
+
+@dataclass(frozen=True)
+class Following:
+    """How often whole frames are looked at; every field changes numbers."""
+
+    every: int | str = 1  # look at the whole of every so many frames of the source; auto: in time
+    longest: float = 0.5  # s from one whole look to the next, with auto
+    score: float = 0.6  # a face goes on while what follows it is so sure, 0..1
+    overlap: float = 0.5  # ... and finds it so near to where it was expected
+    gap: float = 1.0  # s that a face goes on for if whole looks do not find it again
+    cut: float = 40.0  # mean change of the colours (0..255) between two frames that ends all faces
+
+    def __post_init__(self) -> None:
+        if self.every != AUTO and not (type(self.every) is int and self.every >= 1):
+            raise InputError(f"detect-every is {self.every}; give auto, or 1 (each frame) or more")
+        if not self.longest > 0:
+            raise InputError(f"longest is {self.longest} s; give a number above 0")
+
+    @property
+    def follows(self) -> bool:
+        """Whether there are frames that are not looked at as a whole."""
+        return self.every != 1
+
+
+@dataclass
+class Looks:
+    """How many frames of a clip were looked at as a whole; in the others faces were followed."""
+
+    whole: int = 0
+
+
+def follow(
+    batches: Iterable[FrameBatch],
+    find: Find,
+    look: Look,
+    following: Following,
+    looks: Looks | None = None,
+) -> Iterator[tuple[FrameBatch, Faces]]:
+    """Yield each batch of frames with its faces, ordered by row, then by falling score.
+
+    The whole frame is looked at where `following.every` says so, and wherever else it must: while
+    no face is known, where one was lost or two became one, and after a cut. So a frame without a
+    face was always looked at as a whole. On the others each face is looked for around its last
+    box, moved on as it moved before; it goes on at a lower certainty than it began with.
+
+    When a whole look is due depends on the frame's own time and number, and what was found
+    replaces what was followed: nothing depends on where batches end, nor, `gap` s after a
+    beginning, on where that was.
+
+    find: finds the faces of frames; look: the face about each box (M, 4) of one frame (H, W, 3),
+    as box, score (M,) and points (M, 5, 2), all in px of its pixels
+    looks: is told what was done
+    """
+    watch = _Watch(find, look, following, looks or Looks())
+    for frames in batches:
+        known = [watch(_one(frames, row)) for row in range(len(frames))]
+        row = np.repeat(np.arange(len(frames)), [len(one) for one in known])
+        every = _Known.all_of(known)
+        faces = Faces.on(frames, row, every.box, every.score, every.points)
+        yield frames, faces[np.lexsort((faces.box[:, 0], -faces.score, faces.row))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """Faces that are known in one frame, in px of its pixels."""
+
+    box: F64  # (K, 4)
+    score: F64  # (K,)
+    points: F64  # (K, 5, 2)
+    motion: F64  # (K, 2) of the middle, from the frame before
+    found: F64  # (K,) s, when a whole look last showed it
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __getitem__(self, keep: Array) -> _Known:
+        return _Known(*(getattr(self, one.name)[keep] for one in fields(self)))
+
+    @classmethod
+    def none(cls) -> _Known:
+        """Return zero faces."""
+        return cls(
+            np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)), np.zeros((0, 2)), np.zeros(0)
+        )
+
+    @classmethod
+    def of(cls, faces: Faces, scale: float) -> _Known:
+        """Return what a whole look has shown; it stands still until it was seen to move."""
+        box, points = (x.astype(np.float64) * scale for x in (faces.box, faces.landmarks))
+        still = np.zeros((len(faces), 2))
+        return cls(box, faces.score.astype(np.float64), points, still, faces.time)
+
+    @classmethod
+    def all_of(cls, parts: Sequence[_Known]) -> _Known:
+        """Return the faces of several frames in a row, or of one frame from several sources."""
+        parts = [cls.none(), *parts]
+        columns = ([getattr(part, one.name) for part in parts] for one in fields(cls))
+        return cls(*(np.concatenate(column) for column in columns))
+
+
+class _Watch:
+    """Goes from frame to frame with the faces it knows."""
+
+    def __init__(self, find: Find, look: Look, following: Following, looks: Looks) -> None:
+        self._find, self._look, self._following, self._looks = find, look, following, looks
+        self._cut = Cuts(following.cut)
+        self._known, self._size, self._tick = _Known.none(), (0, 0), -1
+
+    def __call__(self, frame: FrameBatch) -> _Known:
+        """Return the faces of the next frame, a batch of one."""
+        pixels, size = frame.pixels[0], frame.pixels.shape[1:3]
+        cut, due = self._cut(pixels), self._due(frame)
+        before = _Known.none() if cut or size != self._size else self._known
+        now = self._again(pixels, before, float(frame.time[0])) if len(before) else before
+        if due or not len(now) or len(now) < len(before):
+            self._looks.whole += 1
+            found = _Known.of(self._find(frame), frame.scale)
+            now = _Known.all_of([found, now[_apart(now.box, found.box)]])
+        self._known, self._size = now, size
+        return now
+
+    def _due(self, frame: FrameBatch) -> bool:
+        """Return whether this frame is the first one at or after a time to look at the whole."""
+        index, time, every = int(frame.index[0]), float(frame.time[0]), self._following.every
+        tick = int((time + ROUNDING) // self._following.longest)
+        before, self._tick = self._tick, tick if every == AUTO else index // int(every)
+        return self._tick != before
+
+    def _again(self, pixels: U8, before: _Known, time: float) -> _Known:
+        """Return those of the faces that are seen again, where they are now."""
+        expected = before.box + np.tile(before.motion, 2)
+        box, score, points = self._look(pixels, expected)
+        motion = (box[:, :2] + box[:, 2:] - before.box[:, :2] - before.box[:, 2:]) / 2
+        now = _Known(box, score, points, motion, before.found)
+        o = self._following
+        near = iou(box, expected).diagonal() >= o.overlap
+        return _once(now[(score >= o.score) & near & (time - before.found <= o.gap + ROUNDING)])
+
+
+def _once(known: _Known) -> _Known:
+    """Return the faces without those that have become one with a surer one."""
+    order = np.argsort(-known.score, kind="stable")
+    known = known[order]
+    same = np.triu(iou(known.box, known.box) > TWICE, 1)
+    return known[np.asarray(~same.any(0))]
+
+
+def _apart(box: Array, others: Array) -> Array:
+    """Return which of the boxes (A, 4) are none of the others (B, 4): (A,) bool."""
+    return np.asarray((iou(box, others) < SAME).all(1))
+
+
+def _one(frames: FrameBatch, row: int) -> FrameBatch:
+    """Return one frame as a batch."""
+    rows = slice(row, row + 1)
+    return FrameBatch(frames.pixels[rows], frames.index[rows], frames.time[rows], frames.scale)
