@@ -43,6 +43,8 @@ EXAMPLES = [
     MissingDependency("ray", "cluster"),
     OutputError("out.csv", "is a folder"),
     MergeError("b.mp4: is in no part; run its shard again"),
+    errors.ReaderGone("standard output"),
+    errors.InputGone("clips"),
 ]
 each = pytest.mark.parametrize("error", EXAMPLES, ids=lambda e: type(e).__name__)
 

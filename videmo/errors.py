@@ -15,6 +15,7 @@ VidemoError
   MissingDependency     an optional package is absent          .package .extra
   OutputError           a result cannot be written             .path .reason
   MergeError            the parts of a run make no whole
+  ReaderGone            nobody reads an output any more      .path
   InputGone             a folder of a run's inputs is not there any more    .path
 
 Each carries its facts as attributes, and its text names the thing, the fact and the next
@@ -181,6 +182,17 @@ class OutputError(VidemoError):
 
 class MergeError(VidemoError):
     """The parts that the shards of a run wrote make no whole."""
+
+
+class ReaderGone(VidemoError):
+    """Nobody reads an output any more, or nobody ever did."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: nobody reads it any more")
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path,)
 
 
 class InputGone(VidemoError):

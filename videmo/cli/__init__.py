@@ -6,7 +6,6 @@ available, 130 interrupted, 141 nobody reads the output any more.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +22,15 @@ from videmo.cli.models import models
 from videmo.cli.persons import attributes, identify
 from videmo.cli.schema import schema
 from videmo.cli.score import classify, extract_features
-from videmo.errors import InputError, MissingDependency, ModelError, NothingToDo, VidemoError
+from videmo.cli.streams import drop_output, guard_streams, quiet_libraries
+from videmo.errors import (
+    InputError,
+    MissingDependency,
+    ModelError,
+    NothingToDo,
+    ReaderGone,
+    VidemoError,
+)
 
 
 @click.group(
@@ -56,6 +63,8 @@ videmo.add_command(export)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    guard_streams()
+    quiet_libraries(debug=debug)
     try:
         code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
         sys.stdout.flush()
@@ -65,24 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("videmo: interrupted", err=True)
         code = 130
-    except BrokenPipeError:
-        _drop_stdout()
+    except ReaderGone:
+        drop_output()
         code = 141
     except VidemoError as error:
+        drop_output()
         if debug:
             raise
         click.echo(f"videmo: error: {_known_elsewhere(error) or error}", err=True)
         code = exit_code(error)
-    except OSError as error:  # the last words on stdout found no room
-        _drop_stdout()
-        click.echo(f"videmo: error: standard output: {error.strerror}", err=True)
-        code = 1
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _drop_stdout() -> None:
-    """Send what is left in the buffer nowhere, or Python complains of it when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _known_elsewhere(error: VidemoError) -> str:

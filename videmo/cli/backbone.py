@@ -123,6 +123,7 @@ def backbone(**given: Any) -> None:
     Faces are biometric data, and these labels are sensitive: train on pictures whose people
     agreed, or whose terms allow it.
     """
+    from videmo.cli.words import say_result
     from videmo.train.run import Course, learn
 
     course = Course(
@@ -139,7 +140,7 @@ def backbone(**given: Any) -> None:
     model = learn(course, _options(given), _teller(quiet=given["quiet"]))
     facts = {key: model.card["measured"][key] for key in model.card["measured"]}
     record = {"model": str(course.out), "sha256": model.sha256, "measured": facts}
-    click.echo(json.dumps(record, ensure_ascii=False))
+    say_result(record)
 
 
 def _emotions(preset: str) -> str:

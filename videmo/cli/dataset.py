@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import word_options
+from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 if TYPE_CHECKING:
     from videmo.runs.inputs import Clip
@@ -42,7 +43,9 @@ class _NamesDataSets(click.Command):
     metavar="K",
     help="Of a cross-validated set: test is its K-th fold, train all others.",
 )
-@click.option("--out", metavar="FILE.csv", help="Write here instead of to standard output.")
+@click.option("--out", type=OutputPath(), metavar="FILE.csv",
+              help="Write here instead of to standard output.")  # fmt: skip
+@overwrite_option
 @word_options
 def dataset(name: str, root: str, fold: int | None, out: str | None, **options: Any) -> None:
     """List the clips of a data set: path, label, split and subject, as --manifest reads them.
@@ -55,7 +58,9 @@ def dataset(name: str, root: str, fold: int | None, out: str | None, **options: 
     from videmo.train.datasets import read_dataset
     from videmo.write.sink import open_sink
 
+    check_outputs()
     found = read_dataset(name, root, fold)
+    check_outputs(found.clips)
     sink = open_sink(out)
     sink.write(_csv(found.clips, _folder(out)))
     sink.close()

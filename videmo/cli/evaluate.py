@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import engine_options, pipeline_of, recipe_options, word_options
+from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 if TYPE_CHECKING:
     from videmo.evaluate import Result
@@ -60,9 +61,13 @@ Examples:
               help="Of the bootstrap.")  # fmt: skip
 @click.option("--format", "format_", type=click.Choice(["table", "json", "markdown"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
-@click.option("--out", metavar="FILE", help="Write here; .json, .md or .txt chooses the format.")
-@click.option("--confusion", metavar="PNG", help="Draw the confusion matrix of all clips.")
-@click.option("--records", metavar="FILE", help="With --root, keep the predictions here.")
+@click.option("--out", type=OutputPath(), metavar="FILE",
+              help="Write here; .json, .md or .txt chooses the format.")  # fmt: skip
+@click.option("--confusion", type=OutputPath(), metavar="PNG",
+              help="Draw the confusion matrix of all clips.")  # fmt: skip
+@click.option("--records", type=OutputPath(), metavar="FILE",
+              help="With --root, keep the predictions here.")  # fmt: skip
+@overwrite_option
 @recipe_options
 @engine_options
 @word_options
@@ -76,6 +81,7 @@ def evaluate(**options: Any) -> None:
     from videmo.write.sink import open_sink
 
     _check(options)
+    check_outputs()
     format_ = options["format_"] or _format_of(options["out"])
     _check_place(options["confusion"])
     result = _result(options)
@@ -194,6 +200,7 @@ def _classified(
     clips = [t.clip for t in truths if split in (None, t.clip.split)]
     if not clips:
         raise InputError(f"{options['root']}: no clip of the split {split!r}; give --split")
+    check_outputs(clips)
     pipeline = pipeline_of(options)
     _same_labels(pipeline, labels, options)
     say_pipeline(pipeline, options)

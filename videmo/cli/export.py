@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 EXAMPLES = """\b
 Examples:
@@ -24,11 +25,11 @@ Examples:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputPath(as_path=True),
     metavar="FILE",
     help="Write here; by default the model's name, in this folder.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 def export(
@@ -40,9 +41,11 @@ def export(
     of faces, and gives features and outputs before any softmax. It is kept only if it gives what
     the original gives.
     """
+    from videmo.cli.words import say_result
     from videmo.store.export import export as write
     from videmo.write.schema import VERSION
 
+    check_outputs()
     done = write(model, to, out, overwrite=overwrite)
     if not quiet:
         click.echo(
@@ -54,4 +57,4 @@ def export(
         "schema_version": VERSION, "name": done.name, "to": to, "path": str(done.path),
         "cosine": done.cosine, "difference": done.difference, "pictures": done.pictures,
     }  # fmt: skip
-    click.echo(json.dumps(record, ensure_ascii=False))
+    say_result(record)

@@ -20,6 +20,7 @@ from videmo.cli.options import (
     recipe_options,
     word_options,
 )
+from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 if TYPE_CHECKING:
     from videmo.pipeline import Pipeline
@@ -72,8 +73,9 @@ train.add_command(backbone)
 
 @train.command(no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("sources", nargs=-1, type=click.Path(path_type=str))
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--out", required=True, type=OutputPath(as_path=True), metavar="DIR",
               help="The model folder to write.")  # fmt: skip
+@overwrite_option
 @click.option("--labels", metavar="CSV|folder",
               help="A list path,label[,split][,subject], or the word folder: a clip's folder names "
               "its label. By default what the source says.")  # fmt: skip
@@ -104,7 +106,8 @@ train.add_command(backbone)
 @click.option("--name", metavar="NAME", help="Of the head; by default that of its folder.")
 @click.option("--about", default="", metavar="TEXT", help="For the card: what it tells.")
 @click.option("--license", "license_", metavar="TEXT", help="For the card: the data's terms.")
-@click.option("--features", metavar="FILE.npz", help="Keep the features of clips here.")
+@click.option("--features", type=OutputPath(kept=True), metavar="FILE.npz",
+              help="Keep the features of clips here.")  # fmt: skip
 @click.option("--backbone", metavar="NAME", help="Another network for the features of clips.")
 @recipe_options
 @engine_options
@@ -122,7 +125,8 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
     from videmo.train.folder import About, free, train_head
 
     out, say = options["out"], _speaker(options)
-    free(out)
+    check_outputs()
+    free(out, overwrite=options["overwrite"])
     training = _training(options)
     rows = _rows(sources, training, options)
     about = About(
@@ -133,7 +137,7 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
         {"protocol": options["protocol"]} if options["protocol"] else {},
     )
     tell = say if options["verbose"] or sys.stderr.isatty() else None
-    model = train_head(rows, out, training, about, tell)
+    model = train_head(rows, out, training, about, tell, overwrite=options["overwrite"])
     for line in _summary(model.card):
         say(line)
     _print(model.card, out)
@@ -269,6 +273,7 @@ def _extracted(
     from videmo.train.rows import read_features
 
     check(rows, training)
+    check_outputs(clips)
     with TemporaryDirectory() as folder:
         path = options["features"] or os.path.join(folder, "features.npz")
         write_features(clips, _pipeline(dict(options)), dict(options), path)
@@ -360,12 +365,11 @@ def _summary(card: Mapping[str, Any]) -> list[str]:
 
 
 def _print(card: Mapping[str, Any], out: Path) -> None:
-    import json
-
+    from videmo.cli.words import say_result
     from videmo.write.schema import VERSION
 
     record = {
         "schema_version": VERSION, "name": card["name"], "path": str(out),
         "chosen": card["trained"]["chosen"], "measured": card["measured"],
     }  # fmt: skip
-    click.echo(json.dumps(record, ensure_ascii=False))
+    say_result(record)

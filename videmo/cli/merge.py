@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import clips_of, part_options, search_options, word_options
+from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 if TYPE_CHECKING:
     from videmo.runs.inputs import Clip
@@ -21,7 +22,9 @@ Examples:
 
 @click.command(no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=str))
-@click.option("--out", metavar="FILE", help="Write here, in the format of the parts.")
+@click.option("--out", type=OutputPath(), metavar="FILE",
+              help="Write here, in the format of the parts.")  # fmt: skip
+@overwrite_option
 @click.option("--expect", multiple=True, metavar="CSV|DIR",
               help="The inputs of the whole run, which must all be there; their order is kept. "
               "A manifest (.csv, .tsv), folders, patterns, files.")  # fmt: skip
@@ -40,6 +43,7 @@ def merge(parts: tuple[str, ...], **options: Any) -> None:
     """
     from videmo.runs.shards.merge import merge as put_together
 
+    check_outputs()
     expected = _expected(options) if options["expect"] else None
     merged = put_together(parts, options["out"], expected=expected, partial=options["partial"])
     if not options["quiet"]:

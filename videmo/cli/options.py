@@ -294,7 +294,7 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
 
     shard = shard_of(options["shard"], os.environ) if options.get("shard") else None
     level = logging.ERROR if options["quiet"] else logging.WARNING
-    logging.basicConfig(format="videmo: warning: %(message)s", level=level)
+    logging.getLogger("videmo").setLevel(level)
     clips = find_clips(
         options["paths"],
         ext=options["ext"],

@@ -20,6 +20,7 @@ from videmo.cli.options import (
     recipe_options,
     word_options,
 )
+from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 if TYPE_CHECKING:
     from videmo.people.persons import Scene
@@ -51,7 +52,13 @@ def _only(context: click.Context, parameter: click.Parameter, value: str) -> tup
 
 
 person_options = group_of(  # what both commands share
-    click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format."),
+    click.option(
+        "--out",
+        type=OutputPath(),
+        metavar="FILE",
+        help="Write here; the suffix chooses the format.",
+    ),
+    overwrite_option,
     format_option,
     click.option(
         "--min-frames",
@@ -132,7 +139,9 @@ def attributes(**options: Any) -> None:
     reading = Reading(
         options["age_rule"], options["age_offset"], options["age_level"], options["male_from"]
     )
-    clips, pipeline = clips_of(options), _pipeline(options, options["only"])
+    clips = clips_of(options)
+    check_outputs(clips)
+    pipeline = _pipeline(options, options["only"])
     failed = 0
     shown = (*options["only"], "with face")
     with _writer(options, shown, attribute_columns(pipeline.outputs)) as out:
@@ -188,6 +197,7 @@ def identify(**options: Any) -> None:
             f"identify compares two inputs, here are {len(clips)}; "
             "add --group to find who is who in any number"
         )
+    check_outputs(clips)
     pipeline = _pipeline(options, (IDENTITY,))
     threshold = options["threshold"]
     if threshold is None:

@@ -19,6 +19,7 @@ from videmo.cli.options import (
     resume_options,
     word_options,
 )
+from videmo.cli.outputs import OutputPath, check_outputs
 from videmo.cli.run import Run, keeps_journal
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ Examples:
 @input_options
 @recipe_options
 @format_option
-@click.option("--out", metavar="FILE", help="Write here; the suffix chooses the format.")
+@click.option("--out", type=OutputPath(kept=True), metavar="FILE",
+              help="Write here; the suffix chooses the format.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
 @engine_options
 @crew_options
@@ -63,7 +65,9 @@ def classify(**options: Any) -> None:
     tty = sys.stdout.isatty()
     format_ = options["format_"] or format_of(options["out"], tty, files=True)
     ready(format_, options["out"])
-    clips, pipeline = clips_of(options), pipeline_of(options)
+    clips = clips_of(options)
+    check_outputs(clips)
+    pipeline = pipeline_of(options)
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
     extra = [*pipeline.also, *part]  # start and end last: merge knows them there
@@ -90,7 +94,7 @@ def classify(**options: Any) -> None:
 @click.command("extract-features", no_args_is_help=True, epilog=EXTRACT)
 @input_options
 @recipe_options
-@click.option("--out", required=True, metavar="FILE.npz",
+@click.option("--out", required=True, type=OutputPath(kept=True), metavar="FILE.npz",
               help="Write the features here; as FILE.parquet they are Parquet.")  # fmt: skip
 @click.option("--backbone", metavar="NAME|DIR",
               help="Features of this network by its own recipe, in place of a head's.")  # fmt: skip
@@ -110,7 +114,9 @@ def extract_features(**options: Any) -> None:
     """
     from videmo.cli.words import say_pipeline
 
-    clips, pipeline = clips_of(options), pipeline_of(options)
+    clips = clips_of(options)
+    check_outputs(clips)
+    pipeline = pipeline_of(options)
     say_pipeline(pipeline, options)
     failed = write_features(clips, pipeline, options, options["out"], frames=options["frames"])
     sys.exit(1 if failed else 0)

@@ -243,3 +243,14 @@ def _one_line(path: str) -> str:
     """Return a path that cannot break a line or a terminal."""
     plain = path.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
+
+
+def say_result(record: Mapping[str, Any]) -> None:
+    """Print what came of a command whose result is a file, if anybody reads it."""
+    from videmo.cli.streams import drop_output
+    from videmo.errors import OutputError, ReaderGone
+
+    try:
+        click.echo(json.dumps(record, ensure_ascii=False))
+    except (OutputError, ReaderGone):
+        drop_output()

@@ -7,6 +7,7 @@ begun again for the next.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -251,7 +252,13 @@ def _pool(jobs: int) -> ProcessPool:
     from pebble import ProcessPool
 
     spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
-    return ProcessPool(max_workers=jobs, context=spawn)
+    return ProcessPool(max_workers=jobs, context=spawn, initializer=_quiet)
+
+
+def _quiet() -> None:
+    """Keep from standard error what foreign libraries warn of; records tell what matters."""
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _how(exitcode: int | None) -> str:

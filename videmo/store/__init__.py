@@ -207,20 +207,25 @@ def load(name: str | Path) -> Model:
 
 
 def save(
-    folder: Path, card: Mapping[str, Any], weights: Mapping[str, Array], *, half: bool = False
+    folder: Path,
+    card: Mapping[str, Any],
+    weights: Mapping[str, Array],
+    *,
+    half: bool = False,
+    overwrite: bool = False,
 ) -> Model:
     """Write a model folder and return it; `files` of the card is filled in here.
 
     The folder is made under another name and renamed, so that half a model is never seen.
     half: floating tensors are stored in 16 bits
+    overwrite: replace a model that is there
     """
     import numpy as np
     from safetensors.numpy import save_file
 
     dtype = np.float16 if half else np.float32
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        raise OutputError(str(folder), "is there already; remove it or choose another name")
+    check_free(folder, overwrite=overwrite)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         arrays = {k: np.ascontiguousarray(v, dtype) for k, v in sorted(weights.items())}
@@ -228,12 +233,30 @@ def save(
         write_card(part, card)
         (part / WEIGHTS).chmod(0o644)
         part.chmod(0o755)
-        part.rename(folder)
+        _replace(part, folder)
     except OSError as error:
         raise OutputError(str(folder), error.strerror or str(error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)  # gone already if all went well
     return load(folder)
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise OutputError for a folder that is there, unless it is a model that may be replaced."""
+    if folder.exists() and not overwrite:
+        raise OutputError(str(folder), "is there already; give --overwrite or another name")
+    if folder.exists() and not (folder / "card.json").is_file():
+        raise OutputError(str(folder), "is no model, and is not replaced; choose another name")
+
+
+def _replace(part: Path, folder: Path) -> None:
+    """Give a folder its name; a model that had it goes."""
+    if not folder.exists():
+        part.rename(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+        folder.rename(Path(aside) / folder.name)
+        part.rename(folder)
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:

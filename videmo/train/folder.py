@@ -67,10 +67,12 @@ def check(rows: Rows, options: HeadTraining) -> Lesson:
     return found
 
 
-def free(out: Path) -> None:
-    """Raise OutputError if there is something at `out` already, or no folder to put it in."""
-    if out.exists():
-        raise OutputError(str(out), "is there already; remove it or choose another name")
+def free(out: Path, *, overwrite: bool = False) -> None:
+    """Raise OutputError if there is something at `out` already, or no folder to put it in.
+
+    overwrite: a model may be there
+    """
+    store.check_free(out, overwrite=overwrite)
     if not out.absolute().parent.is_dir():
         raise OutputError(str(out), "its folder is not there; make it first")
 
@@ -81,15 +83,19 @@ def train_head(
     options: HeadTraining,
     about: About,
     tell: Told | None = None,
+    *,
+    overwrite: bool = False,
 ) -> store.Model:
     """Return the head that was learned from the rows with a face, as a model folder at `out`.
 
     Where clips are in the splits val or test, the head is measured on these; where not, by
     nested folds of all clips. Either way nothing was chosen on the clips of a figure.
 
+    overwrite: replace a model that is at `out`
+
     raises: InputError for rows that cannot be learned from, OutputError
     """
-    free(out)
+    free(out, overwrite=overwrite)
     whole = lesson(rows)
     answered, faceless = _answered(rows, whole), whole[~rows.answered]
     known = check(replace(answered, classes=whole.labels), options)
@@ -105,7 +111,7 @@ def train_head(
     trained = _trained(answered, known, head, options, about)
     trained["without_face"] = len(faceless.truth)
     card = _card(rows, known, head, about) | {"trained": trained, "measured": measured}
-    return store.save(out, card, head.arrays)
+    return store.save(out, card, head.arrays, overwrite=overwrite)
 
 
 def _answered(rows: Rows, whole: Lesson) -> Rows:

@@ -24,7 +24,7 @@ class Writer(Protocol):
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one record.
 
-        Raises OutputError; BrokenPipeError when the reader of a pipe has gone.
+        Raises OutputError; ReaderGone when the reader of a pipe has gone.
         """
 
     def close(self) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import secrets
 import stat
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any, TextIO, TypeVar
 
-from videmo.errors import OutputError
+from videmo.errors import OutputError, ReaderGone
 from videmo.files import remote
 
 Out = str | os.PathLike[str] | None
@@ -98,7 +99,7 @@ class Sink(AtomicOutput):
 
         Escaped bytes of a file name that is not UTF-8 are written as they were.
 
-        Raises OutputError; BrokenPipeError when the reader of a pipe has gone.
+        Raises OutputError; ReaderGone when the reader of a pipe has gone.
         """
         with self.guard():
             self._put(text, encoding)
@@ -209,17 +210,51 @@ def open_file(out: str | os.PathLike[str]) -> Sink:
 
 def refuse_existing(out: str, *, overwrite: bool) -> None:
     """Raise OutputError for an output that is there already, unless it may be replaced."""
-    if not overwrite and os.path.exists(out) and not os.path.isdir(out):
+    if not overwrite and os.path.isfile(out) and not out.startswith(_OPEN_FILES):
         raise OutputError(out, "is there already; give --overwrite, or another --out")
+
+
+def refuse_source(out: str, sources: Iterable[str]) -> None:
+    """Raise OutputError for an output that is one of the files that are read, by any name.
+
+    A file of a model is one as well, whichever model is read; so is a picture of a folder that is
+    a clip, but not what else lies in a folder.
+    """
+    place, here = os.path.realpath(out), _identity(out)
+    for source in sources:
+        same = out == source or place == os.path.abspath(source)
+        same = same or (here is not None and here == _identity(source))
+        if same and not os.path.isdir(source):
+            raise OutputError(out, f"is read as {source}; choose another --out")
+    if here and _is_of_a_model(place):
+        raise OutputError(out, "is a file of a model; choose another --out")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what a file is known by whatever it is called; of a device or none nothing."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def _is_of_a_model(path: str) -> bool:
+    folder, name = os.path.split(path)
+    try:
+        with open(os.path.join(folder, "card.json"), encoding="utf-8") as file:
+            return name == "card.json" or name in json.load(file)["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @contextmanager
 def output_errors(name: str) -> Iterator[None]:
-    """Turn an OSError into an OutputError for `name`; a closed pipe is the caller's to end."""
+    """Turn an OSError into an OutputError for `name`, a closed pipe into ReaderGone."""
     try:
         yield
-    except BrokenPipeError:
-        raise
+    except BrokenPipeError as error:
+        raise ReaderGone(name) from error
     except OSError as error:
         said = (error.strerror or str(error)).lower()
         reason = _REASONS.get(error.errno or 0, f"cannot be written ({said})")
