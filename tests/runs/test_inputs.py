@@ -283,7 +283,7 @@ def test_nothing_found_says_what_was_looked_for(here: Path) -> None:
     with pytest.raises(NothingToDo) as caught:
         find_clips(["d"], include=["z*"])
     text = str(caught.value)
-    assert text.startswith("no clip in d: 2 files looked at for .3g2 ")
+    assert text.startswith("no clip in d: 2 files looked at for .264 ")
     assert "--include z*" in text and "--ext" in text and "\n" not in text
 
 
@@ -392,3 +392,67 @@ def test_a_manifest_is_read_or_refused_but_never_breaks(
         assert error.line >= 1
     else:
         assert all(clip.path for clip in clips)
+
+
+# nothing is passed over in silence
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_what_cameras_write_is_taken_from_folders(here: Path) -> None:
+    names = ["a.264", "b.265", "c.H264", "d.hevc", "e.mod", "f.TOD", "g.dav", "h.apng", "i.ivf"]
+    make(*(f"d/{name}" for name in names))
+    assert paths("d") == [f"d/{name}" for name in names]
+
+
+def test_files_that_a_folder_passes_over_are_counted_by_suffix(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make("d/a.mp4", "d/b.dat", "d/s/c.DAT", "d/notes", "d/.hidden", "d/out.csv.journal")
+    assert paths("d") == ["d/a.mp4"]
+    assert warned(caplog) == [
+        "3 files were in folders passed over by suffix (2 .dat, 1 without); --ext takes one more "
+        "suffix, --ext '*' every file"
+    ]
+    caplog.clear()
+    assert paths("d", ext=["dat", "csv"]) == ["d/a.mp4", "d/b.dat", "d/s/c.DAT"]
+    assert "1 file was" in warned(caplog)[0]
+    caplog.clear()
+    assert paths("d", include=["*.mp4"]) == ["d/a.mp4"]
+    assert warned(caplog) == []  # they were not asked for
+
+
+def test_a_clip_that_is_named_twice_counts_once_and_that_is_said(
+    here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make("d/a.mp4", "d/b.mp4")
+    assert paths("d/a.mp4", "d", "./d/b.mp4") == ["d/a.mp4", "d/b.mp4"]
+    assert warned(caplog) == ["2 inputs are named more than once; each clip counts once"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"\0\0\0\x18ftypmp42", b"\x1aE\xdf\xa3\x01\0\0\0", b"G@\0\x10\0\0\xb0\r"]
+)
+def test_a_video_on_standard_input_is_told_from_a_list(content: bytes) -> None:
+    with pytest.raises(InputError, match="is it a video"):
+        find_clips("-", stdin=io.BytesIO(content))
+    with pytest.raises(InputError, match="is it a video"):
+        find_clips((), files0_from="-", stdin=io.BytesIO(content))
+
+
+# manifests as spreadsheets write them
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_first_line_may_name_the_separator(here: Path, mark: str) -> None:
+    Path("m.csv").write_text(f"{mark}sep=;\npath;label\na,b.mp4;Happy\n", "utf-8")
+    (clip,) = find_clips((), manifest="m.csv")
+    assert (clip.path, clip.label) == ("a,b.mp4", "Happy")
+
+
+def test_lines_count_the_one_that_names_the_separator(here: Path) -> None:
+    Path("m.csv").write_text("sep=;\npath;start\na.mp4;soon\n", "utf-8")
+    with pytest.raises(ManifestError, match=r"m\.csv:3: start is 'soon'"):
+        find_clips((), manifest="m.csv")

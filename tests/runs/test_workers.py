@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +21,13 @@ from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
 from videmo.pipeline import Answer, Engine, _share, cpus, load
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import ProcessExecutor, WorkerOptions, spooled, unspooled
+from videmo.runs.workers import (
+    ProcessExecutor,
+    WorkerOptions,
+    _reachable,
+    spooled,
+    unspooled,
+)
 
 
 def work(**more: Any) -> ToySpec:
@@ -213,3 +221,17 @@ def test_features_do_not_depend_on_the_number_of_jobs(
 def test_a_timeout_needs_processes(videmo_command: Any, demo: Path) -> None:
     ran = videmo_command("classify", demo, "--clip-timeout", "5")
     assert ran.code == 2 and "--clip-timeout needs --jobs" in ran.err
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are found in /proc")
+def test_other_processes_read_what_this_one_has_open(tmp_path: Path) -> None:
+    clip = clips.make(tmp_path / "clip.mkv", 10)
+    with open(clip, "rb") as file:
+        ours = _reachable(Clip(f"/dev/fd/{file.fileno()}", start=0.1))
+        seen = subprocess.check_output([sys.executable, "-c", SIZE, ours.path], text=True)
+    assert int(seen) == clip.stat().st_size and ours.start == 0.1
+    assert _reachable(Clip("/dev/fd/9999")).path == "/dev/fd/9999"
+    assert _reachable(Clip("clip.mkv")).path == "clip.mkv"
+
+
+SIZE = "import sys; print(len(open(sys.argv[1], 'rb').read()))"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError, ManifestError
-from videmo.runs.inputs import csv_rows
+from videmo.runs.inputs import csv_rows, separator_of
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ def _text(file: str) -> str:
 
 
 def _csv_rows(file: str, text: str) -> Iterator[Row]:
-    header = text.partition("\n")[0]
-    mark = max(",;\t", key=header.count)
+    header, mark = text.partition("\n")[0], separator_of(text)
     ours = mark == "\t" and "schema_version" in header  # our TSV has escapes and no quotes
     names: list[str] = []
     for line, cells in csv_rows(file, text, mark, quoted=not ours):

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +20,20 @@ from videmo.errors import InputError, ManifestError, NothingToDo
 from videmo.files import remote
 
 VIDEO_SUFFIXES = frozenset({
-    ".3g2", ".3gp", ".amv", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".m1v",
-    ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mk3d", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg",
-    ".mpg", ".mpv", ".mts", ".mxf", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm",
-    ".wmv", ".wtv", ".y4m",
+    ".264", ".265", ".3g2", ".3gp", ".amv", ".apng", ".asf", ".av1", ".avc", ".avi", ".dav",
+    ".divx", ".dv", ".evo", ".f4v", ".flv", ".gif", ".h261", ".h263", ".h264", ".h265", ".hevc",
+    ".insv", ".ivf", ".lrv", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg",
+    ".mk3d", ".mkv", ".mod", ".mov", ".mp2v", ".mp4", ".mp4v", ".mpe", ".mpeg", ".mpg", ".mpg4",
+    ".mpv", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".ogx", ".ps", ".qt", ".rm", ".rmvb",
+    ".tod", ".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".y4m",
 })  # fmt: skip
+_OURS = (".journal", ".receipt")  # of outputs that lie among the clips
 _COLUMNS = ("path", "label", "split", "subject", "start", "end")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SEPARATOR = re.compile("\ufeff?sep=([,;\t])\r?\n", re.IGNORECASE)  # as Excel writes it
+# bytes of videos and pictures; a list of paths has none of them, and one NUL behind each path
+_BINARY = re.compile(rb"\0\0|[\x01-\x08\x0e-\x1a]")
+_HEAD = 1 << 16  # bytes in which they are looked for
 _UNPAIRED = re.compile("[\ud800-\udfff]")  # a byte that is not UTF-8, as os.fsdecode escapes it
 _log = logging.getLogger(__name__)
 
@@ -70,7 +78,8 @@ def find_clips(
     Within a folder the order is that of the names' code points, part by part, in every locale.
     Hidden files and folders are passed over, links to folders are followed but not round in a
     circle. An input that is named twice, with the same start and end, is one clip: the first
-    place counts, and what the manifest says of it.
+    place counts, and what the manifest says of it. Inputs of which that is so, and files of
+    folders whose suffix is not a video's, are counted in one warning each (logging).
 
     Raises NothingToDo, ManifestError, InputError for a folder or list that cannot be read or a
     URL that cannot be used, MissingDependency where a URL wants a package.
@@ -82,17 +91,25 @@ def find_clips(
     if "-" in named and files0_from is not None and os.fsdecode(files0_from) == "-":
         raise InputError("standard input cannot be two lists; give - or --files0-from -, not both")
     found: dict[tuple[str, float | None, float | None], Clip] = {}
+    again = 0  # how many name a clip that was named before
     for path in _named(named, files0_from, stdin, search):
-        found.setdefault((_same(path), None, None), Clip(path))
+        again += found.setdefault((_same(path), None, None), clip := Clip(path)) is not clip
     lists = [] if manifest is None else [os.fsdecode(manifest)]
     for clip in (clip for path in lists for clip in read_manifest(path)):
         found[_same(clip.path), clip.start, clip.end] = clip
     if not found:
         raise NothingToDo(search.without(named, files0_from, lists))
+    search.tell_passed()
+    if again:
+        _log.warning("%s named more than once; each clip counts once", _inputs(again))
     for clip in found.values():
         if remote.is_url(clip.path):
             remote.checked(clip.path)
     return list(found.values())
+
+
+def _inputs(count: int) -> str:
+    return "1 input is" if count == 1 else f"{count} inputs are"
 
 
 def read_manifest(path: str) -> list[Clip]:
@@ -129,6 +146,7 @@ class _Search:
         self, suffixes: tuple[str, ...] | None, include: Sequence[str], exclude: Sequence[str]
     ) -> None:
         self.suffixes, self._shown, self.files = suffixes, (tuple(include), tuple(exclude)), 0
+        self._passed: Counter[str] = Counter()  # files whose suffix is not asked for
         self._include, self._exclude = _any(include), _any(exclude)
 
     def folder(self, folder: str) -> Iterator[str]:
@@ -207,8 +225,23 @@ class _Search:
 
     def _takes(self, path: str, suffixes: tuple[str, ...] | None) -> bool:
         self.files += 1
+        if self._shown[0] and not self._include(path):
+            return False
         fits = suffixes is None or path.lower().endswith(suffixes)
-        return fits and (not self._shown[0] or self._include(path))
+        if not fits and not path.endswith(_OURS):
+            self._passed[os.path.splitext(path)[1].lower()] += 1
+        return fits
+
+    def tell_passed(self) -> None:
+        """Say how many files of folders were passed over, by suffix."""
+        if count := self._passed.total():
+            kinds = ", ".join(f"{n} {end or 'without'}" for end, n in self._passed.most_common(6))
+            more = ", ..." if len(self._passed) > 6 else ""
+            _log.warning(
+                "%s in folders passed over by suffix (%s%s); --ext takes one more suffix, "
+                "--ext '*' every file", "1 file was" if count == 1 else f"{count} files were",
+                kinds, more,
+            )  # fmt: skip
 
 
 def _named(
@@ -227,6 +260,8 @@ def _named(
     if files0_from is not None:
         source = os.fsdecode(files0_from)
         content = _standard_input(stdin) if source == "-" else _read(source)
+        if _BINARY.search(content[:_HEAD]):
+            raise InputError(f"{source}: is no list of paths; name a video without --files0-from")
         yield from _listed(filter(None, os.fsdecode(content).split("\0")), search)
 
 
@@ -409,7 +444,16 @@ def _standard_input(stream: IO[bytes] | IO[str] | None) -> bytes:
     source = sys.stdin if stream is None else stream
     if source is None:
         raise InputError("standard input is closed; give the list in a file with --files0-from")
-    content = getattr(source, "buffer", source).read()
+    source = getattr(source, "buffer", source)
+    content = _as_bytes(source.read(_HEAD))
+    if _BINARY.search(content):
+        raise InputError(
+            "standard input is no list of paths; is it a video? Name its file, or /dev/stdin"
+        )
+    return content + _as_bytes(source.read())
+
+
+def _as_bytes(content: str | bytes) -> bytes:
     return os.fsencode(content) if isinstance(content, str) else bytes(content)
 
 
@@ -445,13 +489,21 @@ def _decode(path: str, content: bytes) -> str:
 
 def _separator(path: str, text: str) -> str:
     """Return the one of , ; and tab that makes "path" a column of the header."""
+    told = _SEPARATOR.match(text)
+    marks, text = (told[1], text[told.end() :]) if told else (",;\t", text)
     header = text.splitlines()[0] if text.strip() else ""
-    columns = {sep: header.lower().replace('"', "").split(sep) for sep in ",;\t"}
+    columns = {sep: header.lower().replace('"', "").split(sep) for sep in marks}
     fitting = [sep for sep, names in columns.items() if "path" in map(str.strip, names)]
     if not fitting:
         reason = "no column is called 'path'" if header.strip() else "there is no header"
         raise ManifestError(path, 1, f"{reason}; the first line is, for example, path,label")
     return max(fitting, key=lambda sep: len(columns[sep]))
+
+
+def separator_of(text: str) -> str:
+    """Return what parts the cells of a CSV: as its first line says (sep=;), or what it has most."""
+    told = _SEPARATOR.match(text)
+    return told[1] if told else max(",;\t", key=text.partition("\n")[0].count)
 
 
 def csv_rows(
@@ -462,6 +514,7 @@ def csv_rows(
     quoted: whether quotes hold a cell together, or are characters like others
     Raises ManifestError naming the line.
     """
+    text = _SEPARATOR.sub("\n", text, count=1) if _SEPARATOR.match(text) else text
     rows = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=quoted,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,

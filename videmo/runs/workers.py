@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     Task = tuple[Clip, ProcessFuture["ClipResult"]]
 
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 QUEUED = 3  # clips a worker that wait or are done already: enough that none is idle
 
 
@@ -184,7 +186,8 @@ class ProcessExecutor:
 
     def _schedule(self, clip: Clip) -> ProcessFuture[ClipResult]:
         try:
-            return self._pool.schedule(_run, [self.spec, clip], timeout=self.options.timeout)
+            task = [self.spec, _reachable(clip)]
+            return self._pool.schedule(_run, task, timeout=self.options.timeout)
         except RuntimeError as end:  # the pool has ended meanwhile
             return _broken(end)
 
@@ -279,6 +282,14 @@ def _pipeline(spec: PipelineSpec) -> Pipeline:
 
 def _load(spec: PipelineSpec) -> Provenance:
     return _pipeline(spec).provenance
+
+
+def _reachable(clip: Clip) -> Clip:
+    """Return a clip whose path another process can open: <(cat a.mkv) is an open file of ours."""
+    found = _OPEN_FILE.fullmatch(clip.path)
+    number = "0" if clip.path == "/dev/stdin" else found and found[1]
+    ours = f"/proc/{os.getpid()}/fd/{number}"
+    return replace(clip, path=ours) if number and os.path.exists(ours) else clip
 
 
 def _run(spec: PipelineSpec, clip: Clip) -> ClipResult:

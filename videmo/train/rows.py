@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import math
 import os
@@ -19,7 +18,7 @@ from videmo.data import F32, I64
 from videmo.errors import InputError, ManifestError, ModelError
 from videmo.labels import LABELS
 from videmo.recipe import Recipe
-from videmo.runs.inputs import Clip, read_manifest
+from videmo.runs.inputs import Clip, csv_rows, read_manifest, separator_of
 
 Bool = npt.NDArray[np.bool_]
 Text = tuple[str, ...]
@@ -239,13 +238,9 @@ def _lines(path: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV, header first, each with its line; empty ones are passed over."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            lines = csv.reader(file, delimiter=max(",;\t", key=head.count), strict=True)
-            for cells in lines:
-                if any(cell.strip() for cell in cells):
-                    yield lines.line_num, cells
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            text = file.read()
+        yield from csv_rows(path, text, separator_of(text))
+    except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({said}); save it as a CSV in UTF-8") from error
 

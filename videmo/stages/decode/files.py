@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Iterator
 
 from videmo.errors import VideoError
 
@@ -23,7 +25,7 @@ def check(path: str) -> None:
     except ValueError as error:
         raise VideoError(path, "not a file name") from error
     except FileNotFoundError as error:
-        raise VideoError(path, MISSING) from error
+        raise VideoError(path, why_missing(path)) from error
     except PermissionError as error:
         raise VideoError(path, NOT_ALLOWED) from error
     except OSError as error:
@@ -32,6 +34,31 @@ def check(path: str) -> None:
         raise VideoError(path, "empty file (0 bytes); copy or download it again")
     if head == LFS:
         raise VideoError(path, "git-lfs pointer, not the video itself; run git lfs pull")
+
+
+def why_missing(path: str) -> str:
+    """Return that there is no such file, and what in its name may be why, as lists go wrong."""
+    for fact, other, step in _mistakes(path):
+        there = ", and without there is one" if os.path.lexists(other) else ""
+        return f"no such file; {fact}{there}; {step}"
+    return MISSING
+
+
+def _mistakes(path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what may be wrong with a name, the name without it, and what to do."""
+    bare = os.sep.join(part.strip() for part in path.split(os.sep))
+    if bare != path:
+        yield "its name has spaces around it", bare, "take them out of the list"
+    if os.sep == "/" and "\\" in path:
+        slashes = path.replace("\\", "/")
+        yield "its name has backslashes, which part no folders here", slashes, "write / for them"
+    if any("\ud800" <= letter <= "\udfff" for letter in path):
+        latin = os.fsencode(path).decode("latin-1")
+        yield "its name is no UTF-8, but may be Latin-1", latin, "save the list as UTF-8"
+    for form in ("NFC", "NFD"):
+        composed = unicodedata.normalize(form, path)
+        if composed != path and os.path.lexists(composed):
+            yield "its accents are composed otherwise", composed, "copy it from a listing"
 
 
 def why_unreadable(path: str) -> str:
