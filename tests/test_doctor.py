@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from videmo import doctor, store
+from videmo import doctor, extras, store
 from videmo.stages.decode import Sampling, open_video
 from videmo.stages.detect import DETECTORS
 from videmo.stages.detect.retinaface import FILE
@@ -174,8 +174,10 @@ def test_a_torch_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_library_that_is_not_there_says_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "_pip", lambda: "pip install")
+    monkeypatch.setattr(extras, "_origin", dict)
     assert doctor._version("no-such-library", "plots") == "missing; pip install 'videmo[plots]'"
-    assert doctor._version("no-such-library", "") == "missing"
+    assert doctor._version("no-such-library", "") == "missing; pip install no-such-library"
 
 
 def test_the_demo_is_the_first_second_of_the_longer_one(demo: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from videmo import doctor
 
 ROOT = Path(__file__).resolve().parents[1]
-AUDIT = ROOT / "tests" / "support" / "audited"
+AUDIT = ROOT / "tests" / "support" / "startup"
 # Programs of this machine that libraries ask for a fact: ctypes and torch where a library lies,
 # platform what the processor is called, matplotlib where fonts lie.
 LOCAL = ("ldconfig", "uname", "fc-list", "gcc", "cc", "ld", "objdump", "lscpu")

@@ -29,7 +29,7 @@ from videmo.runs.inputs import Clip, find_clips
 from videmo.runs.workers import InProcessExecutor, PipelineSpec, unspooled
 
 if not find_spec("ray"):
-    pytest.skip("Ray is not installed: pip install 'videmo[ray]'", allow_module_level=True)
+    pytest.skip("Ray is not installed: pip install '.[ray]'", allow_module_level=True)
 ray = cluster._ray(cluster.LOCAL)
 
 

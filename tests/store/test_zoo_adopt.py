@@ -36,7 +36,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VIDEMO_CACHE", str(tmp_path / "cache"))
 
     def none() -> None:
-        raise MissingDependency("onnx", "train")
+        raise MissingDependency("onnx", "torch")
 
     monkeypatch.setattr(adopt, "can_write_graphs", none)
     return tmp_path / "cache" / "models"

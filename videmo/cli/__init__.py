@@ -31,6 +31,7 @@ from videmo.errors import (
     ReaderGone,
     VidemoError,
 )
+from videmo.extras import SOURCES, missing
 
 
 @click.group(
@@ -74,6 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("videmo: interrupted", err=True)
         code = 130
+    except ModuleNotFoundError as error:  # that nobody has asked for before it was imported
+        module = (error.name or "").partition(".")[0]
+        if debug or module not in SOURCES:
+            raise
+        click.echo(f"videmo: error: {missing(module)}", err=True)
+        code = 4
     except ReaderGone:
         drop_output()
         code = 141

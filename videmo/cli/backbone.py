@@ -123,6 +123,9 @@ def backbone(**given: Any) -> None:
     Faces are biometric data, and these labels are sensitive: train on pictures whose people
     agreed, or whose terms allow it.
     """
+    from videmo.extras import require
+
+    require("torch", "timm", "onnx", "onnxscript")
     from videmo.cli.words import say_result
     from videmo.train.run import Course, learn
 

@@ -261,12 +261,10 @@ def _format_of(out: str | None) -> str:
 def _check_place(png: str | None) -> None:
     """Refuse a picture that cannot be drawn or written before hours of work."""
     if png:
-        import importlib.util
+        from videmo.errors import OutputError
+        from videmo.extras import require
 
-        from videmo.errors import MissingDependency, OutputError
-
-        if importlib.util.find_spec("matplotlib") is None:
-            raise MissingDependency("matplotlib", "plots")
+        require("matplotlib")
         if not png.lower().endswith(".png"):
             raise OutputError(png, "is no name of a PNG; end it in .png")
 

@@ -110,7 +110,7 @@ def extract_features(**options: Any) -> None:
     mean, std, min and max for afew7 and for any --backbone. The archive has no object arrays;
     `numpy.load` reads it, and its `meta` tells the models and the recipe. With --frames it also
     holds an embedding of every face, which is biometric data: keep it as carefully as the faces.
-    As Parquet (pip install 'videmo[parquet]') the faces are a second file, FILE.frames.parquet.
+    As Parquet (the extra parquet) the faces are a second file, FILE.frames.parquet.
     """
     from videmo.cli.words import say_pipeline
 

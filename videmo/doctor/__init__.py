@@ -19,7 +19,8 @@ from importlib import metadata
 from pathlib import Path
 
 from videmo import __version__, store
-from videmo.errors import VidemoError
+from videmo.errors import MissingDependency, VidemoError
+from videmo.extras import command, require
 from videmo.files import cache_dir
 from videmo.files.fetch import Wanted, fetch, files_dir
 from videmo.files.wheels import EMBEDDED, built_in, network
@@ -82,6 +83,10 @@ def _finding(name: str, tell: Callable[[], str], needed: bool) -> Finding:
 
 def torch_devices() -> str:
     """Return the devices that torch can use here, by name."""
+    try:
+        require("torch")
+    except MissingDependency as error:
+        return f"none: {error}"
     import torch
 
     there = ["mps"] if torch.backends.mps.is_available() else []
@@ -100,7 +105,7 @@ def _libraries() -> Iterator[Part]:
         named = re.search(r"extra == ['\"]([\w-]+)", line)
         extras.setdefault(re.split(r"[^\w.-]", line)[0], named[1] if named else "")
     for name, extra in extras.items():
-        if extra != "test":
+        if name != "videmo" and extra != "test":
             yield name, partial(_version, name, extra)
 
 
@@ -108,7 +113,7 @@ def _version(name: str, extra: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return f"missing; pip install 'videmo[{extra}]'" if extra else "missing"
+        return f"missing; {command(name, extra)}"
 
 
 def _machine(torch: subprocess.Popen[str] | None) -> Iterator[Part]:
@@ -255,4 +260,7 @@ def _words(error: Exception) -> str:
 def _without_home(text: str) -> str:
     """Return the text in one line, with ~ for the home folder: its name is often a person's."""
     home, line = os.path.expanduser("~").rstrip("/\\"), " ".join(text.split())
-    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", line) if home else line
+    if not home:
+        return line
+    line = line.replace(f"'{home}/", "~/'")  # which a shell understands
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", line)

@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from videmo.errors import MissingDependency, ModelError
+from videmo.errors import ModelError
+from videmo.extras import missing
 from videmo.files.quiet import quiet
 
 # OpenVINO's first array is taken by one thread alone: two at once may wait for each other for ever,
@@ -26,7 +27,7 @@ def import_openvino() -> Any:
         with quiet():
             import openvino
     except ModuleNotFoundError as error:
-        raise MissingDependency("openvino") from error
+        raise missing("openvino") from error
     return openvino
 
 

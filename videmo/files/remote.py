@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from videmo.errors import InputError, MissingDependency
+from videmo.extras import missing
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@]*:[^/]*@")
@@ -169,13 +170,13 @@ def _kind(url: str) -> Any:
     try:
         import fsspec
     except ImportError as error:
-        raise MissingDependency("fsspec", "remote") from error
+        raise missing("fsspec") from error
     protocol = url.partition("://")[0].lower()
     try:
         return fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         package = getattr(error.__cause__, "name", None) or protocol
-        raise MissingDependency(str(package).partition(".")[0]) from error
+        raise missing(str(package).partition(".")[0]) from error
     except ValueError as error:
         raise InputError(f"{url}: {protocol}:// is of no kind that fsspec knows") from error
 

@@ -31,7 +31,8 @@ from typing import Any
 from uuid import uuid4
 
 from videmo import store
-from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, VidemoError
+from videmo.errors import CorruptModel, InputError, ModelError, VidemoError
+from videmo.extras import missing
 from videmo.files import cache_dir, sha256
 from videmo.pipeline import Engine, Pipeline, cpus
 from videmo.recipe import Recipe
@@ -423,7 +424,7 @@ def _ray(where: str = "") -> Any:
         import ray
         from ray._private import worker
     except ImportError as error:
-        raise MissingDependency("ray", "ray") from error
+        raise missing("ray") from error
     worker._worker_logs_enabled = False  # it tells of ended workers on the standard output
     return ray
 

@@ -15,6 +15,7 @@ import numpy as np
 from videmo import store
 from videmo.data import F32, U8
 from videmo.errors import InputError, ModelError, OutputError, UnknownName
+from videmo.extras import require
 from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
 from videmo.stages.embed import cosine, make_backbone, probes
 from videmo.write.sink import output_errors
@@ -33,6 +34,7 @@ class Form:
     suffixes: tuple[str, ...]  # of its files; the first is what a user names
     write: Callable[[store.Model, Path], None]
     read: Callable[[Path], Run]
+    needs: tuple[str, ...] = ("torch", "timm")  # modules
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def export(
     out: the file; by default the model's name, in the current folder
 
     Raises UnknownName, InputError for a head; ModelError where the model is not there or what
-    was written gives other numbers; MissingDependency for onnx without its packages; OutputError
+    was written gives other numbers; MissingDependency without the extra torch; OutputError
     where the file is there already or cannot be written.
     """
     if to not in FORMS:
@@ -72,6 +74,7 @@ def export(
             f"backbone it reads, {found.recipe.backbone}"
         )
     form = FORMS[to]
+    require(*form.needs)
     path = out or Path(found.name + form.suffixes[0])
     files = _files(path, form)
     _refuse(files, overwrite=overwrite)
@@ -197,7 +200,7 @@ def _read_torchscript(path: Path) -> Run:
 
 
 FORMS = {
-    "onnx": Form((".onnx",), _write_onnx, _read_graph),
+    "onnx": Form((".onnx",), _write_onnx, _read_graph, ("torch", "timm", "onnx", "onnxscript")),
     "openvino": Form((".xml", ".bin"), _write_openvino, _read_graph),
     "torchscript": Form((".pt",), _write_torchscript, _read_torchscript),
 }

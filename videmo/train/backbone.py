@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from videmo.data import F32, Array
-from videmo.errors import InputError, MissingDependency
+from videmo.errors import InputError
 from videmo.evaluate.metrics import scores
+from videmo.extras import require
 from videmo.stages.decode import prefetch
 from videmo.stages.heads import softmax
 from videmo.train.augment import Augmentation, augment, enlarge
@@ -92,13 +93,11 @@ def build(options: BackboneTraining, labels: Labels) -> nn.Module:
     `body` is timm's; `outputs.<task>` are linear, `people` are the centres that identity's
     embeddings are compared with while learning.
     """
-    try:
-        import torch
-        from torch import nn
+    require("torch", "timm")
+    import torch
+    from torch import nn
 
-        from videmo.stages.embed.timm import body
-    except ImportError as error:
-        raise MissingDependency(error.name or "timm", "train") from error
+    from videmo.stages.embed.timm import body
 
     class Learner(nn.Module):  # type: ignore[misc]  # torch is not read by mypy
         def __init__(self) -> None:

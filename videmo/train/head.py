@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from videmo.data import F32, F64, I64, Array
-from videmo.errors import InputError, MissingDependency, UnknownName
+from videmo.errors import InputError, UnknownName
 from videmo.evaluate.metrics import calibration_error, scores
+from videmo.extras import missing
 from videmo.stages.heads import HEADS
 from videmo.stages.heads.arrays import ArrayHead
 from videmo.stages.registry import find
@@ -300,7 +301,7 @@ def _sklearn() -> Iterator[None]:
     try:
         from sklearn.exceptions import ConvergenceWarning
     except ImportError as error:
-        raise MissingDependency("scikit-learn", "train") from error
+        raise missing("sklearn") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)

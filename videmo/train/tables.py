@@ -17,7 +17,8 @@ from zlib import crc32
 import numpy as np
 
 from videmo.data import F32, Array
-from videmo.errors import InputError, MissingDependency
+from videmo.errors import InputError
+from videmo.extras import missing
 from videmo.labels import label_set
 
 Label = str | None
@@ -352,7 +353,7 @@ def _parquet_columns(path: Path) -> dict[str, Array]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise MissingDependency("pyarrow", "train") from error
+        raise missing("pyarrow") from error
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

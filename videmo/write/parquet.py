@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from videmo.data import I64, Array, Descriptor, Features
-from videmo.errors import InputError, MissingDependency
+from videmo.errors import InputError
+from videmo.extras import missing
 from videmo.write import frames_of
 from videmo.write.columns import column_types
 from videmo.write.npz import FACTS, TIMES, FeatureTable, meta_text, table_of, text_array
@@ -45,7 +46,7 @@ def arrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingDependency("pyarrow", "parquet") from error
+        raise missing("pyarrow") from error
     return pyarrow, pyarrow.parquet
 
 

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from videmo.data import F64, I64, U8, FrameBatch, VideoInfo
-from videmo.errors import InputError, MissingDependency, VideoError
+from videmo.errors import InputError, VideoError
+from videmo.extras import missing
 from videmo.files.remote import is_url
 from videmo.stages.decode.files import check
 from videmo.stages.image import resize
@@ -317,7 +318,7 @@ def _picture(path: Path) -> U8:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise MissingDependency("pillow") from error
+        raise missing("PIL") from error
     try:
         with Image.open(path) as picture:
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))

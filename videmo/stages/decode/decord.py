@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from videmo.data import U8, FrameBatch
-from videmo.errors import MissingDependency, VideoError
+from videmo.errors import VideoError
+from videmo.extras import missing
 from videmo.stages.decode import Decoder, Frame, Sampling, batches, fit, plan
 from videmo.stages.decode.pyav import PyAV, misnumbered
 
@@ -104,7 +105,7 @@ def _decord() -> Any:
     try:
         import decord
     except ImportError as error:
-        raise MissingDependency("decord", "video") from error
+        raise missing("decord") from error
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 

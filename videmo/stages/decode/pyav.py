@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
-from videmo.errors import MissingDependency, VideoError
+from videmo.errors import VideoError
+from videmo.extras import missing
 from videmo.stages.decode import SLACK, Decoder, Frame, Picker, Sampling, batches, fit, hdr, plan
 from videmo.stages.decode.clock import Clock
 from videmo.stages.decode.files import check, why_unreadable
@@ -437,7 +438,7 @@ def _open(path: str) -> tuple[Any, Any]:
     try:
         import av
     except ImportError as error:
-        raise MissingDependency("av", "video") from error
+        raise missing("av") from error
     # tags that are not UTF-8 must not matter; from 19 on they never do
     tags: dict[str, Any] = {"metadata_errors": "replace"} if _major() < 19 else {}
     try:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from videmo.data import F32, U8
-from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
+from videmo.errors import CorruptModel, ModelNotFound
+from videmo.extras import missing
 from videmo.files.openvino import import_openvino
 
 CELL, R_SIDE, O_SIDE = 12, 24, 48  # px of what P-Net, R-Net and O-Net look at
@@ -67,7 +68,7 @@ def folder_of_weights() -> Path:
     """Return where the package mtcnn keeps its weights, without importing it."""
     spec = find_spec("mtcnn")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingDependency("mtcnn")
+        raise missing("mtcnn")
     return Path(spec.submodule_search_locations[0]) / "assets" / "weights"
 
 
@@ -80,7 +81,7 @@ def _arrays(folder: Path, name: str) -> list[F32]:
     try:
         import lz4.frame
     except ModuleNotFoundError as error:
-        raise MissingDependency("lz4") from error
+        raise missing("lz4") from error
     path, (expected, shapes) = folder / f"{name}.lz4", WEIGHTS[name]
     try:
         packed = path.read_bytes()

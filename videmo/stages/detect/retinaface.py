@@ -17,10 +17,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from videmo.data import F32, U8, Array, Faces, FrameBatch
-from videmo.errors import CorruptModel, MissingDependency, ModelNotFound
+from videmo.errors import CorruptModel, ModelNotFound
+from videmo.extras import missing, require
 from videmo.files import cache_dir, sha256
 from videmo.files.compiled import kept
-from videmo.files.fetch import Wanted, fetch
+from videmo.files.fetch import Wanted, fetch, files_dir
 from videmo.files.openvino import compile_network, from_torch, runner
 from videmo.files.quiet import quiet
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
@@ -71,6 +72,8 @@ class RetinaFace:
         engine: str = "torch",
     ) -> None:
         self._options = options or Detection()
+        if not weights and not (files_dir() / FILE.name).is_file():
+            require("torch", "retinaface")  # before 100 MB are fetched for nothing
         path = Path(weights) if weights else fetch(FILE)
         if engine == "torch" or device != "cpu":
             self._answers = _by_torch(path, threads or 0, device)
@@ -221,7 +224,7 @@ def _empty() -> Any:
         with quiet():
             from retinaface.network import RetinaFace as Network
     except ModuleNotFoundError as error:
-        raise MissingDependency("retinaface-pytorch") from error
+        raise missing("retinaface") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it names an argument of torchvision by its old name
         return Network(
@@ -237,5 +240,5 @@ def _torch() -> Any:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise MissingDependency("torch") from error
+        raise missing("torch") from error
     return torch

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videmo.data import F32, U8
-from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError
+from videmo.errors import CorruptModel, InputError, ModelError
+from videmo.extras import missing, require
 from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
@@ -43,6 +44,7 @@ class Timm:
         outputs: Collection[str] | None = None,
         precision: str = "auto",
     ) -> None:
+        require("torch", "timm")
         import torch
 
         if threads:
@@ -128,6 +130,7 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
 
     Raises CorruptModel where a tensor is missing, left over or of another shape.
     """
+    require("torch", "timm")
     import torch
 
     class Network(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy
@@ -184,6 +187,7 @@ def settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
     norms, whose settings are the same in every generation of timm; of one written here every
     module, and for those without parts "class", its name in torch. Raises InputError.
     """
+    require("torch", "timm")
     import torch
 
     net = body(spec.architecture, spec.arguments, spec.changes)
@@ -200,6 +204,7 @@ def settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
 
 def dim_of(spec: BackboneSpec) -> int:
     """Return the columns of the features that the network of `spec` has; raises InputError."""
+    require("torch", "timm")
     import torch
 
     net = body(spec.architecture, spec.arguments, spec.changes).eval()
@@ -262,11 +267,7 @@ def _fill(net: torch.nn.Module, weights: Path) -> None:
 
 def can_write_graphs() -> None:
     """Raise MissingDependency where `write_graph` would, before hours of work."""
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingDependency(str(error.name), "train") from error
+    require("onnx", "onnxscript")
 
 
 def write_graph(spec: BackboneSpec, folder: Path) -> Path:
@@ -302,7 +303,7 @@ def to_onnx(spec: BackboneSpec, weights: Path) -> Any:
                 dynamic_shapes=({0: torch.export.Dim("faces")},),
             )  # fmt: skip
     except ModuleNotFoundError as error:
-        raise MissingDependency(str(error.name), "train") from error
+        raise missing(str(error.name)) from error
     model = program.model_proto
     for node in model.graph.node:
         node.doc_string = ""

@@ -50,6 +50,14 @@ class Published:
     colour: str = "rgb"  # order of the channels that the file's first layer takes, or "bgr"
 
 
+def needs(format_: str, kind: str) -> tuple[str, ...]:
+    """Return the modules that it takes to make a model of a file in such a format."""
+    if format_ == "onnx":
+        return ("onnx",)
+    network = ("torch", "timm") if kind == "backbone" else ()
+    return ("h5py", *network) if format_ == "keras" else network
+
+
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # PT c9 of A; B-PT c57 of B
 HALF = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # B-PT c57 of B: MobileFaceNet alone
 _UNIT = (1 / 255, 1 / 255, 1 / 255)

@@ -14,13 +14,14 @@ import numpy as np
 from videmo import store
 from videmo.data import F32, Array
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, OutputError
+from videmo.extras import require
 from videmo.files import cache_dir, sha256
 from videmo.files.sums import git_blob
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.timm import can_write_graphs, dim_of, settings, shapes, write_graph
 from videmo.stages.heads import HeadSpec, make_head
-from videmo.store.zoo import ZOO, Published, checkpoint, graphs, keras, layouts
+from videmo.store.zoo import ZOO, Published, checkpoint, graphs, keras, layouts, needs
 from videmo.store.zoo.checkpoint import Checkpoint
 
 Tensors = dict[str, Array]
@@ -61,6 +62,7 @@ def adopt(
     """
     folder = _free(name)
     kind = format_of(path)
+    require(*needs(kind, published.kind if published else "backbone"))
     facts = _facts(path, name, published)
     if published and published.kind == "engagement":
         return _head(path, folder, facts, backbone)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from videmo.data import Array
-from videmo.errors import CorruptModel, MissingDependency
+from videmo.errors import CorruptModel
+from videmo.extras import missing
 from videmo.stages.embed import GRAPH, BackboneSpec
 from videmo.stages.embed.timm import point_into
 from videmo.store.zoo.checkpoint import are_names, in_words, read_whole
@@ -33,7 +34,7 @@ def read(path: Path) -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise MissingDependency("onnx", "train") from error
+        raise missing("onnx") from error
     from google.protobuf.message import DecodeError
 
     try:

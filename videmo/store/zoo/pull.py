@@ -11,11 +11,12 @@ from typing import Any
 
 from videmo import store
 from videmo.errors import InputError
+from videmo.extras import require
 from videmo.files import cache_dir, sha256
 from videmo.files.fetch import Tell, Wanted, fetch, files_dir, told
 from videmo.files.lock import alone
 from videmo.files.sums import check
-from videmo.store.zoo import ZOO
+from videmo.store.zoo import ZOO, needs
 from videmo.store.zoo.shelf import Entry, entry, wanted
 
 Say = Callable[[str], None]
@@ -58,6 +59,8 @@ def pull(
         return Pulled(name, None, "", one.folder)
     if adopt and one.published and one.published.kind == "engagement" and not how.get("backbone"):
         raise InputError(f"{name} reads the features of a network; name it with --backbone")
+    if adopt and one.published:
+        require(*needs(one.published.format, one.published.kind))
     row = _as_told(wanted(name), url, digest)
     _again_if_corrupt(row, say)
     path = fetch(row, tell=tell)

@@ -1,6 +1,7 @@
-"""Python imports this when it starts, if its folder is on PYTHONPATH: it writes down what leaves.
+"""Python imports this when it starts, if its folder is on PYTHONPATH: what a test asks of it.
 
-Each process, and each that it starts, adds lines of JSON to the file that AUDIT_LOG names.
+AUDIT_LOG names a file, to which each process adds a line of JSON for all that is about to leave it;
+ABSENT names modules, parted by commas, that are not to be found.
 """
 
 import json
@@ -47,3 +48,16 @@ def _watch(log):
 
 if "AUDIT_LOG" in os.environ:
     _watch(os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+
+
+class _Absent:
+    """Stands before what finds modules, and finds none of some."""
+
+    names = frozenset(os.environ.get("ABSENT", "").split(","))
+
+    def find_spec(self, name, path=None, target=None):
+        if name in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, _Absent())

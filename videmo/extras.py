@@ -1,0 +1,118 @@
+"""What videmo imports of others: a module's name goes in, how to install it comes out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from videmo.errors import MissingDependency
+
+
+class Source(NamedTuple):
+    """Where a module comes from."""
+
+    package: str  # its name for pip
+    extra: str = ""  # of videmo, which brings it; none: every installation has it
+
+
+SOURCES = {
+    "PIL": Source("pillow"),
+    "av": Source("av"),
+    "cv2": Source("opencv-python-headless"),
+    "decord": Source("decord"),
+    "fsspec": Source("fsspec", "remote"),
+    "h5py": Source("h5py", "keras"),
+    "lz4": Source("lz4"),
+    "matplotlib": Source("matplotlib", "plots"),
+    "mtcnn": Source("mtcnn"),
+    "onnx": Source("onnx", "torch"),
+    "onnxscript": Source("onnxscript", "torch"),
+    "openvino": Source("openvino"),
+    "pebble": Source("pebble"),
+    "pyarrow": Source("pyarrow", "parquet"),
+    "ray": Source("ray", "ray"),
+    "retinaface": Source("retinaface-pytorch", "torch"),
+    "sklearn": Source("scikit-learn"),
+    "timm": Source("timm", "torch"),
+    "torch": Source("torch", "torch"),
+}
+
+
+def require(*modules: str) -> None:
+    """Raise MissingDependency for the first of these modules that is not installed.
+
+    Before any work, for what would be missing after it; nothing is imported.
+    """
+    for module in modules:
+        if not _is_there(module):
+            raise missing(module)
+
+
+def missing(module: str) -> MissingDependency:
+    """Return the error of a module that is not installed, with the command that installs it."""
+    package, extra = SOURCES.get(module, Source(module))
+    return MissingDependency(package, extra or None, step=command(package, extra))
+
+
+def command(package: str, extra: str = "") -> str:
+    """Return what installs a package, by the extra that brings it, into videmo as it is here."""
+    return f"{_pip()} {_with_extra(extra) if extra else shlex.quote(package)}"
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # somebody keeps it from being found
+        return False
+
+
+def _pip() -> str:
+    """Return the pip of this Python; uv, which makes environments without one, for those."""
+    python = Path(sys.executable)
+    if find_spec("pip") is None:
+        return f"uv pip install --python {shlex.quote(sys.executable)}"
+    found = shutil.which("pip")
+    if found and Path(found).parent == python.parent:
+        return "pip install"
+    return f"{shlex.quote(sys.executable)} -m pip install"
+
+
+def _with_extra(extra: str) -> str:
+    """Return videmo with an extra, from where it was installed: a folder, an archive, an index.
+
+    Where that is gone, what the extra brings.
+    """
+    origin = _origin()
+    url = str(origin.get("url", ""))
+    if url.startswith("file:"):
+        place = Path(unquote(urlsplit(url).path))
+        if not place.exists():
+            return _packages(extra)
+        editable = "-e " if origin.get("dir_info", {}).get("editable") else ""
+        return editable + shlex.quote(f"{place}[{extra}]")
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return shlex.quote(f"videmo[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}")
+    return shlex.quote(f"videmo[{extra}] @ {url}" if url else f"videmo[{extra}]")
+
+
+def _origin() -> dict[str, Any]:
+    """Return what the installation has written down of where it is from (PEP 610)."""
+    try:
+        text = metadata.distribution("videmo").read_text("direct_url.json")
+    except metadata.PackageNotFoundError:  # run from its source
+        return {"url": Path(__file__).resolve().parents[1].as_uri(), "dir_info": {}}
+    origin: dict[str, Any] = json.loads(text) if text else {}
+    return origin
+
+
+def _packages(extra: str) -> str:
+    """Return the packages that an extra brings, for pip."""
+    return shlex.join(source.package for source in SOURCES.values() if source.extra == extra)
