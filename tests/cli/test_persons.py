@@ -16,7 +16,7 @@ import pytest
 
 from videmo import store
 from videmo.cli import main, videmo
-from videmo.people.persons import Watch, make_pipeline
+from videmo.people.persons import TrackCollector, make_pipeline
 from videmo.stages.heads import softmax
 
 SIDE, CELLS = 32, 8
@@ -122,7 +122,7 @@ def records(out: str) -> list[dict[str, Any]]:
 
 def test_each_person_of_a_clip_is_one_record_with_what_the_network_says(run, demo, toy):
     code, out, _ = run("attributes", demo, "--start", "4", "--end", "6", "--backbone", toy)
-    watch, pipeline = Watch(), make_pipeline(("age",), backbone=toy)
+    watch, pipeline = TrackCollector(), make_pipeline(("age",), backbone=toy)
     faces = list(watch(pipeline.features(demo, start=4, end=6)))
     track = np.concatenate([f.faces.track for f in faces])
     age = softmax(np.concatenate([f.outputs["age"] for f in faces]))

@@ -7,15 +7,15 @@ import pytest
 
 from videmo.evaluate.metrics import (
     agreement,
+    agreement_terms,
     bootstrap,
-    brier,
-    by_label,
+    brier_score,
     calibration_error,
-    confusion,
-    moments,
-    scores,
-    shares,
-    wilson,
+    confusion_matrix,
+    label_metrics,
+    overall_metrics,
+    per_label_metrics,
+    wilson_interval,
 )
 
 metrics = pytest.importorskip("sklearn.metrics")
@@ -30,7 +30,7 @@ def answers(rng):
 
 def test_scores_equal_those_of_scikit_learn(answers):
     found, truth = answers
-    got = scores(found, truth, ["a", "b", "c"])
+    got = label_metrics(found, truth, ["a", "b", "c"])
     assert got["accuracy"] == pytest.approx(metrics.accuracy_score(truth, found), abs=1e-4)
     assert got["uar"] == pytest.approx(metrics.balanced_accuracy_score(truth, found), abs=1e-4)
     assert got["confusion"] == metrics.confusion_matrix(truth, found).tolist()
@@ -39,17 +39,17 @@ def test_scores_equal_those_of_scikit_learn(answers):
 
 
 def test_a_label_that_does_not_occur_is_left_out_of_the_mean():
-    got = scores(np.array([0, 1]), np.array([0, 0]), ["a", "b"])
+    got = label_metrics(np.array([0, 1]), np.array([0, 0]), ["a", "b"])
     assert got["uar"] == 0.5
     assert list(got["recall"]) == ["a"]
 
 
 def test_the_interval_is_wilsons():
     # Newcombe 1998, table I: 81 of 263 is 0.2553 to 0.3662 by Wilson's score method
-    assert wilson(81, 263) == [0.2553, 0.3662]
-    assert wilson(0, 20)[0] == 0
+    assert wilson_interval(81, 263) == [0.2553, 0.3662]
+    assert wilson_interval(0, 20)[0] == 0
     # R, binom::binom.confint(80, 100, methods = "wilson")
-    assert wilson(80, 100) == [0.7112, 0.8666]
+    assert wilson_interval(80, 100) == [0.7112, 0.8666]
 
 
 def test_perfect_confidence_has_no_calibration_error():
@@ -65,7 +65,7 @@ def test_an_answer_that_is_always_right_and_half_sure_is_off_by_a_half():
 
 def test_shares_equal_those_of_scikit_learn(answers):
     found, truth = answers
-    got = shares(confusion(found, truth, 3))
+    got = overall_metrics(confusion_matrix(found, truth, 3))
     assert got["accuracy"] == pytest.approx(metrics.accuracy_score(truth, found), abs=1e-12)
     assert got["uar"] == pytest.approx(metrics.balanced_accuracy_score(truth, found), abs=1e-12)
     for name in ("macro", "weighted"):
@@ -76,12 +76,16 @@ def test_shares_equal_those_of_scikit_learn(answers):
 def test_accuracy_is_war_the_recalls_weighted_by_their_counts(answers):
     found, truth = answers
     recall = metrics.recall_score(truth, found, average="weighted")
-    assert shares(confusion(found, truth, 3))["accuracy"] == pytest.approx(recall, abs=1e-12)
+    assert overall_metrics(confusion_matrix(found, truth, 3))["accuracy"] == pytest.approx(
+        recall, abs=1e-12
+    )
 
 
 def test_a_label_that_is_never_found_counts_as_zero():
     found, truth = np.array([0, 0, 1]), np.array([0, 2, 1])
-    got = shares(confusion(found, truth, 4))  # label 3 neither occurs nor is found: left out
+    got = overall_metrics(
+        confusion_matrix(found, truth, 4)
+    )  # label 3 neither occurs nor is found: left out
     assert got["uar"] == pytest.approx(2 / 3)
     assert got["macro_f1"] == pytest.approx(
         metrics.f1_score(truth, found, average="macro", zero_division=0)
@@ -90,7 +94,7 @@ def test_a_label_that_is_never_found_counts_as_zero():
 
 def test_a_label_that_is_found_and_does_not_occur_costs_f1_but_no_recall():
     found, truth = np.array([0, 1]), np.array([0, 0])
-    got = shares(confusion(found, truth, 2))
+    got = overall_metrics(confusion_matrix(found, truth, 2))
     assert got["uar"] == 0.5
     assert got["macro_f1"] == pytest.approx(
         metrics.f1_score(truth, found, average="macro", zero_division=0)
@@ -99,38 +103,38 @@ def test_a_label_that_is_found_and_does_not_occur_costs_f1_but_no_recall():
 
 def test_no_answer_is_wrong_and_no_label():
     found, truth = np.array([0, -1, 1, -1]), np.array([0, 0, 1, 1])
-    got = scores(found, truth, ["a", "b"])
+    got = label_metrics(found, truth, ["a", "b"])
     assert (got["accuracy"], got["uar"], got["no_answer"]) == (0.5, 0.5, [1, 1])
     assert got["confusion"] == [[1, 0], [0, 1]]
     # precision is 1, recall 1/2
-    assert shares(confusion(found, truth, 2))["macro_f1"] == pytest.approx(2 / 3)
+    assert overall_metrics(confusion_matrix(found, truth, 2))["macro_f1"] == pytest.approx(2 / 3)
 
 
 def test_a_number_that_is_no_label_is_refused():
     for found, truth in (([2], [0]), ([-2], [0]), ([0], [2]), ([0], [-1])):
         with pytest.raises(ValueError, match="expected"):
-            confusion(np.array(found), np.array(truth), 2)
+            confusion_matrix(np.array(found), np.array(truth), 2)
 
 
 def test_precision_and_recall_of_each_label_equal_those_of_scikit_learn(answers):
     found, truth = answers
-    got = by_label(confusion(found, truth, 3), ["a", "b", "c"])
+    got = per_label_metrics(confusion_matrix(found, truth, 3), ["a", "b", "c"])
     expected = metrics.precision_recall_fscore_support(truth, found)
     for name, column in zip(("precision", "recall", "f1", "n"), expected, strict=True):
         assert [of[name] for of in got.values()] == pytest.approx(column, abs=1e-4)
     right = int((found[truth == 0] == 0).sum())
-    assert got["a"]["recall_interval"] == wilson(right, int((truth == 0).sum()))
-    assert got["a"]["precision_interval"] == wilson(right, int((found == 0).sum()))
+    assert got["a"]["recall_interval"] == wilson_interval(right, int((truth == 0).sum()))
+    assert got["a"]["precision_interval"] == wilson_interval(right, int((found == 0).sum()))
 
 
 def test_what_has_no_clips_has_no_share():
-    got = by_label(confusion(np.array([0]), np.array([0]), 2), ["a", "b"])["b"]
+    got = per_label_metrics(confusion_matrix(np.array([0]), np.array([0]), 2), ["a", "b"])["b"]
     assert (got["recall"], got["precision"], got["f1"], got["recall_interval"]) == (None,) * 4
 
 
 def test_brier_is_twice_that_of_scikit_learn_for_two_labels(rng):
     sure, truth = rng.random(50), rng.integers(0, 2, 50)
-    got = brier(np.stack([1 - sure, sure], 1), truth)
+    got = brier_score(np.stack([1 - sure, sure], 1), truth)
     assert got == pytest.approx(2 * metrics.brier_score_loss(truth, sure), abs=1e-12)
 
 
@@ -138,7 +142,7 @@ def test_brier_is_twice_that_of_scikit_learn_for_two_labels(rng):
 def test_agreement_equals_its_formulas(rng, origin):
     truth = origin + rng.normal(0, 1, 300)
     found = 0.3 + 0.6 * (truth - origin) + origin + rng.normal(0, 0.5, 300)
-    got = agreement(moments(found, truth).sum(0))
+    got = agreement(agreement_terms(found, truth).sum(0))
     cov = np.cov(found, truth, ddof=0)
     ccc = 2 * cov[0, 1] / (cov[0, 0] + cov[1, 1] + (found.mean() - truth.mean()) ** 2)  # Lin 1989
     assert got["ccc"] == pytest.approx(ccc, abs=1e-9)
@@ -148,13 +152,13 @@ def test_agreement_equals_its_formulas(rng, origin):
 
 
 def test_a_constant_answer_agrees_with_nothing_and_has_no_correlation():
-    got = agreement(moments(np.full(9, 0.1), np.arange(9) / 10).sum(0))
+    got = agreement(agreement_terms(np.full(9, 0.1), np.arange(9) / 10).sum(0))
     assert np.isnan(got["pcc"])
     assert got["ccc"] == pytest.approx(0, abs=1e-12)
 
 
 def test_two_equal_constants_have_no_ccc():
-    assert np.isnan(agreement(moments(np.full(9, 0.1), np.full(9, 0.1)).sum(0))["ccc"])
+    assert np.isnan(agreement(agreement_terms(np.full(9, 0.1), np.full(9, 0.1)).sum(0))["ccc"])
 
 
 def mean(sums):
@@ -166,7 +170,7 @@ def test_the_bootstrap_of_a_share_is_near_wilsons_interval(rng):
     parts = np.stack([right, np.ones(500)], 1)
     low, high = bootstrap(mean, parts)["mean"]
     # both are 95 % intervals of one share; at n = 500 they differ by less than 0.01
-    assert [low, high] == pytest.approx(wilson(int(right.sum()), 500), abs=0.01)
+    assert [low, high] == pytest.approx(wilson_interval(int(right.sum()), 500), abs=0.01)
 
 
 def test_the_bootstrap_is_that_of_drawing_clips_one_by_one(rng):

@@ -43,7 +43,7 @@ import videmo
 from videmo import store
 from videmo.data import FrameBatch
 from videmo.errors import VidemoError
-from videmo.evaluate.metrics import wilson
+from videmo.evaluate.metrics import wilson_interval
 from videmo.runs import batch
 from videmo.runs.inputs import find_clips
 from videmo.stages import crop, decode, detect, embed, pool, track
@@ -77,7 +77,7 @@ def detector() -> None:
 
     pictures = labelled(SHARED / "data" / "ytf_faces.parquet", 1000)
     found, error = measure(pictures)
-    interval = wilson(round(found * len(pictures)), len(pictures))
+    interval = wilson_interval(round(found * len(pictures)), len(pictures))
     print(
         f"n {len(pictures)}: found {found:.4f} {interval}, points {error:.4f} of the eye distance"
     )
@@ -98,7 +98,7 @@ def detectors() -> None:
     pace = (spent[:, :1] / spent).T
     for (name, find), times in zip(made.items(), pace, strict=True):
         found, error = measure(pictures, find)
-        interval = wilson(round(found * len(pictures)), len(pictures))
+        interval = wilson_interval(round(found * len(pictures)), len(pictures))
         false = sum(len(np.unique(find(frames).row)) for frames in empty)
         low, middle, high = np.percentile(times, [0, 50, 100])
         print(f"{name}: n {len(pictures)}: found {found:.4f} {interval}, points {error:.4f}")

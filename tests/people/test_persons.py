@@ -13,7 +13,7 @@ from videmo.people.persons import (
     Grouping,
     Scene,
     Sighting,
-    Watch,
+    TrackCollector,
     attribute_records,
     group,
     make_pipeline,
@@ -40,8 +40,8 @@ def features(track, index, side=None, **outputs) -> Features:
     return Features(np.zeros((m, 1), np.float32), faces, len(set(index.tolist())), columns)
 
 
-def watched(*batches: Features) -> Watch:
-    watch = Watch()
+def watched(*batches: Features) -> TrackCollector:
+    watch = TrackCollector()
     assert list(watch(iter(batches))) == list(batches), "features are passed on as they are"
     return watch
 

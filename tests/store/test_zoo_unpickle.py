@@ -317,7 +317,7 @@ def test_the_same_tensor_within_its_storage_is_read(tmp_path: Path) -> None:
 def test_a_pickle_that_asks_for_much_gets_little(
     tmp_path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpickle, "STEPS", 200_000)
+    monkeypatch.setattr(unpickle, "MAX_STEPS", 200_000)
     with pytest.raises(CorruptModel):
         read(file_of(tmp_path, said))
 

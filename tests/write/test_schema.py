@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from records import OUTPUTS, clip, scene
 
-from videmo.cli.schema import NAMES
+from videmo.cli.schema import TABLE_NAMES
 from videmo.data import Descriptor, Faces, Failure, Features
 from videmo.errors import UnknownName
 from videmo.people.persons import (
@@ -230,7 +230,7 @@ def test_a_key_that_is_added_to_the_table_is_in_every_form(
 # the command
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TABLE_NAMES)
 def test_the_command_prints_the_schema(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     from videmo.cli import main
 
@@ -241,7 +241,7 @@ def test_the_command_prints_the_schema(name: str, capsys: pytest.CaptureFixture[
 
 
 def test_the_command_knows_every_schema_and_begins_with_a_record() -> None:
-    assert tuple(TABLES) == NAMES and NAMES[0] == "record"
+    assert tuple(TABLES) == TABLE_NAMES and TABLE_NAMES[0] == "record"
 
 
 def test_another_name_lists_those_there_are() -> None:

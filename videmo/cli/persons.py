@@ -235,12 +235,12 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
 def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
     """Look at every clip in turn, and say what is wrong with it after it was used."""
     from videmo.cli.words import progress, say_record
-    from videmo.people.persons import Watch
+    from videmo.people.persons import TrackCollector
     from videmo.runs.batch import attempt, record
 
     with closing(progress("auto", len(clips), quiet=options["quiet"])) as bar:
         for clip in clips:
-            watch = Watch()
+            watch = TrackCollector()
             bar.begin(clip.path)
             answer = attempt(clip, pipeline, _both(bar.watch, watch))
             line = record(clip, answer, pipeline.provenance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-NAMES = ("record", "features", "faces", "attributes", "identify")
+TABLE_NAMES = ("record", "features", "faces", "attributes", "identify")
 
 EXAMPLES = """\b
 Examples:
@@ -14,7 +14,9 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("name", type=click.Choice(NAMES), default="record", metavar=f"[{'|'.join(NAMES)}]")
+@click.argument(
+    "name", type=click.Choice(TABLE_NAMES), default="record", metavar=f"[{'|'.join(TABLE_NAMES)}]"
+)
 def schema(name: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a record.
 

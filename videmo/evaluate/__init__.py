@@ -17,21 +17,21 @@ from videmo.errors import InputError, UnknownName
 from videmo.evaluate.metrics import (
     DRAWS,
     agreement,
+    agreement_terms,
     bootstrap,
-    brier,
-    by_label,
+    brier_score,
     calibration_error,
-    confusion,
-    moments,
-    shares,
-    wilson,
+    confusion_matrix,
+    overall_metrics,
+    per_label_metrics,
+    wilson_interval,
 )
 from videmo.evaluate.pairs import STATES, Pair, Scores
 from videmo.evaluate.rows import Row
 from videmo.labels import LABELS, fold
 
 Result = dict[str, Any]
-Read = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row
+LabelReader = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ def judge(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
     Raises InputError where no clip has an answer, ManifestError for a label that is not known.
     """
     judging = judging or Judging()
-    labels, found, truth, chances = _settled(pairs, judging)
+    labels, found, truth, chances = _as_arrays(pairs, judging)
     units = _subjects(pairs)
     answered = found >= 0
     result = _counts(pairs, "labels", judging, units) | {"labels": list(labels)}
     for name, rows in (("with_face", answered), ("all", np.ones_like(answered))):
         some = None if units is None else [u for u, row in zip(units, rows, strict=True) if row]
-        result[name] = _figures(found[rows], truth[rows], labels, some, judging)
+        result[name] = _metrics(found[rows], truth[rows], labels, some, judging)
     if chances is not None:
         result["with_face"] |= {
             "ece": round(calibration_error(chances, truth[answered]), 4),
-            "brier": round(brier(chances, truth[answered]), 4),
+            "brier": round(brier_score(chances, truth[answered]), 4),
         }
     return result
 
@@ -88,7 +88,7 @@ def judge_numbers(pairs: Sequence[Pair], judging: Judging | None = None) -> Resu
     answered = _answered(pairs)
     truth = np.array([p.truth.row.number(p.truth.clip.label) for p in answered])
     found = np.array([p.found.row.number(p.found.label) for p in answered if p.found])
-    parts, units = moments(found, truth), _subjects(answered)
+    parts, units = agreement_terms(found, truth), _subjects(answered)
     point = {k: _rounded(v) for k, v in agreement(parts.sum(0)).items()}
     ends = bootstrap(agreement, parts, units, draws=judging.draws, seed=judging.seed)
     figures = {"n": len(answered), **point, "intervals": ends}
@@ -109,24 +109,24 @@ def with_protocol(result: Result, protocol: Protocol) -> Result:
     return {"protocol": told, "official": official, **result}
 
 
-def _figures(
+def _metrics(
     found: I64, truth: I64, labels: Sequence[str], units: list[str] | None, judging: Judging
 ) -> Result:
     """Return the figures of one denominator."""
     wide = len(labels) + 1
-    matrix = confusion(found, truth, len(labels))
+    matrix = confusion_matrix(found, truth, len(labels))
     parts = np.zeros((len(truth), len(labels) * wide))
     parts[np.arange(len(truth)), truth * wide + found % wide] = 1  # -1 is the last column
     ends = bootstrap(
-        lambda sums: shares(sums.reshape(-1, len(labels), wide)),
+        lambda sums: overall_metrics(sums.reshape(-1, len(labels), wide)),
         parts, units, draws=judging.draws, seed=judging.seed,
     )  # fmt: skip
     return {
         "n": len(truth),
-        **{name: _rounded(value) for name, value in shares(matrix).items()},
+        **{name: _rounded(value) for name, value in overall_metrics(matrix).items()},
         "intervals": ends,
-        "wilson": wilson(int(matrix.diagonal().sum()), len(truth)),
-        "by_label": by_label(matrix, labels),
+        "wilson": wilson_interval(int(matrix.diagonal().sum()), len(truth)),
+        "by_label": per_label_metrics(matrix, labels),
         "confusion": matrix[:, :-1].tolist(),
         "no_answer": matrix[:, -1].tolist(),
     }
@@ -162,7 +162,7 @@ def _answered(pairs: Sequence[Pair]) -> list[Pair]:
     return answered
 
 
-def _settled(
+def _as_arrays(
     pairs: Sequence[Pair], judging: Judging
 ) -> tuple[tuple[str, ...], I64, I64, F64 | None]:
     """Return the labels, found (-1: no answer) and true numbers, and probabilities (M, C)."""
@@ -183,7 +183,7 @@ def _settled(
     return labels, found, truth, np.array([[s.get(n, 0.0) for n in labels] for s in sure])
 
 
-def _read_by_name(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, ...], Read]:
+def _read_by_name(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, ...], LabelReader]:
     """Return the labels by name, and what refuses all others."""
     scored = dict.fromkeys(label for p in pairs if p.found for label in p.found.scores)
     given = sorted({p.truth.clip.label or "" for p in pairs})
@@ -201,9 +201,11 @@ def _read_by_name(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, .
     return labels, read
 
 
-def _read_by_meaning(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, ...], Read]:
+def _read_by_meaning(
+    pairs: Sequence[Pair], judging: Judging
+) -> tuple[tuple[str, ...], LabelReader]:
     """Return the labels of the truth's set, and what folds all others onto them."""
-    labels = judging.labels or _published(pairs)
+    labels = judging.labels or _published_set(pairs)
 
     def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
         source = scores or {label: 1.0}
@@ -222,7 +224,7 @@ def _read_by_meaning(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str
     return labels, read
 
 
-def _published(pairs: Sequence[Pair]) -> tuple[str, ...]:
+def _published_set(pairs: Sequence[Pair]) -> tuple[str, ...]:
     """Return the smallest published set that has every label of the truth.
 
     The labels of the truth alone would not do: leaving out those that no clip has makes it easier.

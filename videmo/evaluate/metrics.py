@@ -14,10 +14,10 @@ from videmo.data import F64, I64
 DRAWS = 2000  # of a bootstrap: the ends of its interval then move by about 2 % of its width
 _BLOCK = 1 << 22  # counts drawn at a time, 32 MiB
 
-Measure = Callable[[F64], Mapping[str, F64]]
+Statistic = Callable[[F64], Mapping[str, F64]]
 
 
-def scores(
+def label_metrics(
     found: NDArray[np.int64], truth: NDArray[np.int64], labels: Sequence[Any]
 ) -> dict[str, Any]:
     """Return accuracy with its 95 % interval, UAR, recall by label and the confusion matrix.
@@ -25,10 +25,14 @@ def scores(
     UAR is the mean recall of the labels that occur. Confusion: a row a true label.
     found: -1 is no answer, which is wrong; `no_answer` then counts these by true label
     """
-    matrix = confusion(found, truth, len(labels))
+    matrix = confusion_matrix(found, truth, len(labels))
     counts, right = matrix.sum(1), matrix.diagonal()
     recall = {
-        label: {"n": int(n), "recall": round(float(k / n), 4), "interval": wilson(int(k), int(n))}
+        label: {
+            "n": int(n),
+            "recall": round(float(k / n), 4),
+            "interval": wilson_interval(int(k), int(n)),
+        }
         for label, k, n in zip(labels, right, counts, strict=True)
         if n
     }
@@ -36,7 +40,7 @@ def scores(
     return {
         "n": len(truth),
         "accuracy": round(float(right.sum() / len(truth)), 4),
-        "interval": wilson(int(right.sum()), len(truth)),
+        "interval": wilson_interval(int(right.sum()), len(truth)),
         "uar": round(float(np.mean([entry["recall"] for entry in recall.values()])), 4),
         "recall": recall,
         "confusion": matrix[:, :-1].tolist(),
@@ -44,7 +48,7 @@ def scores(
     }
 
 
-def confusion(found: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -> I64:
+def confusion_matrix(found: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -> I64:
     """Return counts (C, C + 1): a row a true label, a column a found one, the last no answer (-1).
 
     Raises ValueError for a number that is no label.
@@ -58,7 +62,7 @@ def confusion(found: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -
     return matrix
 
 
-def shares(matrices: NDArray[Any]) -> dict[str, F64]:
+def overall_metrics(matrices: NDArray[Any]) -> dict[str, F64]:
     """Return accuracy, uar, macro_f1 and weighted_f1 of confusion matrices (..., C, C + 1).
 
     accuracy: also called WAR, for the recalls weighted by the counts of their labels are it
@@ -80,8 +84,8 @@ def shares(matrices: NDArray[Any]) -> dict[str, F64]:
     }
 
 
-def by_label(matrix: I64, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return recall, precision (with Wilson intervals) and F1 for each label of `confusion`.
+def per_label_metrics(matrix: I64, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return recall, precision (with Wilson intervals) and F1 for each label of `confusion_matrix`.
 
     n: how often it is true; found: how often it was answered. What has no clips is None.
     """
@@ -91,16 +95,16 @@ def by_label(matrix: I64, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
             "n": int(n),
             "found": int(m),
             "recall": _share(k, n),
-            "recall_interval": wilson(int(k), int(n)) if n else None,
+            "recall_interval": wilson_interval(int(k), int(n)) if n else None,
             "precision": _share(k, m),
-            "precision_interval": wilson(int(k), int(m)) if m else None,
+            "precision_interval": wilson_interval(int(k), int(m)) if m else None,
             "f1": _share(2 * k, n + m),
         }
         for label, k, n, m in zip(labels, right, true, found, strict=True)
     }
 
 
-def wilson(right: int, n: int) -> list[float]:
+def wilson_interval(right: int, n: int) -> list[float]:
     """Return the 95 % interval of a share (Wilson 1927)."""
     z, share = 1.959964, right / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -121,7 +125,7 @@ def calibration_error(
     return float(np.sum(gaps))
 
 
-def brier(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> float:
+def brier_score(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64]) -> float:
     """Return the mean squared distance to the truth as 0 and 1, summed over labels: 0 to 2.
 
     After Brier 1950; for two labels it is twice what scikit-learn gives.
@@ -130,7 +134,7 @@ def brier(probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64]) ->
     return float(((np.asarray(probabilities, np.float64) - sure) ** 2).sum(1).mean())
 
 
-def moments(found: NDArray[Any], truth: NDArray[Any]) -> F64:
+def agreement_terms(found: NDArray[Any], truth: NDArray[Any]) -> F64:
     """Return what each of N pairs of numbers adds to the sums that `agreement` reads, (N, 7).
 
     Both are counted from the mean of the truth, so that squares of large numbers do not drown
@@ -142,7 +146,7 @@ def moments(found: NDArray[Any], truth: NDArray[Any]) -> F64:
 
 
 def agreement(sums: F64) -> dict[str, F64]:
-    """Return ccc, pcc, mae and rmse from sums (..., 7) over the rows of `moments`.
+    """Return ccc, pcc, mae and rmse from sums (..., 7) over the rows of `agreement_terms`.
 
     pcc: Pearson's r. ccc: Lin 1989, 2 cov / (var x + var y + (mean x - mean y)^2) with the
     variances of the sample at hand (division by N). NaN where that is 0 / 0: for pcc where one
@@ -161,7 +165,7 @@ def agreement(sums: F64) -> dict[str, F64]:
 
 
 def bootstrap(
-    measure: Measure,
+    measure: Statistic,
     parts: NDArray[Any],
     units: Sequence[Any] | None = None,
     *,
@@ -186,10 +190,13 @@ def bootstrap(
         parts = summed
     if len(parts) < 2:
         return dict.fromkeys(measure(parts.sum(0, keepdims=True)))
-    return {name: _interval(values) for name, values in _drawn(measure, parts, draws, seed).items()}
+    return {
+        name: _interval(values)
+        for name, values in _bootstrap_samples(measure, parts, draws, seed).items()
+    }
 
 
-def _drawn(measure: Measure, parts: F64, draws: int, seed: int) -> dict[str, F64]:
+def _bootstrap_samples(measure: Statistic, parts: F64, draws: int, seed: int) -> dict[str, F64]:
     """Return each figure of `draws` samples; units that are alike are drawn as one kind."""
     rng = np.random.default_rng(seed)
     kinds, count = np.unique(parts, axis=0, return_counts=True)

@@ -22,7 +22,7 @@ def alone(path: Path, pause: float = _PAUSE) -> Iterator[bool]:
 
     Yields whether it could be locked: some network disks know no locks.
     """
-    file = _take(path, pause)
+    file = _acquire(path, pause)
     try:
         yield file is not None
     finally:
@@ -45,7 +45,7 @@ def claim(path: Path) -> tuple[IO[bytes], bool]:
         try:
             if not _lock(file):
                 raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
-            if _is(file, path):  # or who held it has removed it meanwhile
+            if _is_same_file(file, path):  # or who held it has removed it meanwhile
                 return file, True
         except OSError as error:
             if error.errno in _NO_LOCKS:
@@ -55,14 +55,14 @@ def claim(path: Path) -> tuple[IO[bytes], bool]:
         file.close()
 
 
-def _take(path: Path, pause: float) -> IO[bytes] | None:
+def _acquire(path: Path, pause: float) -> IO[bytes] | None:
     """Return the open, locked file of that name, or None where there are no locks."""
     while True:
         file = open(path, "a+b")  # noqa: SIM115  # held until it is let go
         try:
             while not _lock(file):
                 time.sleep(pause)
-            if _is(file, path):  # or who held it has removed it meanwhile
+            if _is_same_file(file, path):  # or who held it has removed it meanwhile
                 return file
         except OSError as error:
             file.close()
@@ -75,7 +75,7 @@ def _take(path: Path, pause: float) -> IO[bytes] | None:
         file.close()
 
 
-def _is(file: IO[bytes], path: Path) -> bool:
+def _is_same_file(file: IO[bytes], path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from videmo.files import sha256
 
 _BLOCK = 1 << 20  # bytes read at once
-_MEMBER = 1 << 30  # bytes that a member of an archive may have
+_MAX_MEMBER = 1 << 30  # bytes that a member of an archive may have
 
 
 def git_blob(path: Path) -> str:
@@ -29,7 +29,7 @@ def member_sha256(path: Path) -> str:
     odd = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError)
     with suppress(*odd), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        if len(members) == 1 and members[0].file_size <= _MEMBER:
+        if len(members) == 1 and members[0].file_size <= _MAX_MEMBER:
             with archive.open(members[0]) as member:
                 return sha256(member)
     return ""

@@ -1,9 +1,9 @@
 """Who is seen in a clip: what is said of each, whether two are one person, who is who in many.
 
-    watch = Watch()
+    tracks = TrackCollector()
     pipeline = make_pipeline(("age", "identity"), backbone="a_backbone_with_these")
-    pipeline.answer("clip.mp4", through=watch)
-    for sighting in watch.sightings():
+    pipeline.answer("clip.mp4", through=tracks)
+    for sighting in tracks.sightings():
         age(sighting.means["age"], pipeline.outputs["age"])
 
 Only means over the faces of a track are kept, so memory does not grow with the clip.
@@ -35,7 +35,9 @@ from videmo.stages.heads.attributes import (
 from videmo.stages.pool import Moments
 from videmo.write.schema import SCORE_DIGITS, TIME_DIGITS
 
-FPS = 5.0  # frames/s looked at, unless the caller says otherwise: faces change little in 0.2 s
+DEFAULT_FPS = (
+    5.0  # frames/s looked at, unless the caller says otherwise: faces change little in 0.2 s
+)
 
 Record = dict[str, Any]
 
@@ -98,7 +100,7 @@ def make_pipeline(
     recipe = store.load(head if backbone is None else backbone).recipe
     sampling = changes.get("sampling", {})
     mine = {
-        "sampling": {"fps": None if "every" in sampling else FPS, "every": 1, **sampling},
+        "sampling": {"fps": None if "every" in sampling else DEFAULT_FPS, "every": 1, **sampling},
         "detection": {"faces": "all", **changes.get("detection", {})},
     }
     recipe = recipe.with_changes(**{**changes, **mine})
@@ -119,11 +121,11 @@ def threshold_of(model: store.Model) -> float:
         ) from error
 
 
-class Watch:
+class TrackCollector:
     """Keeps what belongs to each track while features flow past; a `through` for a pipeline."""
 
     def __init__(self) -> None:
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, _TrackStatistics] = {}
         self._together: set[tuple[int, int]] = set()
 
     def __call__(self, river: Iterator[Features]) -> Iterator[Features]:
@@ -155,13 +157,13 @@ class Watch:
         rows = {name: per_face(name, output) for name, output in features.outputs.items()}
         for number in np.unique(faces.track).tolist():
             here = faces.track == number
-            one = self._tracks.setdefault(number, _Track())
+            one = self._tracks.setdefault(number, _TrackStatistics())
             one.add(faces[here], {name: row[here] for name, row in rows.items()})
         for index in np.unique(faces.index):  # a batch never ends within a frame
             self._together.update(combinations(sorted(faces.track[faces.index == index]), 2))
 
 
-class _Track:
+class _TrackStatistics:
     """What is kept of one track."""
 
     def __init__(self) -> None:
@@ -187,7 +189,7 @@ class _Track:
         return Sighting(number, self.start, self.end, self.frames, self.best, self.box, means)
 
 
-def alike(a: Sequence[Sighting], b: Sequence[Sighting]) -> F64:
+def similarities(a: Sequence[Sighting], b: Sequence[Sighting]) -> F64:
     """Return the similarity (A, B) of each of `a`, A > 0, with each of `b`, B > 0."""
     return similarity(*(np.stack([one.means[IDENTITY] for one in some]) for some in (a, b)))
 
@@ -233,7 +235,7 @@ def attribute_records(
 
     outputs: what is told: age, gender, ethnicity -> labels in order
     """
-    told = [_told(sighting.means, outputs, reading) for sighting in scene.sightings]
+    told = [_attributes(sighting.means, outputs, reading) for sighting in scene.sightings]
     return _records(scene, told)
 
 
@@ -244,8 +246,8 @@ def pair_records(a: Scene, b: Scene, threshold: float) -> list[Record]:
     seen in one of the two there is its own record instead.
     """
     if not (a.sightings and b.sightings):
-        return [_bare(scene.record) for scene in (a, b) if not scene.sightings]
-    cosines = alike(a.sightings, b.sightings).ravel().tolist()
+        return [_without_answer(scene.record) for scene in (a, b) if not scene.sightings]
+    cosines = similarities(a.sightings, b.sightings).ravel().tolist()
     records = [
         {
             **one,
@@ -270,7 +272,7 @@ def person_records(scenes: Sequence[Scene], grouping: Grouping) -> list[Record]:
     everyone = [sighting for scene in scenes for sighting in scene.sightings]
     numbers: list[int] = []
     if everyone:
-        numbers = group(alike(everyone, everyone), _apart(scenes), grouping).tolist()
+        numbers = group(similarities(everyone, everyone), _cannot_link(scenes), grouping).tolist()
     persons = iter(numbers)
     return [
         record
@@ -279,7 +281,7 @@ def person_records(scenes: Sequence[Scene], grouping: Grouping) -> list[Record]:
     ]
 
 
-def _apart(scenes: Iterable[Scene]) -> Iterator[tuple[int, int]]:
+def _cannot_link(scenes: Iterable[Scene]) -> Iterator[tuple[int, int]]:
     """Yield the places, among the sightings of all scenes, of two that share a frame."""
     before = 0
     for scene in scenes:
@@ -292,13 +294,13 @@ def _apart(scenes: Iterable[Scene]) -> Iterator[tuple[int, int]]:
 
 def _records(scene: Scene, more: Sequence[Record] | None = None) -> list[Record]:
     """Return the scene's record once for each sighting, with where it is and what is told."""
-    bare = _bare(scene.record)
+    bare = _without_answer(scene.record)
     if not scene.sightings:
         return [bare]
     told = more or [{}] * len(scene.sightings)
     whole = {key: value for key, value in bare.items() if key not in _SPAN}
     records = [
-        {**whole, **_where(scene, sighting), **facts}
+        {**whole, **_location(scene, sighting), **facts}
         for sighting, facts in zip(scene.sightings, told, strict=True)
     ]
     for record in records[1:]:
@@ -306,12 +308,12 @@ def _records(scene: Scene, more: Sequence[Record] | None = None) -> list[Record]
     return records
 
 
-def _bare(record: Record) -> Record:
+def _without_answer(record: Record) -> Record:
     """Return a clip's record without what a head would say."""
     return {key: value for key, value in record.items() if key not in ("label", "scores")}
 
 
-def _where(scene: Scene, sighting: Sighting) -> Record:
+def _location(scene: Scene, sighting: Sighting) -> Record:
     times = {"start": sighting.start, "end": sighting.end, "best_time": sighting.best}
     rounded = {key: round(time, TIME_DIGITS) for key, time in times.items()}
     return {
@@ -324,7 +326,7 @@ def _where(scene: Scene, sighting: Sighting) -> Record:
     }
 
 
-def _told(
+def _attributes(
     means: Mapping[str, F64], outputs: Mapping[str, Sequence[str]], reading: Reading
 ) -> Record:
     told: Record = {}

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Result = Mapping[str, Any]  # as `videmo.evaluate` makes it
-Lines = list[list[str]]  # of cells, the first the heads of the columns
+TableRows = list[list[str]]  # of cells, the first the heads of the columns
 
-NAMES = {
+METRIC_NAMES = {
     "accuracy": "accuracy (WAR)", "uar": "UAR",
     "macro_f1": "macro F1", "weighted_f1": "weighted F1",
     "ece": "ECE", "brier": "Brier", "ccc": "CCC", "pcc": "PCC", "mae": "MAE", "rmse": "RMSE",
@@ -23,7 +23,7 @@ def as_json(result: Result) -> str:
     return json.dumps(result, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
-def _blocks(result: Result) -> list[tuple[str, Lines]]:
+def _blocks(result: Result) -> list[tuple[str, TableRows]]:
     """Return the tables of a result, each with the line above it: the official figures first."""
     whole = result.get("all")
     blocks = [("", _summary(result))]
@@ -42,42 +42,47 @@ def _official_title(result: Result) -> str:
     return f"{told['name']}, official: all clips{', ' + told['split'] if told['split'] else ''}"
 
 
-def _official(result: Result) -> Lines:
+def _official(result: Result) -> TableRows:
     n, m = result["all"]["n"], result["with_face"]["n"]
     heads = ["", f"all {n}", "95 %", f"with a face {m}"]
     return [heads] + [
-        [NAMES[name], _figure(of["value"]), _range(of["interval"]), _figure(of["with_face"])]
+        [
+            METRIC_NAMES[name],
+            _number(of["value"]),
+            _interval(of["interval"]),
+            _number(of["with_face"]),
+        ]
         for name, of in result["official"].items()
     ]
 
 
-def _summary(result: Result) -> Lines:
+def _summary(result: Result) -> TableRows:
     """Return every figure over both denominators, with intervals."""
     sides = [result[name] for name in ("with_face", "all") if name in result]
     heads = [f"with a face {sides[0]['n']}", "95 %", f"all {sides[-1]['n']}", "95 %"]
     rows = [["", *heads[: 2 * len(sides)]]]
-    for name in (name for name in NAMES if name in sides[0]):
-        cells = [(_figure(s.get(name)), _range(s["intervals"].get(name))) for s in sides]
-        rows.append([NAMES[name], *(cell for pair in cells for cell in pair)])
+    for name in (name for name in METRIC_NAMES if name in sides[0]):
+        cells = [(_number(s.get(name)), _interval(s["intervals"].get(name))) for s in sides]
+        rows.append([METRIC_NAMES[name], *(cell for pair in cells for cell in pair)])
         if name == "accuracy":
-            wilson = [("", _range(side["wilson"])) for side in sides]
+            wilson = [("", _interval(side["wilson"])) for side in sides]
             rows.append(["  after Wilson", *(cell for pair in wilson for cell in pair)])
     return rows
 
 
-def _each_label(figures: Result) -> Lines:
+def _each_label(figures: Result) -> TableRows:
     heads = ["label", "clips", "recall", "95 %", "found", "precision", "95 %", "F1"]
     return [heads] + [
         [
-            label, str(of["n"]), _figure(of["recall"]), _range(of["recall_interval"]),
-            str(of["found"]), _figure(of["precision"]), _range(of["precision_interval"]),
-            _figure(of["f1"]),
+            label, str(of["n"]), _number(of["recall"]), _interval(of["recall_interval"]),
+            str(of["found"]), _number(of["precision"]), _interval(of["precision_interval"]),
+            _number(of["f1"]),
         ]
         for label, of in figures["by_label"].items()
     ]  # fmt: skip
 
 
-def _matrix(labels: Sequence[str], figures: Result) -> Lines:
+def _matrix(labels: Sequence[str], figures: Result) -> TableRows:
     silent = any(figures["no_answer"])
     rows = [[str(n) for n in row] for row in figures["confusion"]]
     if silent:
@@ -86,7 +91,7 @@ def _matrix(labels: Sequence[str], figures: Result) -> Lines:
     return [heads] + [[label, *row] for label, row in zip(labels, rows, strict=True)]
 
 
-def _words(result: Result) -> list[str]:
+def _sentences(result: Result) -> list[str]:
     """Return the sentences that go with the tables: what was counted, and how sure one is."""
     counts = [f"{result[k]} {word}" for k, word in _STATES if result[k]]
     drawn = result["bootstrap"]
@@ -108,7 +113,7 @@ _STATES = (
 
 def as_markdown(result: Result) -> str:
     """Return its tables for a page or an issue."""
-    first, last = map(_escaped, _words(result))
+    first, last = map(_escaped, _sentences(result))
     parts = [first]
     for title, (heads, *rows) in _blocks(result):
         lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
@@ -130,7 +135,7 @@ def as_table(result: Result) -> str:
         file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, width=10_000,
         highlight=False, markup=False, emoji=False, legacy_windows=False,
     )  # fmt: skip
-    first, last = _words(result)
+    first, last = _sentences(result)
     with console.capture() as captured:
         console.print(first + "\n")
         for title, (heads, *rows) in _blocks(result):
@@ -145,11 +150,11 @@ def as_table(result: Result) -> str:
     return "\n".join(line.rstrip() for line in captured.get().split("\n"))
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _range(interval: Sequence[float] | None) -> str:
+def _interval(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
 
 

@@ -48,10 +48,10 @@ def crop(batches: Iterable[tuple[FrameBatch, Faces]], cropping: Cropping) -> Ite
     without points is cut as "square".
     """
     for frames, faces in batches:
-        yield Crops(_cut(frames, faces, cropping), faces, len(frames))
+        yield Crops(_crop_faces(frames, faces, cropping), faces, len(frames))
 
 
-def _cut(frames: FrameBatch, faces: Faces, cropping: Cropping) -> U8:
+def _crop_faces(frames: FrameBatch, faces: Faces, cropping: Cropping) -> U8:
     side = cropping.size
     pixels = np.empty((len(faces), side, side, 3), np.uint8)
     for i in range(len(faces)):

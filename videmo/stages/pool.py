@@ -89,10 +89,10 @@ def pool(batches: Iterable[Features], pooling: Pooling | None = None) -> Descrip
     empty where no face was seen.
     """
     pooling = pooling or Pooling()
-    whole = _Pool()
+    whole = _Accumulator()
     for features in batches:
         whole.look(features.seen)
-        whole.add(_values(features, pooling.of), features.faces, pooling)
+        whole.add(_rows_of(features, pooling.of), features.faces, pooling)
     return whole.descriptor(pooling)
 
 
@@ -102,21 +102,21 @@ def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> 
     `seen` of each counts the frames of the whole clip.
     """
     pooling = pooling or Pooling()
-    tracks: dict[int, _Pool] = {}
+    tracks: dict[int, _Accumulator] = {}
     seen = 0
     for features in batches:
         seen += features.seen
         for number in np.unique(features.faces.track):
             here = features.faces.track == number
-            one = tracks.setdefault(int(number), _Pool())
-            one.add(_values(features, pooling.of)[here], features.faces[here], pooling)
+            one = tracks.setdefault(int(number), _Accumulator())
+            one.add(_rows_of(features, pooling.of)[here], features.faces[here], pooling)
     for one in tracks.values():
         one.look(seen)
     return [tracks[number].descriptor(pooling, number) for number in sorted(tracks)]
 
 
 @dataclass
-class _Pool:
+class _Accumulator:
     """What is kept of the faces that belong together."""
 
     moments: Moments = field(default_factory=Moments)
@@ -137,7 +137,7 @@ class _Pool:
         first, last = float(faces.time.min()), float(faces.time.max())
         self.start = first if self.start is None else min(self.start, first)
         self.end = last if self.end is None else max(self.end, last)
-        rows = _within(values, faces, pooling.within) if pooling.within else values
+        rows = _frame_statistics(values, faces, pooling.within) if pooling.within else values
         self.moments.add(rows)
 
     def descriptor(self, pooling: Pooling, track: int | None = None) -> Descriptor:
@@ -150,11 +150,11 @@ class _Pool:
         )  # fmt: skip
 
 
-def _values(features: Features, of: str) -> F32:
+def _rows_of(features: Features, of: str) -> F32:
     return features.values if of == FEATURES else features.outputs[of]
 
 
-def _within(values: F32, faces: Faces, stats: tuple[str, ...]) -> F64:
+def _frame_statistics(values: F32, faces: Faces, stats: tuple[str, ...]) -> F64:
     """Return one row a frame: statistics of its faces. A batch never ends within a frame."""
     return np.stack(list(_frame_rows(values, faces, stats)))
 

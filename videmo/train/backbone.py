@@ -21,7 +21,7 @@ import numpy as np
 
 from videmo.data import F32, Array
 from videmo.errors import InputError
-from videmo.evaluate.metrics import scores
+from videmo.evaluate.metrics import label_metrics
 from videmo.extras import require
 from videmo.stages.decode import prefetch
 from videmo.stages.heads import softmax
@@ -256,7 +256,7 @@ def _measured(task: str, logits: F32, targets: Array, centres: F32) -> dict[str,
     if task == "age":
         years = np.arange(targets.shape[1])
         return {task: float((np.abs(softmax(logits) @ years - targets @ years) < 5).mean())}
-    found = scores(logits.argmax(1), targets.argmax(1), range(targets.shape[1]))
+    found = label_metrics(logits.argmax(1), targets.argmax(1), range(targets.shape[1]))
     return {task: found["accuracy"]} | ({"uar": found["uar"]} if task == "emotion" else {})
 
 

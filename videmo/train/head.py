@@ -18,7 +18,7 @@ import numpy as np
 
 from videmo.data import F32, F64, I64, Array
 from videmo.errors import InputError, UnknownName
-from videmo.evaluate.metrics import calibration_error, scores
+from videmo.evaluate.metrics import calibration_error, label_metrics
 from videmo.extras import missing
 from videmo.stages.heads import HEADS
 from videmo.stages.heads.arrays import ArrayHead
@@ -136,7 +136,7 @@ def learn(
     tried, best = [], (-1.0, np.zeros((0, 0)), candidates[0])
     for params in candidates:
         logits = _unseen(rows, truth, splits, params, options)
-        found = scores(logits.argmax(1), truth, range(logits.shape[1]))
+        found = label_metrics(logits.argmax(1), truth, range(logits.shape[1]))
         tried.append({**params, "accuracy": found["accuracy"], "uar": found["uar"]})
         if found[options.metric] > best[0]:
             best = found[options.metric], logits, params
@@ -233,7 +233,7 @@ def choose(
     tried, heads = [], []
     for params in options.candidates():
         head = fit(rows, truth, params, options)
-        found = scores(head.logits(val_rows).argmax(1), val_truth, range(head.labels))
+        found = label_metrics(head.logits(val_rows).argmax(1), val_truth, range(head.labels))
         tried.append({**params, "accuracy": found["accuracy"], "uar": found["uar"]})
         heads.append(head)
     best = int(np.argmax([facts["accuracy"] + facts["uar"] for facts in tried]))
@@ -272,12 +272,14 @@ def measure(
         which they count as wrong
     """
     found = chances.argmax(1).astype(np.int64)
-    facts = scores(found, truth, labels) | {"ece": round(calibration_error(chances, truth), 4)}
+    facts = label_metrics(found, truth, labels) | {
+        "ece": round(calibration_error(chances, truth), 4)
+    }
     if faceless is None:
         return facts
     silent = np.full(len(faceless), len(labels), np.int64)  # a column that is never true
     every = np.concatenate([truth, faceless])
-    whole = scores(np.concatenate([found, silent]), every, [*labels, "no answer"])
+    whole = label_metrics(np.concatenate([found, silent]), every, [*labels, "no answer"])
     return facts | {"all": {key: whole[key] for key in ("n", "accuracy", "interval", "uar")}}
 
 

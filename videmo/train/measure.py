@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from videmo import store
 from videmo.data import F32, F64, I64, U8, Array, Faces, FrameBatch
 from videmo.errors import InputError, ModelError
-from videmo.evaluate.metrics import bootstrap, scores, wilson
+from videmo.evaluate.metrics import bootstrap, label_metrics, wilson_interval
 from videmo.labels import label_set
 from videmo.stages.crop import Cropping, crop
 from videmo.stages.embed import make_backbone
@@ -110,7 +110,7 @@ def emotions(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
 def _emotion(model: Shipped, table: Table, found: Mapping[str, F32]) -> dict[str, Any]:
     labels = model.outputs["emotion"]
     majority = [table.voted[number] for number in _votes(table).argmax(1)]
-    return scores(_most(found["emotion"]), model.numbers("emotion", majority), labels)
+    return label_metrics(_most(found["emotion"]), model.numbers("emotion", majority), labels)
 
 
 def _votes(table: Table) -> F32:
@@ -149,8 +149,8 @@ def attributes(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
     )
     return {
         "n": len(table),
-        "gender": scores(*gender, model.outputs["gender"]),
-        "race": scores(*race, model.outputs["ethnicity"]),
+        "gender": label_metrics(*gender, model.outputs["gender"]),
+        "race": label_metrics(*race, model.outputs["ethnicity"]),
         "race of five": _five(model, found["ethnicity"], table),
         "age": {"rule": AGE_RULE, **{name: age_error(got, true_age) for name, got in ages.items()}},
         "gender by race": _by(table.known["ethnicity"], gender, _share),
@@ -203,7 +203,7 @@ def _five(model: Shipped, logits: F32, table: Table) -> dict[str, Any]:
     five = label_set("utkface5")
     onto = np.array([[FOLD[name] == of for of in five] for name in model.outputs["ethnicity"]])
     truth = [five.index(FOLD[str(name)]) for name in table.known["ethnicity"]]
-    return scores(_most(softmax(logits) @ onto), np.array(truth, np.int64), five)
+    return label_metrics(_most(softmax(logits) @ onto), np.array(truth, np.int64), five)
 
 
 def _by(
@@ -218,7 +218,7 @@ def _by(
 
 def _share(found: I64, truth: I64) -> dict[str, Any]:
     right, n = int((found == truth).sum()), len(truth)
-    return {"n": n, "accuracy": round(right / n, 4), "interval": wilson(right, n)}
+    return {"n": n, "accuracy": round(right / n, 4), "interval": wilson_interval(right, n)}
 
 
 def _most(columns: Array) -> I64:
@@ -283,7 +283,7 @@ def folded(similarity: F64, pairs: Pairs, fold: I64) -> dict[str, Any]:
         "n": len(pairs),
         "accuracy": round(float(np.mean(each)), 4),
         "standard error": round(float(np.std(each, ddof=1) / len(each) ** 0.5), 4),
-        "interval": wilson(int(right.sum()), len(pairs)),
+        "interval": wilson_interval(int(right.sum()), len(pairs)),
         **_area(similarity, pairs),
         "TAR at FAR 1 %": round(float((similarity[pairs.same] >= negative).mean()), 4),
     }

@@ -15,7 +15,7 @@ import numpy as np
 from videmo import store
 from videmo.data import Array
 from videmo.errors import InputError, OutputError
-from videmo.evaluate.metrics import scores
+from videmo.evaluate.metrics import label_metrics
 from videmo.stages.embed.timm import can_write_graphs, write_graph
 from videmo.train import backbone
 from videmo.train.augment import Augmentation
@@ -202,7 +202,9 @@ def even(
     known = [faces.targets["emotion"] for faces in data if "emotion" in faces.targets]
     shares = np.log(np.nanmean(np.concatenate(known), 0).clip(1e-6))
     moves = [round(0.1 * step, 1) for step in range(-10, 11)]
-    found = [scores((logits - m * shares).argmax(1), truth, labels["emotion"]) for m in moves]
+    found = [
+        label_metrics((logits - m * shares).argmax(1), truth, labels["emotion"]) for m in moves
+    ]
     tried = [(m, f["accuracy"], f["uar"]) for m, f in zip(moves, found, strict=True)]
     best = max(accuracy for _, accuracy, _ in tried)
     move, accuracy, uar = max((t for t in tried if t[1] >= best - most), key=lambda t: t[2])

@@ -24,14 +24,14 @@ class Fetched(Decoder):
     def __init__(self, url: str, make: Callable[[str], Decoder]) -> None:
         self._url, self._copy = checked(url), ExitStack()
         with self._copy:
-            with _named(url):
+            with _translated_errors(url):
                 self._video = make(self._copy.enter_context(fetched(url)))
             self._copy = self._copy.pop_all()
         self.info = replace(self._video.info, path=url)
         self.warnings = self._video.warnings
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
-        with _named(self._url):
+        with _translated_errors(self._url):
             yield from self._video.read(sampling)
         self.info = replace(self._video.info, path=self._url)
 
@@ -41,7 +41,7 @@ class Fetched(Decoder):
 
 
 @contextmanager
-def _named(url: str) -> Iterator[None]:
+def _translated_errors(url: str) -> Iterator[None]:
     """Turn what goes wrong with a copy into a VideoError of the clip itself."""
     try:
         yield

@@ -52,8 +52,8 @@ BACKBONES = {
     "torch": "videmo.stages.embed.timm:Timm",
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-FACES, BATCHES = 64, 16  # when either has come together, it goes through the network
-ALIKE = 0.999  # cosine with fp32 that features in fewer bits must have
+FLUSH_FACES, FLUSH_BATCHES = 64, 16  # when either has come together, it goes through the network
+MIN_COSINE = 0.999  # cosine with fp32 that features in fewer bits must have
 
 
 def make_backbone(
@@ -92,7 +92,7 @@ def make_backbone(
         return backbone
     full = made("fp32")
     try:
-        _check(backbone, full)
+        _check_precision(backbone, full)
     except InputError:
         if precision != "auto":
             raise
@@ -100,11 +100,11 @@ def make_backbone(
     return backbone
 
 
-def _check(backbone: Backbone, full: Backbone) -> None:
+def _check_precision(backbone: Backbone, full: Backbone) -> None:
     """Raise InputError unless the features are those that the network has in fp32."""
     crops = probes(backbone.input_size)
     alike = float(cosine(backbone(crops)[0], full(crops)[0]).min())
-    if alike < ALIKE:
+    if alike < MIN_COSINE:
         raise InputError(
             f"in {backbone.precision} on {backbone.device}, this network has other features "
             f"(cosine {alike:.4f} with those of fp32); use --precision fp32"
@@ -166,14 +166,14 @@ def embed(batches: Iterable[Crops], backbone: Backbone) -> Iterator[Features]:
                 f"{backbone.input_size} px: Cropping.size and the backbone disagree"
             )
         waiting.append(crops)
-        if len(waiting) == BATCHES or sum(len(one.pixels) for one in waiting) >= FACES:
-            yield from _together(waiting, backbone)
+        if len(waiting) == FLUSH_BATCHES or sum(len(one.pixels) for one in waiting) >= FLUSH_FACES:
+            yield from _embed_together(waiting, backbone)
             waiting = []
     if waiting:
-        yield from _together(waiting, backbone)
+        yield from _embed_together(waiting, backbone)
 
 
-def _together(batches: Sequence[Crops], backbone: Backbone) -> Iterator[Features]:
+def _embed_together(batches: Sequence[Crops], backbone: Backbone) -> Iterator[Features]:
     """Yield the features of each batch, after one call for all of them."""
     values, outputs = backbone(np.concatenate([crops.pixels for crops in batches]))
     at = 0

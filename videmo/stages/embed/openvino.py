@@ -16,7 +16,7 @@ from videmo.files.openvino import compile_network, from_torch, import_openvino, 
 from videmo.stages.embed import BackboneSpec, in_batches
 
 BATCH = 16  # rows a call, always
-HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class OpenVINO:
@@ -48,7 +48,7 @@ class OpenVINO:
         self.precision = _precision(precision)
         wanted = {k: len(of) for k, of in spec.outputs.items() if outputs is None or k in outputs}
         self._widths = {"features": spec.dim, **wanted}
-        network = _compile(spec, folder, self._widths, HINTS[self.precision], threads)
+        network = _compile(spec, folder, self._widths, PRECISION_HINTS[self.precision], threads)
         self._answers = runner(network)
 
     def __call__(self, pixels: U8) -> tuple[F32, dict[str, F32]]:
@@ -66,7 +66,7 @@ def _precision(name: str) -> str:
         return "fp32"
     can = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if name != "fp32" and name.upper() not in can:
-        there = [precision for precision in HINTS if precision.upper() in can]
+        there = [precision for precision in PRECISION_HINTS if precision.upper() in can]
         raise InputError(f"this CPU has no {name}; use --precision {' or '.join(there)}")
     return name
 
@@ -77,7 +77,7 @@ def _compile(
     graph, weights = folder / "graph.onnx", folder / "weights.safetensors"
     path = graph if graph.is_file() else weights
     try:
-        model = _read(graph) if path is graph else _converted(spec, weights)
+        model = _read(graph) if path is graph else _convert(spec, weights)
         for output in model.outputs:
             if output.names.isdisjoint(wanted):  # what leads to no result is not compiled
                 model.remove_result(output.node)
@@ -92,7 +92,7 @@ def _read(graph: Path) -> Any:
     return import_openvino().Core().read_model(graph)
 
 
-def _converted(spec: BackboneSpec, weights: Path) -> Any:
+def _convert(spec: BackboneSpec, weights: Path) -> Any:
     """Return the network as OpenVINO has it; torch is only imported where none is kept."""
     try:
         digest = sha256(weights)

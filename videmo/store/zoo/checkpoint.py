@@ -21,7 +21,7 @@ import numpy as np
 from videmo.data import Array
 from videmo.errors import CorruptModel, ModelError
 from videmo.stages.embed.timm import SETTINGS
-from videmo.store.zoo.unpickle import LONGEST, Inert, Machine, Storage, Tensor
+from videmo.store.zoo.unpickle import MAX_NAME, Inert, Machine, Storage, Tensor
 
 ZIP = b"PK\x03\x04"
 LARGEST = 1 << 30  # bytes of a file
@@ -102,7 +102,7 @@ def in_words(text: object) -> str:
 
 def are_names(names: Iterable[object]) -> bool:
     """Return whether all are text that a person can read."""
-    return all(isinstance(n, str) and n.isprintable() and len(n) <= LONGEST for n in names)
+    return all(isinstance(n, str) and n.isprintable() and len(n) <= MAX_NAME for n in names)
 
 
 def _wrong(source: str, got: str) -> CorruptModel:

@@ -15,7 +15,16 @@ from videmo.stages.embed import BackboneSpec
 Tensors = dict[str, Array]
 Layers = Mapping[str, Mapping[str, Array]]  # of Keras: layer -> array by its short name
 
-HEADS = ("classifier", "classifier.0", "head.fc", "head.fc.0", "fc", "fc.0", "head", "head.0")
+CLASSIFIER_NAMES = (
+    "classifier",
+    "classifier.0",
+    "head.fc",
+    "head.fc.0",
+    "fc",
+    "fc.0",
+    "head",
+    "head.0",
+)
 _STAGES = (1, 2, 2, 6, 2)  # blocks of each stage of MobileNet-v1 in timm, 13 in Keras
 
 
@@ -27,7 +36,7 @@ def of_timm(source: str, tensors: Mapping[str, Array], spec: BackboneSpec) -> Te
     one of as many rows as the outputs have.
     """
     body = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    found = [head for head in HEADS if f"{head}.weight" in body]
+    found = [head for head in CLASSIFIER_NAMES if f"{head}.weight" in body]
     if not found:
         return body
     weight = body.pop(f"{found[0]}.weight")
@@ -43,7 +52,7 @@ def set_otherwise(
     theirs, mine: settings by module, where one that is missing is False; those of ours count
     all_of: a module that ours has not, other than the last layer, is a difference too
     """
-    more = [name for name in theirs if name not in mine and name not in HEADS]
+    more = [name for name in theirs if name not in mine and name not in CLASSIFIER_NAMES]
     if all_of and more:
         return f"it has a module {more[0]}"
     for name, settings in mine.items():
@@ -128,7 +137,7 @@ def _dense(
     before = [n for n, (kernel, _) in dense.items() if kernel.shape[1] in rows]
     hidden = dense.pop(before[0]) if before and len(dense) > 1 else None
     for name, labels in spec.outputs.items():
-        kernel, bias = dense.pop(_of_size(dense, len(labels)))
+        kernel, bias = dense.pop(_layer_of_size(dense, len(labels)))
         if kernel.shape[1] == 1:
             kernel, bias = (np.concatenate([0 * part, part], -1) for part in (kernel, bias))
         last = f"outputs.{name}" if hidden is None else f"outputs.{name}.last"
@@ -142,7 +151,7 @@ def _dense(
     return replace(spec, hidden=units), tensors
 
 
-def _of_size(dense: Mapping[str, tuple[Array, Array]], labels: int) -> str:
+def _layer_of_size(dense: Mapping[str, tuple[Array, Array]], labels: int) -> str:
     """Return the name of the dense layer for that many labels; one sigmoid tells two apart."""
     for name, (kernel, _) in dense.items():
         if kernel.shape[1] == labels or (kernel.shape[1], labels) == (1, 2):

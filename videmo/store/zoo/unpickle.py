@@ -19,9 +19,9 @@ from typing import Any
 
 from videmo.errors import CorruptModel, ModelError
 
-STEPS = 500_000  # instructions of one pickle; EfficientNet-B7 has 154,973
-LONGEST = 256  # characters of one name
-LARGEST = 1 << 60  # of a whole number as a key: larger ones may be made to collide
+MAX_STEPS = 500_000  # instructions of one pickle; EfficientNet-B7 has 154,973
+MAX_NAME = 256  # characters of one name
+MAX_KEY = 1 << 60  # of a whole number as a key: larger ones may be made to collide
 
 _WORD = re.compile(r"[A-Za-z0-9_.]{1,256}")
 
@@ -41,7 +41,7 @@ INERT = {
 
 
 @dataclass(frozen=True)
-class Name:
+class GlobalName:
     """What a pickle calls by module and name; no more than these two words."""
 
     module: str
@@ -55,7 +55,7 @@ class Name:
 class Inert:
     """Stands for an object that was not made: its class, its arguments, its state."""
 
-    of: Name
+    of: GlobalName
     arguments: tuple[Any, ...]
     state: Any = None
 
@@ -98,7 +98,7 @@ class Machine:
         Raises CorruptModel where it breaks off or says nonsense, ModelError for a name that no
         network needs.
         """
-        self.left = STEPS
+        self.left = MAX_STEPS
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []  # stacks that wait below a mark
         self.memo: dict[int, Any] = {}
@@ -112,9 +112,9 @@ class Machine:
 
     def step(self, code: int) -> None:
         """Carry out one instruction."""
-        if code not in CODES:
+        if code not in OPCODES:
             raise self.wrong(f"the instruction {bytes([code])!r} at byte {self.at - 1}")
-        CODES[code](self)
+        OPCODES[code](self)
 
     def wrong(self, got: str) -> CorruptModel:
         """Return the error for a pickle that cannot be followed."""
@@ -124,7 +124,7 @@ class Machine:
         """Count what is done, so that a small file cannot ask for much."""
         self.left -= steps
         if self.left < 0:
-            raise self.wrong(f"more than {STEPS} steps")
+            raise self.wrong(f"more than {MAX_STEPS} steps")
 
     def take(self, count: int) -> bytes:
         """Return the next bytes."""
@@ -140,22 +140,22 @@ class Machine:
 
     def line(self) -> str:
         """Return the text up to the next line end."""
-        end = self.data.find(b"\n", self.at, self.at + LONGEST)
+        end = self.data.find(b"\n", self.at, self.at + MAX_NAME)
         if end < 0:
             raise self.wrong(f"a name without an end at byte {self.at}")
         return self.take(end + 1 - self.at)[:-1].decode()
 
-    def marked(self) -> list[Any]:
+    def pop_mark(self) -> list[Any]:
         """Return what stands above the last mark, and go back below it."""
         items, self.stack = self.stack, self.outer.pop()
         return items
 
-    def find(self, module: str, name: str) -> Name:
+    def find_class(self, module: str, name: str) -> GlobalName:
         """Return a name that a network's file may use; raises ModelError for any other."""
         if not all(isinstance(word, str) and _WORD.fullmatch(word) for word in (module, name)):
             raise self.wrong("a name that is none")
         module = {"__builtin__": "builtins"}.get(module, module)  # as Python 2 called it
-        asked = Name(module, name)
+        asked = GlobalName(module, name)
         known = str(asked) in BUILDERS or str(asked) in INERT or _is_storage(asked)
         if not known and not any(f"{module}.".startswith(f"{n}.") for n in NETWORKS):
             raise ModelError(
@@ -166,34 +166,34 @@ class Machine:
 
     def call(self, of: Any, arguments: Any) -> Any:
         """Return what a name stands for with these arguments."""
-        if not isinstance(of, Name) or not isinstance(arguments, tuple):
+        if not isinstance(of, GlobalName) or not isinstance(arguments, tuple):
             raise self.wrong("a call of what is no name")
         build = BUILDERS.get(str(of))
         return build(self, *arguments) if build else Inert(of, arguments)
 
-    def persistent(self, said: Any) -> Any:
+    def persistent_load(self, said: Any) -> Any:
         """Return the storage, or the class, that torch keeps outside the pickle."""
         kind, *facts = said
         if kind == "module":  # a class, its file and its source, which nobody reads
             return facts[0]
         of, key, _, count, *view = facts
-        whole = isinstance(of, Name) and _is_storage(of) and isinstance(key, str)
+        whole = isinstance(of, GlobalName) and _is_storage(of) and isinstance(key, str)
         if kind != "storage" or not whole or not _are_sizes([count]):
             raise self.wrong("a storage of an unknown kind")
         storage = Storage(STORAGES[of.name], key, count)
         if self.storages.setdefault(key, storage) is not storage:
             seen = self.storages[key]
             if (seen.dtype, seen.count) != (storage.dtype, storage.count):
-                raise self.wrong(f"two accounts of storage {key[:LONGEST]!r}")
+                raise self.wrong(f"two accounts of storage {key[:MAX_NAME]!r}")
         return _viewed(self, storage, view[0] if view else None)
 
 
-def _is_storage(name: Name) -> bool:
+def _is_storage(name: GlobalName) -> bool:
     return name.module in ("torch", "torch.cuda") and name.name in STORAGES
 
 
 def _are_sizes(values: Any) -> bool:
-    return all(type(value) is int and 0 <= value < LARGEST for value in values)
+    return all(type(value) is int and 0 <= value < MAX_KEY for value in values)
 
 
 def _viewed(machine: Machine, storage: Storage, view: Any) -> Storage:
@@ -216,7 +216,7 @@ def _tensor(
 
 
 def _tensor_of_a_class(machine: Machine, of: Any, _: Any, arguments: Any, *__: Any) -> Any:
-    if not isinstance(of, Name) or str(of) not in TENSORS:
+    if not isinstance(of, GlobalName) or str(of) not in TENSORS:
         raise machine.wrong("a tensor of an unknown kind")
     return machine.call(of, arguments)
 
@@ -225,7 +225,7 @@ def _parameter(machine: Machine, data: Any, *_: Any) -> Any:
     return data
 
 
-def _dict(machine: Machine, pairs: Any = (), *_: Any) -> dict[Any, Any]:
+def _ordered_dict(machine: Machine, pairs: Any = (), *_: Any) -> dict[Any, Any]:
     machine.spend(len(pairs))
     made: dict[Any, Any] = {}
     for key, value in pairs:
@@ -233,7 +233,7 @@ def _dict(machine: Machine, pairs: Any = (), *_: Any) -> dict[Any, Any]:
     return made
 
 
-def _items(machine: Machine, items: Any = None, *_: Any) -> Any:
+def _sequence(machine: Machine, items: Any = None, *_: Any) -> Any:
     return [] if items is None else items  # not copied: a pickle could ask for that for ever
 
 
@@ -252,38 +252,38 @@ TENSORS: dict[str, Builder] = {
 BUILDERS: dict[str, Builder] = {
     **TENSORS,
     "torch._tensor._rebuild_from_type_v2": _tensor_of_a_class,
-    "torch.Size": _items,
-    "collections.OrderedDict": _dict,
+    "torch.Size": _sequence,
+    "collections.OrderedDict": _ordered_dict,
     "collections.defaultdict": lambda machine, *_: {},
     "collections.deque": lambda machine, *_: [],
-    "builtins.set": _items,
-    "builtins.frozenset": _items,
+    "builtins.set": _sequence,
+    "builtins.frozenset": _sequence,
     "_codecs.encode": _encoded,
 }
 
 
 def _put(machine: Machine, into: Any, key: Any, value: Any) -> None:
     """Set an item of a dict that this machine made; keys have no code of their own."""
-    plain = isinstance(key, (str, bytes, bool, float, Name)) or key is None
-    small = isinstance(key, int) and abs(key) < LARGEST
+    plain = isinstance(key, (str, bytes, bool, float, GlobalName)) or key is None
+    small = isinstance(key, int) and abs(key) < MAX_KEY
     if type(into) is not dict or not (plain or small):
         raise machine.wrong("an item of what is no table")
     into[key] = value
 
 
-def _extend(machine: Machine, items: list[Any]) -> None:
+def _appends(machine: Machine, items: list[Any]) -> None:
     into = machine.stack[-1]
     if type(into) is not list:
         raise machine.wrong("an item of what is no list")
     into.extend(items)
 
 
-def _fill(machine: Machine, items: list[Any]) -> None:
+def _setitems(machine: Machine, items: list[Any]) -> None:
     for key, value in zip(items[::2], items[1::2], strict=True):
         _put(machine, machine.stack[-1], key, value)
 
 
-def _state(machine: Machine) -> None:
+def _build(machine: Machine) -> None:
     state, of = machine.stack.pop(), machine.stack[-1]
     if isinstance(of, Inert):
         of.state = state
@@ -291,7 +291,7 @@ def _state(machine: Machine) -> None:
         raise machine.wrong("a state of what has none")
 
 
-def _binary(form: str, text: bool) -> Callable[[Machine], None]:
+def _string(form: str, text: bool) -> Callable[[Machine], None]:
     def run(machine: Machine) -> None:
         raw = machine.take(machine.number(form))
         machine.stack.append(raw.decode("utf-8", "surrogatepass") if text else raw)
@@ -299,7 +299,7 @@ def _binary(form: str, text: bool) -> Callable[[Machine], None]:
     return run
 
 
-def _whole(form: str) -> Callable[[Machine], None]:
+def _long(form: str) -> Callable[[Machine], None]:
     """The instruction for a long whole number: its length in bytes, then those."""
 
     def run(machine: Machine) -> None:
@@ -317,7 +317,7 @@ def _constant(value: Any) -> Callable[[Machine], None]:
     return lambda machine: machine.stack.append(value)
 
 
-def _fresh(make: Callable[[], Any]) -> Callable[[Machine], None]:
+def _empty(make: Callable[[], Any]) -> Callable[[Machine], None]:
     return lambda machine: machine.stack.append(make())
 
 
@@ -329,14 +329,14 @@ def _tuple(count: int) -> Callable[[Machine], None]:
     return run
 
 
-def _keep(form: str) -> Callable[[Machine], None]:
+def _memo_put(form: str) -> Callable[[Machine], None]:
     def run(machine: Machine) -> None:
         machine.memo[machine.number(form)] = machine.stack[-1]
 
     return run
 
 
-def _recall(form: str) -> Callable[[Machine], None]:
+def _memo_get(form: str) -> Callable[[Machine], None]:
     return lambda machine: machine.stack.append(machine.memo[machine.number(form)])
 
 
@@ -349,72 +349,72 @@ def _mark(machine: Machine) -> None:
     machine.stack = []
 
 
-def _close(make: Callable[[list[Any]], Any]) -> Callable[[Machine], None]:
+def _from_mark(make: Callable[[list[Any]], Any]) -> Callable[[Machine], None]:
     """The instruction that makes one thing of what stands above the mark."""
 
     def run(machine: Machine) -> None:
-        items = machine.marked()
+        items = machine.pop_mark()
         machine.stack.append(make(items))
 
     return run
 
 
-def _dict_of_marked(machine: Machine) -> None:
-    items = machine.marked()
+def _dict_from_mark(machine: Machine) -> None:
+    items = machine.pop_mark()
     machine.stack.append({})
-    _fill(machine, items)
+    _setitems(machine, items)
 
 
-def _drop(machine: Machine) -> None:
+def _pop(machine: Machine) -> None:
     if machine.stack:
         machine.stack.pop()
     else:
-        machine.marked()
+        machine.pop_mark()
 
 
-def _one(machine: Machine) -> None:
+def _append(machine: Machine) -> None:
     item = machine.stack.pop()
-    _extend(machine, [item])
+    _appends(machine, [item])
 
 
-def _pair(machine: Machine) -> None:
+def _setitem(machine: Machine) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
     _put(machine, machine.stack[-1], key, value)
 
 
-def _named(machine: Machine) -> None:
+def _global(machine: Machine) -> None:
     module, name = machine.line(), machine.line()
-    machine.stack.append(machine.find(module, name))
+    machine.stack.append(machine.find_class(module, name))
 
 
-def _named_by_stack(machine: Machine) -> None:
+def _stack_global(machine: Machine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
-    machine.stack.append(machine.find(module, name))
+    machine.stack.append(machine.find_class(module, name))
 
 
-def _called(machine: Machine) -> None:
+def _reduce(machine: Machine) -> None:
     arguments, of = machine.stack.pop(), machine.stack.pop()
     machine.stack.append(machine.call(of, arguments))
 
 
-def _called_with_keywords(machine: Machine) -> None:
+def _newobj_ex(machine: Machine) -> None:
     keywords, arguments, of = (machine.stack.pop() for _ in range(3))
     machine.stack.append(machine.call(of, (*arguments, keywords)))
 
 
-def _instance(machine: Machine) -> None:
+def _inst(machine: Machine) -> None:
     module, name = machine.line(), machine.line()
-    of = machine.find(module, name)
-    machine.stack.append(machine.call(of, tuple(machine.marked())))
+    of = machine.find_class(module, name)
+    machine.stack.append(machine.call(of, tuple(machine.pop_mark())))
 
 
-def _object(machine: Machine) -> None:
-    of, *arguments = machine.marked()
+def _obj(machine: Machine) -> None:
+    of, *arguments = machine.pop_mark()
     machine.stack.append(machine.call(of, tuple(arguments)))
 
 
-def _persistent(machine: Machine) -> None:
-    machine.stack.append(machine.persistent(machine.stack.pop()))
+def _persistent_id(machine: Machine) -> None:
+    machine.stack.append(machine.persistent_load(machine.stack.pop()))
 
 
 def _protocol(machine: Machine) -> None:
@@ -423,28 +423,28 @@ def _protocol(machine: Machine) -> None:
 
 
 _STOP = ord(".")
-CODES: dict[int, Callable[[Machine], None]] = {
+OPCODES: dict[int, Callable[[Machine], None]] = {
     ord(code): run
     for code, run in {
         "\x80": _protocol, "\x95": lambda machine: _ignore(machine, 8),
-        "(": _mark, "0": _drop, "1": lambda machine: _ignore_marked(machine),
+        "(": _mark, "0": _pop, "1": lambda machine: _ignore_marked(machine),
         "2": lambda machine: machine.stack.append(machine.stack[-1]),
         "N": _constant(None), "\x88": _constant(True), "\x89": _constant(False),
         "K": _number("<B"), "M": _number("<H"), "J": _number("<i"), "G": _number(">d"),
-        "\x8a": _whole("<B"), "\x8b": _whole("<I"),
-        "X": _binary("<I", True), "\x8c": _binary("<B", True), "\x8d": _binary("<Q", True),
-        "B": _binary("<I", False), "C": _binary("<B", False), "\x8e": _binary("<Q", False),
-        "]": _fresh(list), "}": _fresh(dict), "\x8f": _fresh(list), ")": _constant(()),
-        "\x85": _tuple(1), "\x86": _tuple(2), "\x87": _tuple(3), "t": _close(tuple),
-        "l": _close(list), "\x91": _close(list), "d": _dict_of_marked,
-        "a": _one, "e": lambda machine: _extend(machine, machine.marked()),
-        "\x90": lambda machine: _extend(machine, machine.marked()),
-        "s": _pair, "u": lambda machine: _fill(machine, machine.marked()),
-        "q": _keep("<B"), "r": _keep("<I"), "\x94": _memoize,
-        "h": _recall("<B"), "j": _recall("<I"),
-        "c": _named, "\x93": _named_by_stack, "R": _called, "\x81": _called,
-        "\x92": _called_with_keywords, "i": _instance, "o": _object, "b": _state,
-        "Q": _persistent,
+        "\x8a": _long("<B"), "\x8b": _long("<I"),
+        "X": _string("<I", True), "\x8c": _string("<B", True), "\x8d": _string("<Q", True),
+        "B": _string("<I", False), "C": _string("<B", False), "\x8e": _string("<Q", False),
+        "]": _empty(list), "}": _empty(dict), "\x8f": _empty(list), ")": _constant(()),
+        "\x85": _tuple(1), "\x86": _tuple(2), "\x87": _tuple(3), "t": _from_mark(tuple),
+        "l": _from_mark(list), "\x91": _from_mark(list), "d": _dict_from_mark,
+        "a": _append, "e": lambda machine: _appends(machine, machine.pop_mark()),
+        "\x90": lambda machine: _appends(machine, machine.pop_mark()),
+        "s": _setitem, "u": lambda machine: _setitems(machine, machine.pop_mark()),
+        "q": _memo_put("<B"), "r": _memo_put("<I"), "\x94": _memoize,
+        "h": _memo_get("<B"), "j": _memo_get("<I"),
+        "c": _global, "\x93": _stack_global, "R": _reduce, "\x81": _reduce,
+        "\x92": _newobj_ex, "i": _inst, "o": _obj, "b": _build,
+        "Q": _persistent_id,
     }.items()
 }  # fmt: skip
 
@@ -454,4 +454,4 @@ def _ignore(machine: Machine, count: int) -> None:
 
 
 def _ignore_marked(machine: Machine) -> None:
-    machine.marked()
+    machine.pop_mark()
