@@ -110,14 +110,15 @@ class ModelError(VidemoError):
 class ModelNotFound(ModelError):
     """No model of that name is in the package, in the cache or at that path."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        self.name, self.known = name, tuple(known)
+    def __init__(self, name: str, known: Iterable[str], *, why: str = "", step: str = "") -> None:
+        self.name, self.known, self.why, self.step = name, tuple(known), why, step
         self.near = tuple(difflib.get_close_matches(name, self.known))
-        step = f"did you mean {' or '.join(self.near)}?" if self.near else _there_is(self.known)
-        super().__init__(f"no model is called {name!r}, and no folder of that path; {step}")
+        near = f"did you mean {' or '.join(self.near)}?" if self.near else _there_is(self.known)
+        fact = f"{name}: {why}" if why else f"no model is called {name!r}"
+        super().__init__(f"{fact}; {step or near}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.name, self.known)
+        return partial(type(self), why=self.why, step=self.step), (self.name, self.known)
 
 
 class CorruptModel(ModelError):

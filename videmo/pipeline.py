@@ -34,11 +34,12 @@ from videmo.errors import (
 from videmo.recipe import Recipe
 from videmo.stages.crop import crop
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
+from videmo.stages.decode.formats import PIXELS
 from videmo.stages.detect import Detector, detect, select
 from videmo.stages.detect import detector as make_detector
 from videmo.stages.embed import Backbone, embed, make_backbone
 from videmo.stages.follow import Looks, follow
-from videmo.stages.heads import Head, WindowHead, make_head, predict
+from videmo.stages.heads import Head, WindowHead, predict
 from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
 from videmo.stages.heads.windows import Windows
 from videmo.stages.pool import FEATURES, Moments, pool
@@ -58,6 +59,7 @@ class Engine:
     decoder: str = "auto"  # auto, decord, pyav
     threads: int = 0  # 0: as many as this process may use
     detector_weights: str | None = None  # where a copy of the detector's own weights lies
+    megapixels: float = PIXELS / 1e6  # of a frame, that are read; larger ones are errors
     batch_mb: int = 16  # MiB of pixels in one batch of frames; about five batches live at once
 
 
@@ -111,7 +113,7 @@ class Pipeline:
         self.head_model = head.as_head() if head else None
         self._spec = self.head_model.head_spec() if self.head_model else None
         self.backbone_model = store.load(recipe.backbone)
-        if self.backbone_model.sha256 != recipe.backbone_sha256:
+        if not self.backbone_model.is_meant(recipe.backbone_sha256):
             raise RecipeMismatch(
                 [f"backbone {recipe.backbone} {recipe.backbone_sha256[:12]} -> "
                  f"{self.backbone_model.sha256[:12]}"]
@@ -275,9 +277,8 @@ class Pipeline:
 
     @cached_property
     def _head(self) -> Head:
-        assert self.head_model is not None and self._spec is not None
-        arrays = {} if self._spec.type == "given" else self.head_model.weights()
-        return make_head(self._spec, arrays)
+        assert self.head_model is not None
+        return self.head_model.head()
 
     def _windows(self) -> Windows | None:
         head = self._head if self._spec and self._spec.level == "window" else None
@@ -305,6 +306,7 @@ class Pipeline:
         return open_video(
             path, self.engine.decoder,
             batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODING),
+            pixels=round(self.engine.megapixels * 1e6),
         )  # fmt: skip
 
     def _sampling(self, start: float | None, end: float | None) -> Sampling:

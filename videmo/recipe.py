@@ -27,7 +27,7 @@ class Recipe:
     """How a clip becomes a descriptor: the stages' options, composed."""
 
     backbone: str  # name of the model that makes the features
-    backbone_sha256: str  # of its weights
+    backbone_sha256: str  # `store.Model.sha256` of it; in recipes of 0.1.0 that of its weights
     sampling: Sampling = field(default_factory=Sampling)
     detection: Detection = field(default_factory=Detection)
     following: Following = field(default_factory=Following)

@@ -351,9 +351,12 @@ def parity() -> None:
 def broken(given: argparse.Namespace) -> None:
     """Read broken clips in every way, and judge the records."""
     import faults
+    import lists
 
     with tempfile.TemporaryDirectory() as folder:
         faults.report(Path(folder), given.mutants, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        lists.report(Path(folder), given.lists, given.seed)
 
 
 def many(given: argparse.Namespace) -> None:
@@ -462,6 +465,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are")
     parser.add_argument("--n", type=int, default=1500, help="faces of each table, for curve")
     parser.add_argument("--png", type=Path, help="a picture of curve or scale, by matplotlib")
+    parser.add_argument("--lists", type=int, default=200, help="that name others, for faults")
     parser.add_argument("--mutants", type=int, default=500, help="broken clips, for faults")
     parser.add_argument("--seed", type=int, default=0, help="of the damage, for faults")
     parser.add_argument("--clips", type=int, default=10_000, help="for many")

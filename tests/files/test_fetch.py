@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -282,12 +284,9 @@ def test_a_file_that_is_too_large_is_not_begun(site: Site, tmp_path: Path) -> No
     assert names(tmp_path) == []
 
 
-def test_a_file_that_does_not_end_is_given_up(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(source, "LIMIT", 300_000)
+def test_a_file_that_does_not_end_is_given_up(site: Site, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is larger than 300000 bytes"):
-        fetch(wanted(site.put("a", declared=None)), tmp_path)
+        fetch(wanted(site.put("a", declared=None)), tmp_path, most=300_000)
     assert names(tmp_path) == []
 
 
@@ -508,3 +507,42 @@ def test_without_locks_everybody_writes_a_part_of_their_own(
         fetch(wanted(site.put("a", cut=1000, ranges=False)), tmp_path)
     assert ".net.pt.part" not in names(tmp_path)
     assert fetch(wanted(site.put("a")), tmp_path).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_download_that_trickles_is_given_up_and_gone_on_with(
+    site: Site, tmp_path: Path, part: str
+) -> None:
+    def trickle(request: Any) -> None:
+        rest = BODY[1000:]
+        if part == "body":
+            request.send_response(200)
+            request.send_header("ETag", '"v1"')
+            request.send_header("Content-Length", str(len(BODY)))
+            request.end_headers()
+            request.wfile.write(BODY[:1000])
+        else:
+            rest = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000
+        with suppress(OSError):
+            for byte in rest[:200]:
+                request.wfile.write(bytes([byte]))
+                time.sleep(0.02)
+
+    site.files["a"] = trickle
+    begun = time.monotonic()
+    with pytest.raises(
+        ModelError, match=r"takes longer than 0\.3 s; give it more with videmo models"
+    ):
+        fetch(wanted(site.url("a")), tmp_path, longest=0.3)
+    assert time.monotonic() - begun < 3  # s; it would have taken 4
+    site.put("a")
+    assert fetch(wanted(site.url("a")), tmp_path).read_bytes() == BODY
+    asked = [span for _, span in site.asked]
+    assert asked[-1].startswith("bytes=") == (part == "body")
+
+
+def test_a_download_may_be_larger_where_more_is_allowed(site: Site, tmp_path: Path) -> None:
+    site.put("a", declared=None)
+    with pytest.raises(ModelError, match="--max-mb of videmo models pull allows more"):
+        fetch(wanted(site.url("a")), tmp_path, most=1000)
+    assert fetch(wanted(site.url("a")), tmp_path).read_bytes() == BODY

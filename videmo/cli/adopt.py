@@ -63,6 +63,14 @@ Examples:
 @click.option(
     "--backbone", default="", metavar="NAME", help="Of engagement: whose features it reads."
 )
+@click.option(
+    "--max-mb",
+    type=click.IntRange(1),
+    default=1024,
+    show_default=True,
+    metavar="N",
+    help="Refuse a file, or a tensor that it makes of a picture, of more than so many MiB.",
+)
 @cache_options
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
@@ -75,6 +83,7 @@ def import_(
     mean: Three,
     std: Three,
     backbone: str,
+    max_mb: int,
     quiet: bool,
     debug: bool,
     **options: Any,
@@ -91,7 +100,7 @@ def import_(
     unknown = bool(architecture or classes)
     spec = _spec(architecture, classes, size, mean, std) if unknown else None
     published = None if unknown else known(file, name)
-    model = adopt(file, name, published, spec=spec, backbone=backbone)
+    model = adopt(file, name, published, spec=spec, backbone=backbone, most=max_mb << 20)
     if (
         published
         and published.git_blob

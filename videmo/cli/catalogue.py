@@ -49,7 +49,8 @@ def _cells(row: Facts) -> list[str]:
     terms = (row.get("license") or {}).get("weights", "")
     short = min((terms.find(c) for c in ":;(" if c in terms), default=len(terms))
     numbers = (str(row.get(key) or "") for key in ("dim", "input_size"))
-    return [row["name"], row["state"], row["kind"], answers, *numbers, terms[:short].strip()]
+    cells = [row["name"], row["state"], row["kind"], answers, *numbers, terms[:short].strip()]
+    return [_plain(cell) for cell in cells]
 
 
 def text(one: Facts, card: Facts) -> str:
@@ -142,9 +143,15 @@ def _wrapped(key: str, value: str) -> list[str]:
     import textwrap
 
     width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns - _KEY
-    plain = "".join(c if c.isprintable() else " " for c in value)
-    lines = textwrap.wrap(plain, max(20, width), break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        _plain(value), max(20, width), break_long_words=False, break_on_hyphens=False
+    )
     return [f"{key if n == 0 else '':{_KEY}}{line}" for n, line in enumerate(lines)]
+
+
+def _plain(text: str) -> str:
+    """Return a card's words so that they cannot move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class Telling:

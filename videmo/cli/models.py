@@ -89,10 +89,10 @@ def show(name: str, format_: str, **options: Any) -> None:
     import json
 
     from videmo.cli.catalogue import text
-    from videmo.store.zoo.shelf import entry, facts
+    from videmo.store.zoo.shelf import facts, shown
 
     use_cache(options)
-    one = entry(name)
+    one = shown(name)
     if format_ == "text":
         click.echo(text(facts(one), one.card), nl=False)
     else:
@@ -106,6 +106,11 @@ def show(name: str, format_: str, **options: Any) -> None:
 @click.option("--sha256", "digest", default="", metavar="HEX", help="The sum the file must have.")
 @click.option("--no-import", "keep", is_flag=True, help="Only fetch the file; make no model of it.")
 @click.option("--backbone", metavar="NAME", help="Of engagement: whose features it reads.")
+@click.option("--max-mb", type=click.IntRange(1), default=1024, show_default=True, metavar="N",
+              help="Refuse a file of more MiB.")  # fmt: skip
+@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), default=3600,
+              show_default=True, metavar="S", help="Give a file up that takes longer; the next "
+              "pull goes on with it.")  # fmt: skip
 @click.option("--progress", type=click.Choice(["auto", "bar", "lines", "json", "none"]),
               default="auto", help="On stderr: by default a bar on a terminal, elsewhere a line "
               "every 30 s.")  # fmt: skip
@@ -114,7 +119,7 @@ def show(name: str, format_: str, **options: Any) -> None:
 @debug_option
 def pull(
     names: Sequence[str], url: str | None, digest: str, keep: bool, backbone: str | None,
-    progress: str, quiet: bool, **options: Any,
+    max_mb: int, max_seconds: float, progress: str, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Fetch published networks and make models of them.
 
@@ -133,8 +138,9 @@ def pull(
         how = {"backbone": backbone} if backbone else {}
         with Telling.of(kind, name) as telling:
             done = fetch(
-                name, url=url, digest=digest, adopt=not keep, tell=telling, say=_say(quiet), **how
-            )
+                name, url=url, digest=digest, adopt=not keep, tell=telling, say=_say(quiet),
+                most=max_mb << 20, longest=max_seconds, **how,
+            )  # fmt: skip
         click.echo(done.folder or done.file)
 
 

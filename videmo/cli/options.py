@@ -199,6 +199,14 @@ engine_options = group_of(
         metavar="FILE",
         help="A copy of the detector's own weights, for a machine without network.",
     ),
+    click.option(
+        "--max-megapixels",
+        type=click.FloatRange(0, min_open=True),
+        default=51,
+        show_default=True,
+        metavar="N",
+        help="Refuse frames and pictures of more pixels; each million takes about 25 MB.",
+    ),
     cache_options,
 )
 
@@ -357,7 +365,8 @@ def engine_of(options: dict[str, Any]) -> Engine:
 
     use_cache(options)
     names = ("device", "engine", "precision", "decoder", "threads", "detector_weights")
-    return Engine(**{name: options[name] for name in names} | _on_cluster(options))
+    given = {name: options[name] for name in names} | {"megapixels": options["max_megapixels"]}
+    return Engine(**given | _on_cluster(options))
 
 
 def use_cache(options: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from videmo.errors import InputError, ManifestError
@@ -178,8 +179,8 @@ def read_training(name: str, columns: Columns | None = None) -> list[Truth]:
         return trained
     from videmo import store
 
-    folder = os.path.dirname(name) if os.path.basename(name) == "card.json" else name
-    told = store.load(folder or os.curdir).card.get("trained") or {}
+    is_card = os.path.basename(name) == store.CARD
+    told = store.load(Path(name).parent if is_card else name).card.get("trained") or {}
     clips = [Clip("", subject=str(subject)) for subject in told.get("subjects") or ()]
     clips += [Clip(str(path)) for path in told.get("paths") or ()]
     if not clips:

@@ -19,12 +19,13 @@ from pathlib import Path
 from videmo.errors import CorruptModel, InputError, ModelError, OutputError
 from videmo.files import cache_dir, sha256
 from videmo.files.lock import alone
-from videmo.files.source import Lost, Refused, check_url, opened
+from videmo.files.source import LIMIT, Lost, Patience, Refused, Slow, check_url, opened
 from videmo.files.sums import git_blob, member_sha256, note, record, recorded
 
 Tell = Callable[[int, "int | None"], None]  # hears how many bytes are here, of how many if told
 
 TIMEOUT = 30.0  # s without a byte after which a download is given up
+LONGEST = 3600.0  # s that a download may take in all
 TRIES = 3  # of one URL, as long as each brings the file further
 _YES = ("1", "true", "yes", "on")
 _ELSEWHERE = "name another place with --cache-dir or VIDEMO_CACHE"
@@ -77,6 +78,8 @@ def fetch(
     folder: Path | None = None,
     *,
     timeout: float = TIMEOUT,
+    longest: float = LONGEST,
+    most: int = LIMIT,
     tell: Tell | None = None,
 ) -> Path:
     """Return the file in `folder`, by default the cache's, downloaded if it is not there yet.
@@ -85,6 +88,8 @@ def fetch(
     first download is written down and holds from then on.
 
     timeout: s without a byte after which a URL is given up
+    longest: s that all of it may take; what has come by then is gone on with the next time
+    most: bytes that it may have
 
     Raises CorruptModel where it is not the file that is wanted (a download is then removed),
     ModelError where no URL gives it or the environment forbids the network, InputError for a
@@ -104,7 +109,7 @@ def fetch(
             if path.is_file():  # thanks to the process that was waited for
                 return _known(path, wanted)
             part = _Part(folder / f".{path.name}{'' if locked else secrets.token_hex(4)}.part")
-            _from_any(wanted, part, path, timeout, tell)
+            _from_any(wanted, part, path, Patience.of(timeout, longest, most), tell)
     return path
 
 
@@ -184,12 +189,14 @@ def _known(path: Path, wanted: Wanted) -> Path:
     return path
 
 
-def _from_any(wanted: Wanted, part: _Part, path: Path, timeout: float, tell: Tell | None) -> None:
+def _from_any(
+    wanted: Wanted, part: _Part, path: Path, patience: Patience, tell: Tell | None
+) -> None:
     """Put the file at `path`, from the first URL that gives it."""
     failures: list[Exception] = []
     for url in wanted.urls:
         try:
-            _from_one(url, part, timeout, tell)
+            _from_one(url, part, patience, tell)
             digest = sha256(part.path)
             _verify(part.path, wanted, url, digest, recorded(path))
             record(path, digest)
@@ -217,21 +224,21 @@ def _give_up(wanted: Wanted, path: Path, failures: list[Exception]) -> None:
     ) from (failures[-1] if failures else None)
 
 
-def _from_one(url: str, part: _Part, timeout: float, tell: Tell | None) -> None:
+def _from_one(url: str, part: _Part, patience: Patience, tell: Tell | None) -> None:
     """Fill `part` from one URL, asking again where it is cut as long as that brings it further."""
     for left in reversed(range(TRIES)):
         before = part.size if part.of(url) else 0
         try:
-            return _download(url, part, timeout, tell)
-        except Lost:
-            if not left or not part.of(url) or part.size <= before:
+            return _download(url, part, patience, tell)
+        except Lost as error:
+            if isinstance(error, Slow) or not left or not part.of(url) or part.size <= before:
                 raise
 
 
-def _download(url: str, part: _Part, timeout: float, tell: Tell | None) -> None:
+def _download(url: str, part: _Part, patience: Patience, tell: Tell | None) -> None:
     """Write what `url` holds, from where `part` ends if that is the beginning of it."""
     version = part.of(url)
-    with opened(url, part.size if version else 0, version, timeout) as answer:
+    with opened(url, part.size if version else 0, version, patience) as answer:
         if not answer.start:
             part.begin(url, answer.validator)
         size = answer.start

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -16,7 +19,7 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, Request
 
 from videmo.errors import InputError
 
-LIMIT = 1 << 30  # bytes; nothing that videmo fetches is as large
+LIMIT = 1 << 30  # bytes that are fetched unless more is allowed
 _BLOCK = 1 << 18  # bytes read at once
 _SCHEMES = ("http", "https")
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -31,6 +34,51 @@ class Lost(Refused):
     """The other side does not answer, or does not go on."""
 
 
+class Slow(Lost):
+    """The other side has taken all the time that there was."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download may take, and how many bytes it may have."""
+
+    timeout: float  # s without a byte after which it is given up
+    longest: float  # s in all
+    most: int  # bytes
+    until: float  # of the clock that only goes forward
+
+    @classmethod
+    def of(cls, timeout: float, longest: float, most: int = LIMIT) -> Patience:
+        """Return the patience that begins now."""
+        return cls(timeout, longest, most, time.monotonic() + longest)
+
+    def check(self, url: str) -> None:
+        """Raise Slow where it has come to its end."""
+        if time.monotonic() > self.until:
+            raise Slow(
+                f"{url}: takes longer than {self.longest:g} s; give it more with "
+                "videmo models pull --max-seconds, which goes on from here"
+            )
+
+    @contextmanager
+    def watching(self, connections: list[HTTPConnection]) -> Iterator[None]:
+        """Cut connections that are waited on at its end: headers may come byte by byte as well."""
+
+        def cut() -> None:
+            for connection in connections:
+                with suppress(OSError):
+                    if connection.sock:
+                        connection.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(max(0.0, self.until - time.monotonic()), cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a URL has begun to give."""
@@ -40,16 +88,18 @@ class Answer:
     total: int | None  # bytes of the whole file, where that is told
     validator: str  # what tells one version of the file from the next, "" for nothing
     file: IO[bytes]
+    patience: Patience
 
     def blocks(self) -> Iterator[bytes]:
         """Yield all that comes; raises Lost where it ends early, Refused where it goes on."""
-        size, most = self.start, LIMIT if self.total is None else self.total
+        size, most = self.start, self.patience.most if self.total is None else self.total
         while block := self._read():
+            self.patience.check(self.url)
             if size == 0:
                 _look_at(block, self.url)
             size += len(block)
             if size > most:
-                raise Refused(f"{self.url}: is larger than {most} bytes")
+                raise Refused(f"{self.url}: is larger than {most} bytes{_more(self.total)}")
             yield block
         if self.total is not None and size < self.total:
             raise Lost(f"{self.url}: ended after {size} of {self.total} bytes")
@@ -64,21 +114,21 @@ class Answer:
 
 
 @contextmanager
-def opened(url: str, start: int, validator: str, timeout: float) -> Iterator[Answer]:
+def opened(url: str, start: int, validator: str, patience: Patience) -> Iterator[Answer]:
     """Open `url`, at byte `start` if the server has the version `validator` still.
 
-    timeout: s without a byte after which it is given up
     Raises Refused, Lost.
     """
     if urlsplit(url).scheme == "file":
         with _disk(url) as (file, size):
-            yield Answer(url, 0, _bounded(size, url), "", file)
+            yield Answer(url, 0, _bounded(size, url, patience.most), "", file, patience)
         return
-    with _asked(url, start, validator, timeout) as answer:
+    with _asked(url, start, validator, patience) as answer:
         headers = answer.headers
         _look_at_kind(headers, url)
         begins = start if answer.status == 206 else 0
-        yield Answer(url, begins, _total(headers, begins, url), _validator(headers), answer)
+        total = _total(headers, begins, url, patience.most)
+        yield Answer(url, begins, total, _validator(headers), answer, patience)
 
 
 def check_url(url: str) -> None:
@@ -95,36 +145,56 @@ def check_url(url: str) -> None:
         raise InputError(f"{url!r} is no URL to fetch from; give one of http, https or file")
 
 
-def _asked(url: str, start: int, validator: str, timeout: float) -> Any:
+def _asked(url: str, start: int, validator: str, patience: Patience) -> Any:
     """Return the open answer of a server."""
     request = Request(url, headers={"User-Agent": "videmo", "Accept-Encoding": "identity"})
     if start:
         request.add_header("Range", f"bytes={start}-")
         request.add_header("If-Range", validator)
+    connections: list[HTTPConnection] = []
+    patience.check(url)
     try:
-        answer = _opener().open(request, timeout=timeout)
+        with patience.watching(connections):
+            answer = _opener(connections).open(request, timeout=patience.timeout)
+        patience.check(url)
         if answer.status != 206 or _goes_on(answer.headers, start, validator):
             return answer
         answer.close()
         if not start:
             raise Refused(f"{url}: gives a part of the file, which was not asked for")
-        return _asked(url, 0, "", timeout)
+        return _asked(url, 0, "", patience)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:  # what is here is no part of what is there now
-            return _asked(url, 0, "", timeout)
+            return _asked(url, 0, "", patience)
         raise Refused(f"{url}: {error.code} {_plain(error.reason)}") from error
     except (OSError, ValueError, HTTPException) as error:  # URLError and time-outs are OSErrors
+        patience.check(url)
         raise Lost(f"{url}: {_reason(error)}") from error
 
 
-def _opener() -> OpenerDirector:
-    """Return what opens http and https, and nothing else that a server may point to."""
+def _opener(connections: list[HTTPConnection]) -> OpenerDirector:
+    """Return what opens http and https, and nothing else that a server may point to.
+
+    connections: gets those that it makes
+    """
     from urllib import request
+
+    class Noting(request.AbstractHTTPHandler):
+        def do_open(self, http_class: Any, req: Any, **more: Any) -> Any:
+            def noted(*args: Any, **how: Any) -> Any:
+                connections.append(http_class(*args, **how))
+                return connections[-1]
+
+            return super().do_open(noted, req, **more)
+
+    class Plain(Noting, request.HTTPHandler): ...
+
+    class Secure(Noting, request.HTTPSHandler): ...
 
     opener = OpenerDirector()
     for handler in (
-        request.ProxyHandler(), request.HTTPHandler(), request.HTTPSHandler(), _Redirects(),
+        request.ProxyHandler(), Plain(), Secure(), _Redirects(),
         request.HTTPDefaultErrorHandler(), request.HTTPErrorProcessor(), request.UnknownHandler(),
     ):  # fmt: skip
         opener.add_handler(handler)
@@ -181,20 +251,24 @@ def _look_at_kind(headers: Mapping[str, str], url: str) -> None:
         raise Refused(f"{url}: is packed on its way, which was not asked for")
 
 
-def _total(headers: Mapping[str, str], start: int, url: str) -> int | None:
+def _total(headers: Mapping[str, str], start: int, url: str, most: int) -> int | None:
     """Return how many bytes the whole file has, or None where that is not told."""
     told = headers.get("Content-Length")
     if told is None:
         return None
     if not told.strip().isdecimal():
         raise Refused(f"{url}: says that it has {_plain(told)} bytes")
-    return _bounded(start + int(told), url)
+    return _bounded(start + int(told), url, most)
 
 
-def _bounded(size: int, url: str) -> int:
-    if size > LIMIT:
-        raise Refused(f"{url}: has {size} bytes, and {LIMIT} are the most that is fetched")
+def _bounded(size: int, url: str, most: int) -> int:
+    if size > most:
+        raise Refused(f"{url}: has {size} bytes, and {most} are the most that is fetched{_more()}")
     return size
+
+
+def _more(told: int | None = None) -> str:
+    return "" if told is not None else "; --max-mb of videmo models pull allows more"
 
 
 def _validator(headers: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ at its best with, and what a reader wants to know: `trained`, `measured`, `licen
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -22,16 +23,25 @@ from pathlib import Path
 from typing import Any
 
 from videmo.data import Array
-from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound, OutputError
+from videmo.errors import (
+    CorruptModel,
+    InputError,
+    ModelError,
+    ModelNotFound,
+    OutputError,
+    UnknownName,
+)
 from videmo.files import cache_dir, sha256
 from videmo.files.fetch import plain
 from videmo.recipe import Recipe
 from videmo.stages.embed import BackboneSpec
-from videmo.stages.heads import HeadSpec
+from videmo.stages.heads import Head, HeadSpec, make_head
 from videmo.stages.heads.attributes import EMOTION
+from videmo.store import cards
+from videmo.store.cards import is_plain, read_card
 
 EMBEDDED = Path(__file__).parents[1] / "models"
-WEIGHTS = "weights.safetensors"
+CARD, WEIGHTS = "card.json", "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Model:
 
     folder: Path
     card: Mapping[str, Any]
+    digest: str = ""  # its `sha256`, where the card was changed since
 
     @property
     def name(self) -> str:
@@ -48,16 +59,27 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of its weights, in hex."""
+        """The SHA-256 of all that decides its answers, in hex: the same of the JSON of its spec, of
+        a head's recipe, and of the sums of its files, graph and weights among them."""
+        return self.digest or _digest(self.card)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The SHA-256 of its weights alone, by which recipes of 0.1.0 know it."""
         return str(self.card["files"][WEIGHTS])
+
+    def is_meant(self, sha256: str) -> bool:
+        """Return whether a recipe or a record of it has this sum."""
+        return sha256 in (self.sha256, self.weights_sha256)
 
     @property
     def handle(self) -> str:
         """What `load` finds it by: its name where that leads here, else its folder."""
         for folder in _places(self.name):
-            if (folder / "card.json").is_file():
-                return self.name if folder.samefile(self.folder) else str(self.folder)
-        return str(self.folder)
+            if (folder / CARD).is_file() and folder.samefile(self.folder):
+                return self.name
+        inner = os.sep in str(self.folder)
+        return str(self.folder) if inner else os.path.join(os.curdir, self.folder)
 
     @property
     def recipe(self) -> Recipe:
@@ -94,22 +116,26 @@ class Model:
         pooling = {"stats": ("mean",), "within": (), "normalise": None, "of": EMOTION}
         recipe = self.recipe.with_changes(pooling=pooling).to_dict()
         spec = {"type": "given", "level": "clip", "labels": [*outputs[EMOTION]]}
-        return replace(self, card={**self.card, "kind": "head", "spec": spec, "recipe": recipe})
+        card = {**self.card, "kind": "head", "spec": spec, "recipe": recipe}
+        return replace(self, card=card, digest=self.sha256)
 
     def head_spec(self) -> HeadSpec:
         """What kind of head this is; raises CorruptModel for a card of something else."""
-        spec = self._spec("head")
         with self._understood():
-            return HeadSpec(spec["type"], tuple(spec["labels"]), spec["level"])
+            return cards.head_spec(self._spec("head"))
 
     def backbone_spec(self) -> BackboneSpec:
         """What kind of backbone this is; raises CorruptModel for a card of something else."""
-        spec = dict(self._spec("backbone"))
         with self._understood():
-            for name in ("mean", "std", "changes"):
-                spec[name] = tuple(spec[name])
-            spec["outputs"] = {name: tuple(of) for name, of in spec["outputs"].items()}
-            return BackboneSpec(**spec)
+            return cards.backbone_spec(self._spec("backbone"))
+
+    def head(self) -> Head:
+        """Return the head, over its arrays; raises CorruptModel where they do not fit its card."""
+        spec = self.head_spec()
+        try:
+            return make_head(spec, {} if spec.type == "given" else self.weights())
+        except (ValueError, UnknownName) as error:
+            raise CorruptModel(str(self.folder), "a sound head", str(error)) from error
 
     def weights(self) -> dict[str, Array]:
         """Return its tensors by name; raises CorruptModel where they cannot be read."""
@@ -135,9 +161,8 @@ class Model:
         """Turn what goes wrong with a spec that is not whole into CorruptModel."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            said = f"{type(error).__name__}: {error}"
-            raise CorruptModel(str(self.folder / "card.json"), "a whole spec", said) from error
+        except (ValueError, InputError) as error:
+            raise CorruptModel(str(self.folder / CARD), "a sound spec", str(error)) from error
 
     def _spec(self, kind: str) -> Mapping[str, Any]:
         if self.card["kind"] != kind:
@@ -154,18 +179,16 @@ def folders() -> list[Path]:
 
 
 def names(kind: str | None = None) -> list[str]:
-    """Return the names of the models that are here, of one kind or of all."""
-    return [
-        folder.name
-        for folder in folders()
-        if kind is None or _read_card(folder / "card.json")["kind"] == kind
-    ]
+    """Return the names of the models that are here, of one kind or of all whose card is sound."""
+    return [folder.name for folder in folders() if kind is None or _kind(folder) == kind]
 
 
 def verify(folder: Path) -> tuple[str, str]:
     """Return "ok", "corrupt" or "missing" for a model's files, all read, and in words why."""
     try:
-        load(folder)
+        model = load(folder)
+        if model.card["kind"] == "head":
+            model.head()
     except CorruptModel as error:
         return ("corrupt" if os.path.exists(error.path) else "missing"), str(error)
     except ModelNotFound:
@@ -195,12 +218,14 @@ def remove(name: str) -> Path:
 def load(name: str | Path) -> Model:
     """Return the model of that name, or in that folder, after its files have been checked.
 
-    Raises ModelNotFound; CorruptModel where a file is missing or has another SHA-256.
+    name: a name; or a folder, as a Path, or as text with a separator or a dot in front
+    Raises ModelNotFound; CorruptModel where a file is missing or has another SHA-256, or the card
+    is not sound.
     """
-    folder = _find(str(name))
-    card = _read_card(folder / "card.json")
+    folder = _find(name)
+    card = read_card(folder / CARD)
     if WEIGHTS not in card["files"]:
-        raise CorruptModel(str(folder / "card.json"), f"the sum of {WEIGHTS}", "none")
+        raise CorruptModel(str(folder / CARD), f"the sum of {WEIGHTS}", "none")
     for file, expected in card["files"].items():
         _verify(folder, file, str(expected))
     return Model(folder, card)
@@ -266,39 +291,63 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
     part = folder / ".card.json.part"
     part.write_text(text, encoding="utf-8")
-    part.replace(folder / "card.json")
+    part.replace(folder / CARD)
 
 
-def _find(name: str) -> Path:
+def is_path(name: str | Path) -> bool:
+    """Return whether what stands for a model is a folder: a name becomes a path only where it is
+    written as one, with a separator or a dot in front."""
+    if isinstance(name, Path):
+        return True
+    marks = {os.sep, os.altsep or os.sep}
+    return name.startswith(".") or any(mark in name for mark in marks)
+
+
+def folder_called(name: str) -> str:
+    """Return how a model's folder of that name in the working folder is to be written, or nothing.
+
+    It is never taken for the name: whoever shares a folder of clips could plant one there.
+    """
+    there = is_plain(name) and (Path(name) / CARD).is_file()
+    return os.path.join(os.curdir, name) if there else ""
+
+
+def _find(name: str | Path) -> Path:
     for folder in _places(name):
-        if (folder / "card.json").is_file():
+        if (folder / CARD).is_file():
             return folder
-    raise ModelNotFound(name, names())
+    if is_path(name):
+        raise ModelNotFound(str(name), names(), why="no folder with a card.json is there")
+    here = folder_called(str(name))
+    step = f"the folder of that name here is {here}" if here else ""
+    raise ModelNotFound(str(name), names(), step=step)
 
 
-def _places(name: str) -> list[Path]:
+def _places(name: str | Path) -> list[Path]:
     """Return the folders that a name may mean, the first of which that is there it does."""
-    here = [Path(name)] if os.sep in name or (Path(name) / "card.json").is_file() else []
-    return [*here, EMBEDDED / name, cache_dir() / "models" / name]
+    if is_path(name):
+        return [Path(name)]
+    return [EMBEDDED / name, cache_dir() / "models" / name] if is_plain(name) else []
 
 
-def _read_card(path: Path) -> dict[str, Any]:
+def _kind(folder: Path) -> str:
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptModel(str(path), "a card in JSON", str(error)) from error
-    kinds = {"kind": str, "name": str, "spec": dict, "files": dict}
-    for key, kind in kinds.items():
-        if not isinstance(card, dict) or not isinstance(card.get(key), kind):
-            raise CorruptModel(str(path), f"a card with {', '.join(kinds)}", f"no {key}")
-    whole: dict[str, Any] = card
-    return whole
+        return str(read_card(folder / CARD)["kind"])
+    except CorruptModel:
+        return ""
+
+
+def _digest(card: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what decides a model's answers; of a path only its name counts."""
+    facts = {key: card[key] for key in ("kind", "spec", "files")}
+    if card["kind"] == "head" and isinstance(recipe := card.get("recipe"), Mapping):
+        facts["recipe"] = {**recipe, "backbone": os.path.basename(str(recipe.get("backbone")))}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _verify(folder: Path, name: str, expected: str) -> None:
     path = folder / name
-    if name != os.path.basename(name):
-        raise CorruptModel(str(path), "a plain file name", repr(name))
     if not path.is_file():
         raise CorruptModel(str(path), f"a file of SHA-256 {expected[:12]}", "no file")
     got = sha256(path)

@@ -205,9 +205,6 @@ def _features(path: str) -> Rows:
     table = load_features(path, frames=False)
     answered = table.status == "ok"
     place = [f"{path}: row {i} ({clip})" for i, clip in enumerate(table.path, 1)]
-    for i in np.flatnonzero(answered & ~np.isfinite(table.features).all(1))[:1]:
-        column = table.feature_names[~np.isfinite(table.features[i])][0]
-        raise InputError(f"{place[i]}: {column} is no finite number; extract this clip again")
     if not isinstance(table.meta.get("options"), Mapping):
         raise InputError(f"{path}: its meta holds no recipe; make it with videmo extract-features")
     empty = ("",) * len(place)

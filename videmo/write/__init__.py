@@ -130,15 +130,17 @@ def open_features(
     return FeatureFile(out, names=names, meta=meta, frames=frames)
 
 
-def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> FeatureTable:
+def load_features(
+    path: str | os.PathLike[str], *, frames: bool = True, alone: bool = False
+) -> FeatureTable:
     """Return what `open_features` has written; see `videmo.write.npz.load_features`."""
     if feature_format(path) == "parquet":
         from videmo.write import parquet
 
-        return parquet.load_features(path, frames=frames)
+        return parquet.load_features(path, frames=frames, alone=alone)
     from videmo.write import npz
 
-    return npz.load_features(path, frames=frames)
+    return npz.load_features(path, frames=frames, alone=alone)
 
 
 def frames_of(out: str | os.PathLike[str]) -> str:

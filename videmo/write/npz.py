@@ -29,7 +29,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from tokenize import TokenError
@@ -256,10 +256,13 @@ class FeatureTable:
         return f"FeatureTable({', '.join(shapes)})"
 
 
-def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> FeatureTable:
+def load_features(
+    path: str | os.PathLike[str], *, frames: bool = True, alone: bool = False
+) -> FeatureTable:
     """Return what FeatureFile has written; arrays of other names are passed over.
 
     frames: also load the rows of the faces, where there are any
+    alone: refuse arrays of other names, where they would be lost
 
     Raises InputError that names the file and what is wrong with it.
     """
@@ -270,6 +273,7 @@ def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> Featu
             raise InputError(f"{name}: is no .npz file; make one with videmo extract-features")
         with zipfile.ZipFile(name) as archive:
             names = [entry.removesuffix(".npy") for entry in archive.namelist()]
+            known_once(name, names, _KINDS if alone else names)
             wanted = _wanted(name, names, frames)
             _bounded(name, archive, wanted)
             found = {k: _array(archive, k) for k in wanted}
@@ -285,6 +289,7 @@ def table_of(path: str, arrays: Mapping[str, Array]) -> FeatureTable:
     path: whose they are, for the InputError where they are others
     """
     _check(path, arrays)
+    _sound(path, arrays)
     with np.errstate(over="ignore"):  # a float64 that is too large is infinite, and told as such
         found = {
             name: array if array.dtype.kind == "U" else array.astype(_TYPES[name], copy=False)
@@ -454,6 +459,39 @@ def _check(path: str, found: Mapping[str, Array]) -> None:
     for name, width in (("features", lengths["names"]), ("frame_box", 4)):
         if name in found and found[name].shape[1] != width:
             raise _wrong(path, name, found[name], f"{width} columns")
+
+
+def known_once(path: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Refuse a name that is there twice, of which one would be read and the other kept, or that
+    stands for nothing."""
+    seen = set[str]()
+    for name in names:
+        if name in seen or name not in known:
+            what = "twice" if name in seen else "which is nothing of videmo's"
+            raise InputError(f"{path}: holds {name[:80]!r} {what}; make it again")
+        seen.add(name)
+
+
+def _sound(path: str, found: Mapping[str, Array]) -> None:
+    """Refuse numbers that no run writes: infinite ones, and NaN where there is an answer."""
+    answered = found["status"] == "ok"
+    values = found["features"]
+    finite = np.isfinite(values).all(1)
+    for row in np.flatnonzero(~finite & (answered | np.isinf(values).any(1)))[:1]:
+        column = found["feature_names"][~np.isfinite(values[row])][0]
+        place = f"{path}: row {row + 1} ({found['path'][row]})"
+        raise InputError(f"{place}: {column} is no finite number; extract this clip again")
+    known_once(path, names := found["feature_names"].tolist(), names)
+    for name, array in found.items():
+        if array.dtype.kind == "i" and name != "frame_track" and (array < 0).any():
+            raise InputError(f"{path}: {name} holds numbers below 0; make it again")
+        unknown = name in ("features", "duration", *TIMES)
+        if array.dtype.kind == "f" and not unknown and not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} holds what is no finite number; make it again")
+    for name in ("duration", *TIMES):
+        times = found.get(name, np.zeros(0))
+        if np.isinf(times).any() or (times < 0).any():
+            raise InputError(f"{path}: {name} holds what is no time in seconds; make it again")
 
 
 def _is_text(array: Array) -> bool:

@@ -26,7 +26,15 @@ from videmo.errors import InputError
 from videmo.extras import missing
 from videmo.write import frames_of
 from videmo.write.columns import column_types
-from videmo.write.npz import FACTS, TIMES, FeatureTable, meta_text, table_of, text_array
+from videmo.write.npz import (
+    FACTS,
+    TIMES,
+    FeatureTable,
+    known_once,
+    meta_text,
+    table_of,
+    text_array,
+)
 from videmo.write.record import RecordWriter, tidy
 from videmo.write.schema import PROVENANCE, TYPES, VERSION, keys
 from videmo.write.sink import AtomicOutput, Sink, open_file
@@ -164,6 +172,7 @@ class RecordTable:
         self.name = path
         with self._file() as file:
             self.columns: list[str] = file.schema_arrow.names
+            known_once(path, self.columns, self.columns)
             metadata = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
             groups = range(file.num_row_groups)
             sizes = [file.metadata.row_group(n).num_rows for n in groups]
@@ -285,15 +294,18 @@ class RowGroups:
         return pa.schema(columns, metadata=self.meta)
 
 
-def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> FeatureTable:
+def load_features(
+    path: str | os.PathLike[str], *, frames: bool = True, alone: bool = False
+) -> FeatureTable:
     """Return what FeatureParquet has written, as `npz.load_features` does for its files.
 
     frames: also load the rows of the faces, where there are any
+    alone: refuse columns of other names, where they would be lost
 
     Raises InputError that names the file and what is wrong with it, MissingDependency.
     """
     name = os.fspath(path)
-    table, meta = _read(name, "features")
+    table, meta = _read(name, "features", alone)
     names = _names(name, meta)
     found: dict[str, Array] = {n: texts(table[n]) for n in ("path", "status")}
     found["error"] = texts(table["message"])
@@ -306,7 +318,7 @@ def load_features(path: str | os.PathLike[str], *, frames: bool = True) -> Featu
     found["meta"] = text_array([meta[META]]).reshape(())
     if frames and FRAMES in meta:
         beside = os.path.join(os.path.dirname(name), os.path.basename(meta[FRAMES]))
-        found |= _frames(beside, found["path"], name)
+        found |= _frames(beside, found["path"], name, alone)
     return table_of(name, found)
 
 
@@ -421,7 +433,7 @@ def _utf8(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _read(name: str, kind: str) -> tuple[Any, dict[str, str]]:
+def _read(name: str, kind: str, alone: bool) -> tuple[Any, dict[str, str]]:
     """Return the table of a file of ours and what its metadata tell."""
     _, pq = arrow()
     with _reading(name), open(name, "rb") as file:
@@ -431,6 +443,7 @@ def _read(name: str, kind: str) -> tuple[Any, dict[str, str]]:
     if META not in meta or missing:
         lack = f"column {missing[0]!r}" if missing else f"metadata {META}"
         raise InputError(f"{name}: holds no {lack}; make it with videmo extract-features")
+    known_once(name, table.column_names, _types(kind) if alone else table.column_names)
     return table, meta
 
 
@@ -483,9 +496,9 @@ def _matrix(path: str, column: Any, width: int) -> Array:
     return matrix
 
 
-def _frames(path: str, clips: Array, owner: str) -> dict[str, Array]:
+def _frames(path: str, clips: Array, owner: str, alone: bool) -> dict[str, Array]:
     """Return the arrays of the faces, which belong to `clips`."""
-    table, _ = _read(path, "faces")
+    table, _ = _read(path, "faces", alone)
     clip: I64 = table["clip"].to_numpy()
     number, first = np.unique(clip, return_index=True)
     ends = np.concatenate([[0], clip, [len(clips) - 1]])

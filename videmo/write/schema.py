@@ -79,9 +79,9 @@ PARTS = {
     "provenance": (
         Key("videmo", "text", "version"),
         Key("head", "text", "name", null=True),
-        Key("head_sha256", "text", "of its weights", null=True),
+        Key("head_sha256", "text", "of its card's spec and recipe, and its files", null=True),
         Key("backbone", "text", "name"),
-        Key("backbone_sha256", "text", "of its weights"),
+        Key("backbone_sha256", "text", "of its card's spec, its weights and its graph"),
         Key("detector", "text", "what found the faces"),
         Key(
             "detector_sha256",

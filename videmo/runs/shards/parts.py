@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from array import array
@@ -27,6 +28,7 @@ STATUSES = ("ok", "no_face", "error")
 _FREE = ("decoder", "device")  # these change no number, so they may differ
 _SETTINGS = ("schema_version", *(name for name in PROVENANCE if name not in _FREE))
 TIMES = ("start", "end")
+_COUNTS = ("score", "frames", "face_frames", "faces", "coverage", "duration")
 _OPEN = 64  # files that are open at once
 _BLOCK = 1 << 20  # characters written at once
 _ESCAPED = re.compile(r"\\(.)")
@@ -243,6 +245,8 @@ class Csv(RecordPart):
     def _read(self, file: IO[bytes]) -> Iterator[_RawRow]:
         for line, begin, length, cells in self._rows(file):
             if cells and not self.columns:
+                if len({*cells}) < len(cells):
+                    raise MergeError(f"{self.name}:{line}: two columns have one name; remove one")
                 self.columns = cells
                 continue
             fits = cells and len(cells) == len(self.columns)
@@ -339,7 +343,7 @@ class FeaturePart(Part):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.table = load_features(name)
+        self.table = load_features(name, alone=True)
         self.columns = self.table.feature_names.tolist()
 
     def summaries(self, partial: bool) -> Iterator[RowSummary]:
@@ -457,12 +461,40 @@ def opened(name: str) -> IO[bytes]:
 def _flat(text: bytes) -> Mapping[str, Any] | None:
     """Return a JSON record with its provenance beside the rest, None for what is none."""
     try:
-        record = json.loads(text.decode("utf-8", "surrogateescape"))
+        record = json.loads(
+            text.decode("utf-8", "surrogateescape"),
+            object_pairs_hook=_once, parse_constant=_no_number,
+        )  # fmt: skip
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("provenance"), dict):
         return None
     return {**record["provenance"], **record}
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raises ValueError for a key that is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} where a number is expected")
+
+
+def _finite(record: Mapping[str, Any]) -> bool:
+    """Return whether all probabilities and counts of a flat record are finite numbers from 0 on."""
+    told = record.get("scores")
+    numbers = [*told.values()] if isinstance(told, Mapping) else []
+    numbers += [record.get(name) for name in _COUNTS]
+    numbers += [value for name, value in record.items() if name.startswith("p_")]
+    try:
+        found = [float(number) for number in numbers if number not in (None, "")]
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return all(math.isfinite(number) and number >= 0 for number in found)
 
 
 def _summary(line: int, record: Mapping[str, Any]) -> RowSummary | None:
@@ -475,6 +507,11 @@ def _summary(line: int, record: Mapping[str, Any]) -> RowSummary | None:
                       for name in TIMES)  # fmt: skip
     except (TypeError, ValueError, OverflowError):
         return None
+    if not _finite(record):
+        raise MergeError(
+            f"{path}: the record in line {line} has probabilities or counts that are none; "
+            "run that shard again"
+        )
     if "person" in record or "other_path" in record:
         raise MergeError(
             f"{path}: identify has numbered or compared persons in one part alone; "

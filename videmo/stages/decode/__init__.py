@@ -16,6 +16,7 @@ import queue
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -27,6 +28,7 @@ from videmo.errors import InputError, VideoError
 from videmo.extras import missing
 from videmo.files.remote import is_url
 from videmo.stages.decode.files import check
+from videmo.stages.decode.formats import PIXELS, refuse_large
 from videmo.stages.image import resize
 from videmo.stages.registry import find
 
@@ -36,8 +38,11 @@ DECODERS = {
     "decord": "videmo.stages.decode.decord:Decord",
 }
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
 SLACK = 1e-3  # s; Matroska and FLV store whole milliseconds, so a frame may lie this far before
 ROUNDING = 1e-6  # s; times are sums of floats
+
+_OPENING = threading.Lock()  # Pillow's limit is one for all threads
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Decoder")
@@ -70,7 +75,7 @@ class Decoder(Protocol):
     info: VideoInfo
     warnings: list[str]  # grows while reading: damage, truncation, times that had to be made up
 
-    def __init__(self, path: str, *, batch_bytes: int, threads: int) -> None: ...
+    def __init__(self, path: str, *, batch_bytes: int, threads: int, pixels: int) -> None: ...
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         """Yield the sampled frames in order, each batch of one size and about `batch_bytes`."""
@@ -92,12 +97,14 @@ def open_video(
     decoder: str = "auto",
     batch_bytes: int = 64 << 20,
     threads: int = 2,
+    pixels: int = PIXELS,
 ) -> Decoder:
     """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
 
     decoder: a name in DECODERS; pictures are always read by ImageFolder
     batch_bytes: about how large the pixels of one batch may be; at least one frame
     threads: decoding threads
+    pixels: of a frame, that are read; a larger one is an error before it is decoded
 
     Raises VideoError where nothing can be decoded, UnknownName for an unknown decoder.
     """
@@ -106,10 +113,10 @@ def open_video(
     if is_url(path):
         from videmo.stages.decode.remote import Fetched
 
-        return Fetched(path, lambda copy: open_video(copy, decoder, batch_bytes, threads))
+        return Fetched(path, lambda copy: open_video(copy, decoder, batch_bytes, threads, pixels))
     if os.path.isdir(path) or path.lower().endswith(PICTURES):
         make = ImageFolder
-    video: Decoder = make(path, batch_bytes=batch_bytes, threads=threads)
+    video: Decoder = make(path, batch_bytes=batch_bytes, threads=threads, pixels=pixels)
     return video
 
 
@@ -259,15 +266,16 @@ class ImageFolder(Decoder):
     """
 
     def __init__(
-        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, rate: float = 25.0
-    ) -> None:
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, pixels: int = PIXELS,
+        rate: float = 25.0,
+    ) -> None:  # fmt: skip
         self.warnings: list[str] = []
         self.rate = rate  # pictures/s
-        self._path, self._bytes = path, batch_bytes
+        self._path, self._bytes, self._pixels = path, batch_bytes, pixels
         self._files = _pictures(path)
         while self._files:  # the first that can be read gives the size
             try:
-                height, width = _picture(self._files[0]).shape[:2]
+                height, width = _picture(self._files[0], pixels).shape[:2]
                 break
             except VideoError as error:
                 if len(self._files) == 1:
@@ -286,7 +294,7 @@ class ImageFolder(Decoder):
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
         for index in plan(np.arange(len(self._files)) / self.rate, sampling).tolist():
             try:
-                pixels = _picture(self._files[index])
+                pixels = _picture(self._files[index], self._pixels)
             except VideoError as error:
                 self.warnings.append(str(error))
                 continue
@@ -312,15 +320,31 @@ def _natural(name: str) -> list[int | str]:
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
-def _picture(path: Path) -> U8:
-    """Return the pixels of one picture (H, W, 3)."""
+def _picture(path: Path, pixels: int) -> U8:
+    """Return the pixels of one picture (H, W, 3), which is opened by Pillow's readers of KINDS."""
     check(str(path))
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
         raise missing("PIL") from error
     try:
-        with Image.open(path) as picture:
+        with _any_size():
+            picture = Image.open(path, formats=KINDS)
+        with picture:
+            refuse_large(str(path), picture.height, picture.width, pixels)
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise VideoError(str(path), "not a picture, or damaged; save it again") from error
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Let Pillow open a picture of any size, for our own limit to be said in our own words."""
+    from PIL import Image
+
+    with _OPENING:
+        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = most

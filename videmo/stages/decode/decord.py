@@ -14,6 +14,7 @@ from videmo.data import U8, FrameBatch
 from videmo.errors import VideoError
 from videmo.extras import missing
 from videmo.stages.decode import Decoder, Frame, Sampling, batches, fit, plan
+from videmo.stages.decode.formats import PIXELS
 from videmo.stages.decode.pyav import PyAV, misnumbered
 
 ANY = 1e-9  # decord's fault_tol: fail at the first frame that it would replace by its neighbour
@@ -28,11 +29,13 @@ class Decord(Decoder):
     in a thread of its own, and chance decides how many frames come before its error.
     """
 
-    def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
+    def __init__(
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = PIXELS
+    ) -> None:
         self.warnings: list[str] = []
         self._path, self._bytes, self._threads = path, batch_bytes, threads
         self._reader: Any
-        with PyAV(path, threads=1) as header:
+        with PyAV(path, threads=1, pixels=pixels) as header:
             self.info = replace(header.info, decoder="decord")
             if refused := _refused(header):
                 raise VideoError(path, f"{refused}; use --decoder pyav")

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from videmo.errors import VideoError
+from videmo.stages.decode.formats import kind_of_list
 
 LFS = b"version https://git-lfs"
 MISSING = "no such file; check the path"
@@ -76,6 +77,8 @@ def why_unreadable(path: str) -> str:
                 "a stream; copy it again, or join it to its first fragment"
             )
         return "damaged beyond its header; copy or download it again"
+    if kind := kind_of_list(path):
+        return f"a list ({kind}) that names other files, not a video; give the files themselves"
     if all(byte >= 32 or byte in b"\t\n\r\f" for byte in head[:1024]):
         return "text, not a video; check the path"
     return "not a video, or damaged from its first bytes; try to play it"

@@ -21,6 +21,7 @@ from videmo.extras import missing
 from videmo.stages.decode import SLACK, Decoder, Frame, Picker, Sampling, batches, fit, hdr, plan
 from videmo.stages.decode.clock import Clock
 from videmo.stages.decode.files import check, why_unreadable
+from videmo.stages.decode.formats import PIXELS, options, refuse_large
 
 LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
 PATIENCE = 100  # packets in a row that cannot be read before the file is taken to have ended
@@ -42,10 +43,12 @@ class PyAV(Decoder):
     of a frame could not be known; `sought` reads the files where it is.
     """
 
-    def __init__(self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2) -> None:
+    def __init__(
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = PIXELS
+    ) -> None:
         self.warnings: list[str] = []
-        self._path, self._bytes, self._threads = path, batch_bytes, threads
-        first = _Reading(path, threads, self._warn)  # raises where there is nothing to decode
+        self._path, self._bytes, self._threads, self._pixels = path, batch_bytes, threads, pixels
+        first = self._pass()  # raises where there is nothing to decode
         self._open: _Reading | None = first
         self.info = self._describe(first)
         self._origin, self._ticks = first.origin, first.first.frame.time_base
@@ -74,7 +77,7 @@ class PyAV(Decoder):
         if not wanted:
             return
         key = packets.stamps[packets.keys & (packets.stamps <= shown[wanted[0]])].max()
-        with closing(_Reading(self._path, self._threads, self._warn)) as reading:
+        with closing(self._pass()) as reading:
             ahead = iter(wanted)
             number = next(ahead)
             for here, frame in reading.from_key(int(key), shown):
@@ -92,7 +95,7 @@ class PyAV(Decoder):
 
     def packets(self) -> Packets:
         """Return what the packets tell, in stored order; nothing is decoded."""
-        return _packets(self._path)
+        return _packets(self._path, self._pixels)
 
     def seconds(self, stamps: I64) -> F64:
         """Return stamps as the times that `read` gives."""
@@ -110,7 +113,10 @@ class PyAV(Decoder):
     def _reading(self) -> _Reading:
         """Return the pass that is open at the first frame, or a new one."""
         reading, self._open = self._open, None
-        return reading or _Reading(self._path, self._threads, self._warn)
+        return reading or self._pass()
+
+    def _pass(self) -> _Reading:
+        return _Reading(self._path, self._threads, self._warn, self._pixels)
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
         reading, pick, whole = self._reading(), Picker(sampling), False
@@ -146,13 +152,14 @@ class PyAV(Decoder):
 class _Reading:
     """One pass over one open file."""
 
-    def __init__(self, path: str, threads: int, warn: Callable[[str], None]) -> None:
-        self._path, self._warn = path, warn
-        self._container, self._stream = _open(path)
+    def __init__(self, path: str, threads: int, warn: Callable[[str], None], pixels: int) -> None:
+        self._path, self._warn, self._most = path, warn, pixels
+        self._container, self._stream = _open(path, pixels)
         try:
             self._to_rgb = _to_rgb()
             _set_threads(self._stream, threads)
             self.aspect, self.container = _aspect(self._stream), self._container.format.name
+            refuse_large(path, *_square_size(self._stream.codec_context, self.aspect), pixels)
             self.declared = _declared(self._container, self._stream)
             self._clock = _clock(self._container, self.declared)
             self._given, self._lost, self._corrupt, self._torn = 0, 0, 0, 0
@@ -205,7 +212,9 @@ class _Reading:
 
         Bilinear, which without a change of size gives the very pixels that decord gives.
         """
-        height, width, scale = fit(*_square_size(frame, self.aspect), max_side)
+        size = _square_size(frame, self.aspect)
+        refuse_large(self._path, *size, self._most)  # it may change from frame to frame
+        height, width, scale = fit(*size, max_side)
         pixels = self._pixels(frame, width, height)
         if frame.rotation != self._rotation:
             self._rotation, self.turns = frame.rotation, _turns(frame)
@@ -287,7 +296,7 @@ class _Reading:
             return self._given
         if self._sorted is None:
             known = os.path.isfile(self._path)  # a pipe cannot be read twice
-            stamps = _packets(self._path).stamps if known else np.zeros(0, np.int64)
+            stamps = _packets(self._path, self._most).stamps if known else np.zeros(0, np.int64)
             self._sorted = np.sort(stamps[stamps >= 0])
         if frame.pts is None or frame.pts not in self._sorted:
             return self._last + 1
@@ -330,6 +339,11 @@ class _Reading:
     def _why_nothing(self) -> str:
         if "enc_key_id" in self._stream.metadata or self._stream.codec_tag == "encv":
             return "encrypted; decrypt it first"
+        if self._first_error and not self._stream.codec_context.width:
+            return (
+                f"no frame can be decoded ({self._first_error}): damaged, or of more than "
+                f"{self._most / 1e6:.0f} million pixels, which --max-megapixels allows"
+            )
         if self._first_error:
             return f"no frame can be decoded ({self._first_error}); copy or download it again"
         return "its video stream holds no frame"
@@ -410,9 +424,9 @@ def misnumbered(container: str, packets: Packets) -> str | None:
     return None
 
 
-def _packets(path: str) -> Packets:
+def _packets(path: str, pixels: int) -> Packets:
     stamps, keys, sound = array("q"), array("b"), False
-    container, stream = _open(path)
+    container, stream = _open(path, pixels)
     with container, suppress(*_errors()):  # up to where the file can be read
         corrupt = False
         for packet in container.demux(stream):
@@ -432,9 +446,10 @@ def _errors() -> tuple[type[Exception], ...]:
     return FFmpegError, OSError
 
 
-def _open(path: str) -> tuple[Any, Any]:
-    """Return the container and its best video stream."""
+def _open(path: str, pixels: int) -> tuple[Any, Any]:
+    """Return the container and its best video stream, whose decoder takes frames of so many px."""
     check(path)
+    told = options(pixels)
     try:
         import av
     except ImportError as error:
@@ -443,11 +458,13 @@ def _open(path: str) -> tuple[Any, Any]:
     tags: dict[str, Any] = {"metadata_errors": "replace"} if _major() < 19 else {}
     try:
         # absolute, or FFmpeg takes what stands before a colon for a protocol
-        container = av.open(os.path.abspath(path), **tags)
+        container = av.open(os.path.abspath(path), options=told, **tags)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(path, why_unreadable(path)) from error
     try:
-        return container, _video_stream(container, path)
+        stream = _video_stream(container, path)
+        stream.codec_context.options = {"max_pixels": told["max_pixels"]}
+        return container, stream
     except BaseException:
         container.close()
         raise

@@ -15,6 +15,7 @@ from videmo.errors import CorruptModel, InputError, ModelError
 from videmo.extras import missing, require
 from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
+from videmo.stages.embed.arguments import checked, is_model
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.mobilefacenet import mobilefacenet
 
@@ -228,9 +229,9 @@ def body(
         raise InputError("this model is an ONNX graph alone; use --engine openvino")
     net: torch.nn.Module
     if architecture == MOBILEFACENET:
-        net = mobilefacenet(**dict(arguments))
-    elif timm.is_model(architecture):  # and no place on a hub
-        net = timm.create_model(architecture, num_classes=0, **dict(arguments))
+        net = mobilefacenet(**checked(architecture, arguments))
+    elif is_model(architecture) and timm.is_model(architecture):
+        net = _created(architecture, checked(architecture, arguments))
     else:
         raise InputError(f"timm has no network {architecture!r}; timm.list_models() names them")
     for name in changes:
@@ -240,6 +241,21 @@ def body(
         except AttributeError as error:
             raise InputError(f"{architecture} has no layer {name!r} to leave out") from error
         setattr(net.get_submodule(parent), child, torch.nn.Identity())
+    return net
+
+
+def _created(architecture: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+    """Return a network of timm without weights: nothing is fetched, and no file is read."""
+    import timm
+
+    try:
+        net: torch.nn.Module = timm.create_model(
+            architecture, pretrained=False, checkpoint_path="", num_classes=0, **arguments
+        )
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = ", ".join(arguments) or "nothing more"
+        raise InputError(f"{architecture} cannot be made with {said} ({reason})") from error
     return net
 
 

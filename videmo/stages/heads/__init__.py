@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from videmo.stages.heads.windows import Windows
 
 
+LEVELS = ("clip", "face", "window")
+
+
 @dataclass(frozen=True)
 class HeadSpec:
     """What a head is, as its card says."""
@@ -78,6 +81,14 @@ def shares(logits: Array) -> F64:
     shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
     e = np.exp(shifted)
     return np.asarray(e / e.sum(-1, keepdims=True))
+
+
+def finite(name: str, array: Array) -> F64:
+    """Return an array of a head in float64; raises ValueError where it holds no finite number."""
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} holds what is no finite number")
+    return numbers
 
 
 class Given:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from videmo.data import F32, F64, I64, Array
-from videmo.stages.heads import softmax
+from videmo.stages.heads import finite, softmax
 
 _BLOCK = 1 << 22  # numbers of one block of kernel values: 32 MiB
 
@@ -26,6 +26,8 @@ class ArrayHead(ABC):
         self.mean = _vector(weights, "mean", columns, 0)
         self.width = _vector(weights, "width", columns, 1)
         self.temperature = _vector(weights, "temperature", 1, 1)
+        if self.temperature[0] <= 0:
+            raise ValueError(f"the temperature is {self.temperature[0]:g}, expected above 0")
 
     def __call__(self, rows: F32) -> F32:
         """Return probabilities (K, C) of rows (K, X)."""
@@ -154,7 +156,7 @@ def _dense(weights: Mapping[str, Array], weight: str, bias: str) -> tuple[F64, F
     missing = [name for name in (weight, bias) if name not in weights]
     if missing:
         raise ValueError(f"the head's weights lack {', '.join(missing)}")
-    w, b = weights[weight].astype(np.float64), weights[bias].astype(np.float64)
+    w, b = finite(weight, weights[weight]), finite(bias, weights[bias])
     if w.ndim != 2 or b.shape != w.shape[:1]:
         raise ValueError(f"{weight} is {w.shape} and {bias} is {b.shape}, expected (C, X) and (C,)")
     return w, b
@@ -163,7 +165,7 @@ def _dense(weights: Mapping[str, Array], weight: str, bias: str) -> tuple[F64, F
 def _array(weights: Mapping[str, Array], name: str, dims: int) -> F64:
     if name not in weights:
         raise ValueError(f"the head's weights lack {name}")
-    array = weights[name].astype(np.float64)
+    array = finite(name, weights[name])
     if array.ndim != dims or not array.size:
         raise ValueError(f"{name} is {array.shape}, expected {dims} dimensions, none of them empty")
     return array

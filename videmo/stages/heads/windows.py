@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from videmo.data import F32, F64, Array
-from videmo.stages.heads import shares
+from videmo.stages.heads import finite, shares
 
 WINDOW = 128  # faces, one a frame
 
@@ -31,7 +31,7 @@ class Attention:
         if missing:
             raise ValueError(f"the head's weights lack {', '.join(missing)}")
         attention, self._dense, self._bias, self._out, self._last = (
-            weights[name].astype(np.float64) for name in _SHAPES
+            finite(name, weights[name]) for name in _SHAPES
         )
         hidden, self.columns, self.labels = len(self._bias), attention.size // 2, labels
         sizes = {"2 D": 2 * self.columns, "H": hidden, "C": labels}

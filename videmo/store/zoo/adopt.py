@@ -47,6 +47,7 @@ def adopt(
     *,
     spec: BackboneSpec | None = None,
     backbone: str = "",
+    most: int = checkpoint.LARGEST,
 ) -> store.Model:
     """Make the network in a file a model that is found by `name`, and return it.
 
@@ -57,10 +58,12 @@ def adopt(
     published: what the file is said to be
     spec: what it is, for a file that is not published; a dim of 0 is found out
     backbone: of a head, the installed model whose features it reads
+    most: bytes that the file, and a tensor that it makes of one picture, may have
     Raises InputError for a name that cannot be given, or a file of which too little is known;
     ModelError, CorruptModel for a file that is not what it should be; MissingDependency.
     """
     folder = _free(name)
+    checkpoint.refuse_large(path, most)
     kind = format_of(path)
     require(*needs(kind, published.kind if published else "backbone"))
     facts = _facts(path, name, published)
@@ -73,7 +76,7 @@ def adopt(
             "--classes and --size"
         )
     if kind == "onnx":
-        return _graph(path, folder, facts, specs)
+        return _graph(path, folder, facts, specs, most)
     if kind == "keras":
         bgr = published is not None and published.colour == "bgr"
         spec, tensors = layouts.of_keras(str(path), keras.read(path), _sized(specs[0]), bgr=bgr)
@@ -235,11 +238,16 @@ def _sized(spec: BackboneSpec) -> BackboneSpec:
 
 
 def _graph(
-    path: Path, folder: Path, facts: Mapping[str, Any], specs: tuple[BackboneSpec, ...]
+    path: Path,
+    folder: Path,
+    facts: Mapping[str, Any],
+    specs: tuple[BackboneSpec, ...],
+    most: int,
 ) -> store.Model:
     """Install a published ONNX graph as it is: there are no names by which timm could build it."""
     model = graphs.read(path)
     spec = graphs.spec_of(path, model, specs)
+    graphs.bounded(path, model, spec.input_size, most)
     tensors = graphs.tensors_of(path, model, spec)
 
     def finish(made: store.Model) -> None:
@@ -292,7 +300,7 @@ def _install(
             model.folder.rename(folder)
     except OSError as error:
         raise OutputError(str(folder), error.strerror or str(error)) from error
-    return store.load(str(folder))
+    return store.load(folder)
 
 
 def _both_engines(model: store.Model) -> None:

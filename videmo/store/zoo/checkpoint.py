@@ -24,7 +24,7 @@ from videmo.stages.embed.timm import SETTINGS
 from videmo.store.zoo.unpickle import MAX_NAME, Inert, Machine, Storage, Tensor
 
 ZIP = b"PK\x03\x04"
-LARGEST = 1 << 30  # bytes of a file
+LARGEST = 1 << 30  # bytes of a file that is read unless more is allowed, and of a tensor
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older container
 DEPTH, PARTS, DIMENSIONS = 64, 100_000, 8
 NESTED = ("state_dict", "model_state_dict", "model", "net", "network")  # where others put it
@@ -84,12 +84,22 @@ def _sound(content: _Content, found: Mapping[str, Tensor]) -> None:
         raise _wrong(content.source, f"tensors of {needed} bytes in {content.size}")
 
 
-def read_whole(path: Path) -> bytes:
-    """Return the bytes of a file of at most a gibibyte; raises ModelError."""
+def refuse_large(path: Path, most: int) -> None:
+    """Raise ModelError for a file of more than so many bytes, or one that is not there."""
     try:
         size = path.stat().st_size
-        if size > LARGEST:
-            raise ModelError(f"{path}: {size} bytes; no light network has more than {LARGEST}")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    if size > most:
+        mb = -(-size // (1 << 20))
+        raise ModelError(
+            f"{path}: {mb} MB, and {most >> 20} are the most that is read; --max-mb {mb} reads it"
+        )
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a file; raises ModelError."""
+    try:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error

@@ -19,6 +19,13 @@ from videmo.store.zoo.checkpoint import are_names, in_words, read_whole
 from videmo.store.zoo.layouts import Tensors, outputs_of
 
 _LARGEST = 20_000  # nodes, or tensors; light networks have some hundreds
+_GROWING = frozenset({
+    "ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike",
+    "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial",
+    "ConvTranspose", "MatMul", "Gather", "GatherND", "Concat", "Col2Im", "CenterCropPad", "Einsum",
+    "MaxUnpool", "MaxRoiPool", "RoiAlign", "GridSample", "AffineGrid", "DepthToSpace",
+    "SequenceConstruct", "SplitToSequence", "StringNormalizer", "TfIdfVectorizer",
+})  # fmt: skip
 _OPSET = 7  # from which on Mul and Add stretch their operands as NumPy does
 _IR = 8  # version of the file's structure: from 4 on, tensors need not be inputs too
 
@@ -61,6 +68,41 @@ def spec_of(path: Path, model: Any, specs: Iterable[BackboneSpec]) -> BackboneSp
         if sizes == (dim, columns) and side in (0, spec.input_size):
             return replace(spec, architecture=GRAPH, arguments={}, changes=(), dim=dim)
     raise _wrong(path, f"pictures of {side or 'any'} px, {dim} features and {columns} outputs")
+
+
+def bounded(path: Path, model: Any, side: int, most: int) -> None:
+    """Raise CorruptModel where the graph makes a tensor of more than `most` bytes of one picture.
+
+    A few bytes can ask for any size (ConstantOfShape, Expand, Tile), which would be found out by
+    the machine. Sizes are inferred without calculating anything; an operator that may make more
+    than it is given has to have one.
+    """
+    import onnx
+
+    one = onnx.ModelProto.FromString(model.SerializeToString())
+    shape = _entry(path, one).type.tensor_type.shape
+    for dim, size in zip(shape.dim, (1, 3, side, side), strict=True):
+        dim.dim_value = size
+    try:
+        graph = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        raise _wrong(path, f"shapes that do not fit ({error})") from error
+    sizes = {v.name: _numbers(v) for v in (*graph.value_info, *graph.output, *graph.input)}
+    for node in graph.node:
+        for name in node.output:
+            known = sizes.get(name)
+            if known is None and node.op_type in _GROWING:
+                raise _wrong(path, f"{node.op_type}, which makes a tensor of a size nobody knows")
+            if (size := 4 * (known or 0)) > most:
+                said = f"a tensor of {size} bytes; {most} are the most (--max-mb)"
+                raise _wrong(path, f"{node.op_type}, which makes {said}")
+
+
+def _numbers(value: Any) -> int | None:
+    """Return how many numbers a tensor has, None where that is not known."""
+    kind = value.type.tensor_type
+    sizes = [dim.dim_value for dim in kind.shape.dim]
+    return prod(sizes) if kind.HasField("shape") and all(sizes) else None
 
 
 def tensors_of(path: Path, model: Any, spec: BackboneSpec) -> Tensors:
@@ -171,10 +213,16 @@ def _plain(path: Path, model: Any) -> None:
         for attribute in node.attribute:
             if attribute.type in (proto.GRAPH, proto.GRAPHS):
                 raise _wrong(path, f"a graph inside {node.op_type}")
+            if attribute.type in (proto.SPARSE_TENSOR, proto.SPARSE_TENSORS):
+                raise _wrong(path, f"a sparse tensor inside {node.op_type}")
             tensors += [attribute.t, *attribute.tensors]
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise _wrong(path, f"tensor {tensor.name[:80]!r} in another file")
+        if (
+            tensor.dims and prod(tensor.dims) > 2 * tensor.ByteSize()
+        ):  # the smallest numbers are half a byte
+            raise _wrong(path, f"tensor {tensor.name[:80]!r} of more numbers than it has bytes")
     _free(path, graph)
 
 

@@ -13,8 +13,9 @@ from videmo import store
 from videmo.errors import InputError
 from videmo.extras import require
 from videmo.files import cache_dir, sha256
-from videmo.files.fetch import Tell, Wanted, fetch, files_dir, told
+from videmo.files.fetch import LONGEST, Tell, Wanted, fetch, files_dir, told
 from videmo.files.lock import alone
+from videmo.files.source import LIMIT
 from videmo.files.sums import check
 from videmo.store.zoo import ZOO, needs
 from videmo.store.zoo.shelf import Entry, entry, wanted
@@ -40,6 +41,8 @@ def pull(
     adopt: bool = True,
     tell: Tell | None = None,
     say: Say = lambda _: None,
+    most: int = LIMIT,
+    longest: float = LONGEST,
     **how: Any,
 ) -> Pulled:
     """Fetch a published network or a detector's file, and make a model of it.
@@ -48,6 +51,7 @@ def pull(
     digest: the SHA-256 in hex that the file must have, instead of what is known
     adopt: whether the file becomes a model; a detector's is used as it is
     tell: hears how many bytes are here; say: hears what a person should know
+    most, longest: bytes and s that a file may have and take
     how: passed on to whatever makes the model
 
     Raises what `fetch` raises, ModelNotFound for an unknown name, and what is wrong with a file
@@ -63,7 +67,7 @@ def pull(
         require(*needs(one.published.format, one.published.kind))
     row = _as_told(wanted(name), url, digest)
     _again_if_corrupt(row, say)
-    path = fetch(row, tell=tell)
+    path = fetch(row, tell=tell, most=most, longest=longest)
     found = sha256(path)
     if not row.sha256:
         say(f"{row.name} has SHA-256 {found}; written down, and checked from now on")
@@ -74,7 +78,7 @@ def pull(
         if not _installed(folder):  # by a process that was waited for
             from videmo.store.zoo import adopt as room
 
-            room.adopt(path, name, ZOO[name], **how)
+            room.adopt(path, name, ZOO[name], most=most, **how)
     return Pulled(name, path, found, folder)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from videmo import store
 from videmo.errors import ModelError, ModelNotFound
+from videmo.files import cache_dir
 from videmo.files.fetch import Wanted, files_dir, forget, plain
 from videmo.files.sums import check, recorded
 from videmo.files.wheels import EMBEDDED, built_in
@@ -35,7 +36,7 @@ class Entry:
     """A model as far as it is here."""
 
     name: str
-    state: str  # the nearest of STATES that holds
+    state: str  # the nearest of STATES that holds, or elsewhere, of a folder that was named
     kind: str  # "backbone", "head", "engagement", "detector", "file", "" where no card tells it
     folder: Path | None = None  # of the model
     file: Path | None = None  # in the cache, as it was fetched
@@ -61,8 +62,15 @@ def entry(name: str) -> Entry:
     found.update({one.file.name: one for one in found.values() if one.file})
     if plain(name) not in found:
         near = get_close_matches(name, found)
-        raise ModelNotFound(name, near or [folder.name for folder in store.folders()])
+        here = store.folder_called(name)
+        step = f"the folder of that name here is {here}" if here else ""
+        raise ModelNotFound(name, near or [one.name for one in store.folders()], step=step)
     return found[name]
+
+
+def shown(name: str) -> Entry:
+    """Return the same, or the model in a folder that is written as a path."""
+    return _of_folder(store.load(name).folder) if store.is_path(name) else entry(name)
 
 
 def wanted(name: str) -> Wanted:
@@ -174,7 +182,8 @@ def _of_folder(folder: Path) -> Entry:
     except (OSError, ValueError, TypeError, KeyError):
         card, kind = {}, ""
     name = folder.name
-    state = "embedded" if folder.parent == store.EMBEDDED else "installed"
+    places = {store.EMBEDDED: "embedded", cache_dir() / "models": "installed"}
+    state = places.get(folder.parent, "elsewhere")
     return Entry(name, state, kind, folder, _file(name), card, ZOO.get(name))
 
 
