@@ -248,3 +248,19 @@ def test_a_stage_that_came_later_is_written_only_where_it_says_something_new() -
     later = RECIPE.with_changes(following={"every": "auto"})
     assert later.to_dict()["following"]["every"] == "auto"
     assert RECIPE.differences(later) == ["following.every 1 -> auto"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "option", "value"),
+    [
+        ("sampling", "every", 1.5), ("sampling", "fps", "5"), ("sampling", "fps", float("nan")),
+        ("detection", "score", True), ("cropping", "shift", [0.0]),
+        ("cropping", "margin", ["a", 0]), ("pooling", "stats", "mean"),
+        ("pooling", "normalise", "l3"), ("tracking", "gap", float("inf")),
+    ],
+)  # fmt: skip
+def test_an_option_of_another_type_is_refused(stage: str, option: str, value: object) -> None:
+    plain = RECIPE.to_dict()
+    plain[stage][option] = value
+    with pytest.raises(ModelError, match=rf"recipe\.{stage}\.{option} is .*, expected"):
+        Recipe.from_dict(plain)

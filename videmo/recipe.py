@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from videmo.errors import InputError, ModelError
 from videmo.stages.crop import Cropping
@@ -96,13 +98,29 @@ def _build(cls: Any, plain: Any, where: str) -> Any:
     for name, value in plain.items():
         if is_dataclass(hints[name]):
             value = _build(hints[name], value, f"{where}.{name}")
-        if hints[name] is str and not isinstance(value, str):
-            raise ModelError(f"{where}.{name} is {value!r}, expected a text; update videmo")
+        if not _fits(value, hints[name]):
+            expected = getattr(hints[name], "__name__", None) or str(hints[name])
+            raise ModelError(f"{where}.{name} is {value!r:.60}, expected {expected}; update videmo")
         values[name] = tuple(value) if isinstance(value, list) else value
     try:
         return cls(**values)
     except (TypeError, ValueError, InputError) as error:
         raise ModelError(f"{where} cannot be followed: {error}; update videmo") from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value of JSON is what a type says; a number that is not finite is none."""
+    kind, inside = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return any(_fits(value, one) for one in inside)
+    if kind is Literal:
+        return any(value is one or value == one for one in inside)
+    if kind is tuple and isinstance(value, (list, tuple)):
+        each = [inside[0]] * len(value) if inside[-1] is Ellipsis else [*inside]
+        return len(each) == len(value) and all(map(_fits, value, each))
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint or (kind is None and is_dataclass(hint))
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -131,6 +131,7 @@ def test_offline_says_what_to_fetch_and_where_to_put_it(
 ) -> None:
     ran = models("pull", NAME, "--offline", "--cache-dir", tmp_path / "mine")
     assert ran.code == 4 and ran.err.count("\n") == 1
+    assert "--offline is given" in ran.err and "VIDEMO_OFFLINE" not in ran.err
     for fact in (FILE, ZOO[NAME].urls[0], ZOO[NAME].sha256, str(tmp_path / "mine" / "files")):
         assert fact in ran.err
 

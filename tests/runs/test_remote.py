@@ -145,6 +145,19 @@ def test_a_package_that_is_missing_is_named(url: str, package: str) -> None:
         paths(url)
 
 
+@pytest.mark.parametrize("url", ["reference://x", "github://o:r@main/x.mp4", "data://x"])
+def test_what_is_no_store_of_files_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="no store of files that is read"):
+        remote.checked(url)
+
+
+def test_offline_fetches_no_clip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VIDEMO_OFFLINE", "1")
+    with pytest.raises(VideoError, match="VIDEMO_OFFLINE is set, so it is not fetched"):
+        open_video("http://127.0.0.1:9/a.mp4")
+    assert remote.checked(f"file://{tmp_path}/a.mp4")
+
+
 def test_a_kind_of_url_that_nobody_knows_is_said() -> None:
     with pytest.raises(InputError, match="nosuch:// is of no kind that fsspec knows"):
         paths("nosuch://b/a.mp4")

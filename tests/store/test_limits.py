@@ -112,3 +112,27 @@ def test_a_file_to_import_has_a_limit_that_says_how_to_raise_it(
         ModelError, match=re.escape("4 MB, and 2 are the most that is read; --max-mb 4")
     ):
         adopt(path, "mine", spec=replace(SPEC, architecture="resnet18"), most=2 << 20)
+
+
+def test_a_file_of_bfloat16_is_read(cache: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from videmo.store.tensors import read_tensors
+
+    numbers = torch.tensor([[1.0, -2.5], [3e38, 0.0]])
+    save_file({"x": numbers.to(torch.bfloat16), "y": numbers.half()}, tmp_path / "a.safetensors")
+    found = read_tensors("a", (tmp_path / "a.safetensors").read_bytes())
+    assert (found["x"] == numbers.to(torch.bfloat16).float().numpy()).all()
+    assert found["y"].dtype == np.float16
+
+
+def test_a_type_that_is_not_read_is_named(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from videmo.store.tensors import read_tensors
+
+    save_file({"x": torch.zeros(2).to(torch.float8_e4m3fn)}, tmp_path / "a.safetensors")
+    with pytest.raises(CorruptModel, match="'x' of the type F8_E4M3; save it as F32"):
+        read_tensors("a", (tmp_path / "a.safetensors").read_bytes())

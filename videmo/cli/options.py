@@ -373,10 +373,12 @@ def use_cache(options: dict[str, Any]) -> None:
     """Let this process, and those that it starts, keep to --cache-dir and --offline."""
     import os
 
+    from videmo.files.fetch import OFFLINE
+
     if options.get("cache_dir"):
         os.environ["VIDEMO_CACHE"] = os.path.abspath(options["cache_dir"])
     if options.get("offline"):
-        os.environ["VIDEMO_OFFLINE"] = "1"
+        os.environ["VIDEMO_OFFLINE"] = OFFLINE
 
 
 def _on_cluster(options: dict[str, Any]) -> dict[str, Any]:

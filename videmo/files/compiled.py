@@ -1,12 +1,16 @@
 """Networks that OpenVINO made of another library's, kept so that it is done once.
 
 A kept network is three files of one name: the graph (.xml), its numbers (.bin) and the SHA-256
-of both (.sha256, as `sha256sum -c` reads it). What does not agree with its sum is made again.
+of both (.sha256, as `sha256sum -c` reads it). What does not agree with its sum is made again. The
+name is the sum of all that the network is made of, its weights first. Whoever can write a file can
+write its sum, so only files that nobody else may write are read; who may write as this user may
+change videmo itself.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +19,7 @@ from typing import Any
 
 from videmo.files.openvino import import_openvino, to_bytes
 
-LAYOUT = "1"  # of what is kept; another number where another graph is to be made of the same
+LAYOUT = "2"  # of what is kept; another number where another graph is to be made of the same
 GRAPH, NUMBERS, SUMS = ".xml", ".bin", ".sha256"
 
 
@@ -41,21 +45,35 @@ def kept(folder: Path, facts: str, convert: Callable[[], Any]) -> Any:
 def _read(path: Path) -> tuple[bytes, bytes] | None:
     """Return graph and numbers, unless one of them is missing or is not what was written."""
     try:
-        graph, numbers = (path.with_suffix(s).read_bytes() for s in (GRAPH, NUMBERS))
-        whole = path.with_suffix(SUMS).read_bytes() == _sums(path, graph, numbers)
+        graph, numbers, sums = (_own(path.with_suffix(s)) for s in (GRAPH, NUMBERS, SUMS))
+        whole = sums == _sums(path, graph, numbers)
     except OSError:
         return None
     return (graph, numbers) if whole else None
 
 
+def _own(path: Path) -> bytes:
+    """Return the bytes of a file of this user's, or the system's, that no other may write.
+
+    Raises PermissionError for another's.
+    """
+    with path.open("rb") as file:
+        if hasattr(os, "getuid"):
+            found = os.fstat(file.fileno())
+            if found.st_uid not in (os.getuid(), 0) or found.st_mode & 0o022:
+                raise PermissionError(f"{path} may be written by others")
+        return file.read()
+
+
 def _write(path: Path, graph: bytes, numbers: bytes) -> None:
     """Put the three files in place, the sums last; another process may do the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = {GRAPH: graph, NUMBERS: numbers, SUMS: _sums(path, graph, numbers)}
     for suffix, content in files.items():
         part = path.with_name(f".{secrets.token_hex(8)}.part")
         try:
             part.write_bytes(content)
+            part.chmod(0o600)
             part.replace(path.with_suffix(suffix))
         finally:
             part.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ Tell = Callable[[int, "int | None"], None]  # hears how many bytes are here, of 
 TIMEOUT = 30.0  # s without a byte after which a download is given up
 LONGEST = 3600.0  # s that a download may take in all
 TRIES = 3  # of one URL, as long as each brings the file further
+OFFLINE = "--offline"
 _YES = ("1", "true", "yes", "on")
 _ELSEWHERE = "name another place with --cache-dir or VIDEMO_CACHE"
 _REASONS = {
@@ -66,10 +67,14 @@ def files_dir() -> Path:
 
 
 def offline() -> str:
-    """Return the variable of the environment that forbids the network, or nothing."""
+    """Return what forbids the network, in words, or nothing: a variable, or the option that set it
+    for this process and those that it starts."""
     for name in ("VIDEMO_OFFLINE", "HF_HUB_OFFLINE"):
-        if os.environ.get(name, "").strip().lower() in _YES:
-            return name
+        said = os.environ.get(name, "").strip().lower()
+        if said == OFFLINE:
+            return f"{OFFLINE} is given"
+        if said in _YES:
+            return f"{name} is set"
     return ""
 
 
@@ -101,8 +106,8 @@ def fetch(
         return _known(path, wanted)
     for url in wanted.urls:
         check_url(url)
-    if variable := offline():
-        raise ModelError(_by_hand(wanted, folder, f"{variable} is set"))
+    if forbidden := offline():
+        raise ModelError(_by_hand(wanted, folder, forbidden))
     with told(path):
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder / f".{path.name}.lock") as locked:

@@ -17,10 +17,16 @@ from typing import Any
 
 from videmo.errors import InputError, MissingDependency
 from videmo.extras import missing
+from videmo.files.fetch import offline
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@]*:[^/]*@")
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
+_HERE = frozenset({"file", "local", "memory"})
+# Stores of files. What else fsspec knows reads lists of files (reference), archives, repositories,
+# caches or data in the URL itself: a manifest could name what nobody means by a clip.
+_STORES = _WHOLE | _HERE | {"http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs",
+                            "arrow_hdfs", "webdav", "hf", "dbfs"}  # fmt: skip
 _STAMPS = (
     "ETag",
     "etag",
@@ -55,6 +61,9 @@ def checked(url: str) -> str:
             "service's own configuration or environment have it"
         )
     _kind(url)
+    here = url.partition("://")[0].lower() in _HERE
+    if not here and (forbidden := offline()):
+        raise InputError(f"{url}: {forbidden}, so it is not fetched; copy it to this machine")
     return url
 
 
@@ -172,6 +181,11 @@ def _kind(url: str) -> Any:
     except ImportError as error:
         raise missing("fsspec") from error
     protocol = url.partition("://")[0].lower()
+    if protocol not in _STORES and protocol in fsspec.available_protocols():
+        raise InputError(
+            f"{url}: {protocol}:// is no store of files that is read; there is "
+            f"{', '.join(sorted(_STORES))}"
+        )
     try:
         return fsspec.get_filesystem_class(protocol)
     except ImportError as error:

@@ -39,6 +39,7 @@ from videmo.stages.heads import Head, HeadSpec, make_head
 from videmo.stages.heads.attributes import EMOTION
 from videmo.store import cards
 from videmo.store.cards import is_plain, read_card
+from videmo.store.tensors import read_tensors
 
 EMBEDDED = Path(__file__).parents[1] / "models"
 CARD, WEIGHTS = "card.json", "weights.safetensors"
@@ -139,14 +140,12 @@ class Model:
 
     def weights(self) -> dict[str, Array]:
         """Return its tensors by name; raises CorruptModel where they cannot be read."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = self.folder / WEIGHTS
         try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError, ValueError) as error:
+            content = path.read_bytes()
+        except OSError as error:
             raise CorruptModel(str(path), "a safetensors file", str(error)) from error
+        return read_tensors(str(path), content)
 
     def _own_recipe(self) -> Recipe:
         size, stages = self.backbone_spec().input_size, self.card.get("recipe", {})

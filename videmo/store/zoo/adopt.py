@@ -21,6 +21,7 @@ from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.timm import can_write_graphs, dim_of, settings, shapes, write_graph
 from videmo.stages.heads import HeadSpec, make_head
+from videmo.store.tensors import read_tensors
 from videmo.store.zoo import ZOO, Published, checkpoint, graphs, keras, layouts, needs
 from videmo.store.zoo.checkpoint import Checkpoint
 
@@ -170,13 +171,7 @@ def _checkpoint(path: Path, facts: dict[str, Any]) -> Checkpoint:
 
 
 def _safetensors(path: Path, _: dict[str, Any]) -> Checkpoint:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        tensors = load(checkpoint.read_whole(path))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CorruptModel(str(path), "a safetensors file", checkpoint.in_words(error)) from error
+    tensors = read_tensors(str(path), checkpoint.read_whole(path))
     if not checkpoint.are_names(tensors):
         raise CorruptModel(str(path), "a safetensors file", "tensors whose names are no text")
     floats = {k: np.asarray(v, np.float32) for k, v in tensors.items() if v.dtype.kind == "f"}

@@ -58,6 +58,8 @@ def pull(
     that is no such network.
     """
     one = entry(name)
+    if most != LIMIT:
+        how["most"] = most
     if (adopt or not one.published) and _is_here(one, say):
         say(f"{name} is {one.state} already")
         return Pulled(name, None, "", one.folder)
@@ -78,7 +80,7 @@ def pull(
         if not _installed(folder):  # by a process that was waited for
             from videmo.store.zoo import adopt as room
 
-            room.adopt(path, name, ZOO[name], most=most, **how)
+            room.adopt(path, name, ZOO[name], **how)
     return Pulled(name, path, found, folder)
 
 
