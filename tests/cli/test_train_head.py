@@ -257,7 +257,7 @@ def test_wrong_use_is_one_line(
 def test_a_folder_that_is_there_is_not_touched(command: Command, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     ran = command("train", "head", "none.npz", "--out", tmp_path / "mine")
-    assert ran.code == 1 and "is there already; remove it" in ran.err
+    assert ran.code == 1 and "is there already; give --overwrite" in ran.err
     assert list((tmp_path / "mine").iterdir()) == []
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import engine_options, pipeline_of, recipe_options, word_options
+from videmo.cli.options import engine_options, given, pipeline_of, recipe_options, word_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ Examples:
               show_default=True, help="numbers: CCC, PCC, MAE, RMSE.")  # fmt: skip
 @click.option("--train", "training", multiple=True, metavar="FILE|HEAD",
               help="What was trained on; a clip or person on both sides is an error.")  # fmt: skip
+@click.option("--seen", type=click.Choice(["error", "allow"]), default="error", show_default=True,
+              help="What a clip or person is that the head learned from, as its card "
+              "tells.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(100), default=2000, show_default=True, metavar="N",
               help="Samples of the bootstrap.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
@@ -122,6 +126,7 @@ def _check(options: dict[str, Any]) -> None:
 def _result(options: dict[str, Any]) -> Result:
     """Return the figures that the options ask for."""
     from videmo.evaluate import Judging, judge, judge_numbers, with_protocol
+    from videmo.evaluate.leaks import checked as looked_up
     from videmo.evaluate.pairs import match, read_training, refuse_leaks
     from videmo.train.datasets import protocol_of
 
@@ -131,11 +136,17 @@ def _result(options: dict[str, Any]) -> Result:
     pairs = match(found, truths, by=options["match"], split=split, missing=options["missing"])
     training = [t for name in options["training"] for t in read_training(name, columns)]
     checked = refuse_leaks(pairs, training, options["match"]) if training else None
+    beside = Path(options["predictions"] or os.curdir).parent
+    head = options["head"] if given("head") else None
+    seen, unsure = ([], []) if training else looked_up(pairs, found, head, beside)
+    for one in seen if options["seen"] == "error" else ():
+        one.refuse(len(pairs))
     judging = Judging(labels, options["by_meaning"], options["draws"], options["seed"])
     judged = judge if options["kind"] == "labels" else judge_numbers
     result: Result = {**_sources(options), **judged(pairs, judging)}
     if checked:
         result["training"] = checked
+    result["seen"], result["unsure"] = [one.facts() for one in seen], unsure
     if not options["protocol"]:
         return result
     return with_protocol(result, protocol_of(options["protocol"]))
@@ -286,6 +297,11 @@ def _note(result: Result, options: dict[str, Any]) -> None:
     if expected and expected != result["clips"] and not options["fold"]:
         name = result["protocol"]["name"]
         notes.append(f"{name} has {expected} clips, here are {result['clips']}: not comparable")
+    notes += result["unsure"]
+    for seen in result["seen"]:
+        if seen["met"]:
+            met = f"{seen['met']} of {result['clips']} clips, or from their people"
+            notes.append(f"{seen['head']} learned from {met}: the figures tell nothing of others")
     if "training" in result and result["training"]["subjects"] is None:
         notes.append("no subjects on one side: only clips were compared with the training data")
     if not options["quiet"]:

@@ -106,6 +106,11 @@ train.add_command(backbone)
 @click.option("--name", metavar="NAME", help="Of the head; by default that of its folder.")
 @click.option("--about", default="", metavar="TEXT", help="For the card: what it tells.")
 @click.option("--license", "license_", metavar="TEXT", help="For the card: the data's terms.")
+@click.option("--predictions", type=OutputPath(as_path=True), metavar="FILE.csv",
+              help="Keep what each clip was predicted by a head that was not fitted to it; "
+              "videmo evaluate reads it.")  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(["table", "json"]),
+              help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
 @click.option("--features", type=OutputPath(kept=True), metavar="FILE.npz",
               help="Keep the features of clips here.")  # fmt: skip
 @click.option("--backbone", metavar="NAME", help="Another network for the features of clips.")
@@ -120,13 +125,18 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
     are of the splits val and test where there are any, and of nested folds elsewhere: never of
     clips on which something was chosen. Clips without a face count as wrong under `all`.
 
-    One JSON record of what was measured goes to stdout.
+    What was measured goes to stdout. Intervals draw subjects anew where clips have them, and
+    clips of one video together.
     """
+    from videmo.show.training import table
     from videmo.train.folder import About, free, train_head
+    from videmo.train.predictions import check_name
 
     out, say = options["out"], _speaker(options)
     check_outputs()
     free(out, overwrite=options["overwrite"])
+    if options["predictions"]:
+        check_name(options["predictions"])
     training = _training(options)
     rows = _rows(sources, training, options)
     about = About(
@@ -137,7 +147,13 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
         {"protocol": options["protocol"]} if options["protocol"] else {},
     )
     tell = say if options["verbose"] or sys.stderr.isatty() else None
-    model = train_head(rows, out, training, about, tell, overwrite=options["overwrite"])
+    model = train_head(
+        rows, out, training, about, tell, overwrite=options["overwrite"],
+        predictions=options["predictions"],
+    )  # fmt: skip
+    if (options["format_"] or ("table" if sys.stdout.isatty() else "json")) == "table":
+        click.echo(table(model.card, out), nl=False)
+        return
     for line in _summary(model.card):
         say(line)
     _print(model.card, out)

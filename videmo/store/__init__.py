@@ -221,7 +221,7 @@ def load(name: str | Path) -> Model:
     Raises ModelNotFound; CorruptModel where a file is missing or has another SHA-256, or the card
     is not sound.
     """
-    folder = _find(name)
+    folder = find(name)
     card = read_card(folder / CARD)
     if WEIGHTS not in card["files"]:
         raise CorruptModel(str(folder / CARD), f"the sum of {WEIGHTS}", "none")
@@ -311,7 +311,8 @@ def folder_called(name: str) -> str:
     return os.path.join(os.curdir, name) if there else ""
 
 
-def _find(name: str | Path) -> Path:
+def find(name: str | Path) -> Path:
+    """Return the folder of a model, which is not looked at; raises ModelNotFound."""
     for folder in _places(name):
         if (folder / CARD).is_file():
             return folder

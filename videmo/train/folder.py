@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from videmo import __version__, store
 from videmo.data import F32, I64
 from videmo.errors import InputError, OutputError
+from videmo.evaluate import leaks
 from videmo.train.head import (
     HeadTraining,
     Learnt,
@@ -22,7 +23,9 @@ from videmo.train.head import (
     part,
     plan,
 )
+from videmo.train.predictions import Predicted, write_predictions
 from videmo.train.rows import Bool, Lesson, Rows, enough, lesson
+from videmo.write.sink import refuse_existing
 
 Unseen = dict[str, tuple[F32, I64]]  # of a split: probabilities by heads not fitted to it, truth
 
@@ -85,19 +88,25 @@ def train_head(
     tell: Told | None = None,
     *,
     overwrite: bool = False,
+    predictions: Path | None = None,
 ) -> store.Model:
     """Return the head that was learned from the rows with a face, as a model folder at `out`.
 
     Where clips are in the splits val or test, the head is measured on these; where not, by
     nested folds of all clips. Either way nothing was chosen on the clips of a figure.
 
-    overwrite: replace a model that is at `out`
+    overwrite: replace a model that is at `out`, and predictions
+    predictions: a CSV of what each clip of the figures was predicted by a head that was not fitted
+        to it, for `videmo evaluate`
 
     raises: InputError for rows that cannot be learned from, OutputError
     """
     free(out, overwrite=overwrite)
+    if predictions:
+        refuse_existing(str(predictions), overwrite=overwrite)
     whole = lesson(rows)
     answered, faceless = _answered(rows, whole), whole[~rows.answered]
+    people = whole[rows.answered]  # numbered as those of the clips without a face
     known = check(replace(answered, classes=whole.labels), options)
     train = known.part == "train"
     unseen = _nested(answered, known, options, tell) if train.all() else {}
@@ -105,13 +114,31 @@ def train_head(
     head = learn(answered.values[train], known.truth[train], groups, options)
     unseen |= _kept_apart(head, answered, known)
     measured = {
-        split: measure(chances, truth, known.labels, faceless[_in(faceless, split)].truth)
+        split: measure(chances, truth, known.labels, *_silent(people, faceless, split))
         for split, (chances, truth) in unseen.items()
     }
     trained = _trained(answered, known, head, options, about)
     trained["without_face"] = len(faceless.truth)
     card = _card(rows, known, head, about) | {"trained": trained, "measured": measured}
-    return store.save(out, card, head.arrays, overwrite=overwrite)
+    model = store.save(out, card, head.arrays, overwrite=overwrite)
+    if predictions:
+        unfitted = _predicted(answered, known, unseen, options)
+        write_predictions(predictions, known.labels, unfitted, rows.take(~rows.answered))
+    return model
+
+
+def _predicted(
+    rows: Rows, known: Lesson, unseen: Unseen, options: HeadTraining
+) -> Iterator[Predicted]:
+    """Yield the clips of each figure with their probabilities, and the fold they were kept from."""
+    for split, (chances, _) in unseen.items():
+        here = rows.take(_in(known, split))
+        folds = [split] * len(here)
+        if split == "cross_validation":
+            for number, (_, apart) in enumerate(plan(known.truth, known.groups, options), 1):
+                for row in apart:
+                    folds[row] = str(number)
+        yield here, chances, folds
 
 
 def _answered(rows: Rows, whole: Lesson) -> Rows:
@@ -141,6 +168,15 @@ def _in(known: Lesson, split: str) -> Bool:
     return np.asarray(known.part == ("train" if split == "cross_validation" else split))
 
 
+def _silent(known: Lesson, faceless: Lesson, split: str) -> tuple[I64, tuple[I64, I64] | None]:
+    """Return the labels of a split's clips without a face, and who is in its clips with and without
+    one, where that is known."""
+    there, silent = known[_in(known, split)], faceless[_in(faceless, split)]
+    if there.groups is None or silent.groups is None:
+        return silent.truth, None
+    return silent.truth, (there.groups, silent.groups)
+
+
 def _card(rows: Rows, known: Lesson, head: Learnt, about: About) -> dict[str, Any]:
     """Return the card but for what was trained and measured; without a recipe it has columns."""
     spec: dict[str, Any] = {"type": head.type, "level": "clip", "labels": list(known.labels)}
@@ -168,6 +204,7 @@ def _trained(
         "n": int(train.sum()),
         "classes": {name: int(n) for name, n in zip(known.labels, counts, strict=True)},
         "subjects": sorted({*rows.take(train).subject} - {""}),
+        leaks.KEY: leaks.digests(rows.take(train).path, rows.take(train).subject),
         "command": about.command,
         "seed": options.seed,
         "version": __version__,

@@ -18,7 +18,13 @@ import numpy as np
 
 from videmo.data import F32, F64, I64, Array
 from videmo.errors import InputError, UnknownName
-from videmo.evaluate.metrics import calibration_error, label_metrics
+from videmo.evaluate.metrics import (
+    bootstrap,
+    calibration_error,
+    label_metrics,
+    overall_metrics,
+    wilson_interval,
+)
 from videmo.extras import missing
 from videmo.stages.heads import HEADS
 from videmo.stages.heads.arrays import ArrayHead
@@ -264,23 +270,57 @@ def measure_head(head: Learnt, rows: F32, truth: I64, labels: Sequence[str]) -> 
 
 
 def measure(
-    chances: F32, truth: I64, labels: Sequence[str], faceless: I64 | None = None
+    chances: F32,
+    truth: I64,
+    labels: Sequence[str],
+    faceless: I64 | None = None,
+    units: tuple[I64, I64] | None = None,
 ) -> dict[str, Any]:
     """Return the scores of probabilities (K, C), with their calibration error.
 
     faceless: the labels of clips without an answer; where given, `all` tells the scores in
         which they count as wrong
+    units: the numbers of the people in clips with and without an answer, or of the videos of which
+        they are parts; intervals then draw these, since clips of one person are alike
     """
     found = chances.argmax(1).astype(np.int64)
     facts = label_metrics(found, truth, labels) | {
         "ece": round(calibration_error(chances, truth), 4)
     }
+    if units is not None:
+        facts |= drawn(found, truth, len(labels), units[0])
     if faceless is None:
         return facts
-    silent = np.full(len(faceless), len(labels), np.int64)  # a column that is never true
-    every = np.concatenate([truth, faceless])
-    whole = label_metrics(np.concatenate([found, silent]), every, [*labels, "no answer"])
-    return facts | {"all": {key: whole[key] for key in ("n", "accuracy", "interval", "uar")}}
+    silent = np.full(len(faceless), -1, np.int64)
+    found, every = np.concatenate([found, silent]), np.concatenate([truth, faceless])
+    whole = label_metrics(found, every, labels)
+    if units is not None:
+        whole |= drawn(found, every, len(labels), np.concatenate(units))
+    kept = ("n", "accuracy", "interval", "uar", "uar_interval", "wilson", "subjects")
+    return facts | {"all": {key: whole[key] for key in kept if key in whole}}
+
+
+def drawn(found: I64, truth: I64, labels: int, units: I64) -> dict[str, Any]:
+    """Return 95 % intervals of accuracy and UAR from drawing units anew, as `evaluate` gives them.
+
+    found: -1 is no answer
+    The Wilson interval, which takes clips for independent, stands beside them, and that of the
+    accuracy is never narrower: where all people's clips are right, drawing them shows no doubt.
+    """
+    wide = labels + 1
+    parts = np.zeros((len(truth), labels * wide))
+    parts[np.arange(len(truth)), truth * wide + found % wide] = 1  # -1 is the last column
+    ends = bootstrap(
+        lambda sums: overall_metrics(sums.reshape(-1, labels, wide)), parts, units.tolist()
+    )
+    alone = wilson_interval(int((found == truth).sum()), len(truth))
+    low, high = ends["accuracy"] or alone
+    return {
+        "interval": [min(low, alone[0]), max(high, alone[1])],
+        "uar_interval": ends["uar"],
+        "wilson": alone,
+        "subjects": len(np.unique(units)),
+    }
 
 
 def _unseen(

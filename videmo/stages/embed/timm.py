@@ -246,7 +246,8 @@ def body(
 
 def _created(architecture: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
     """Return a network of timm without weights: nothing is fetched, and no file is read."""
-    import timm
+    with quiet():
+        import timm
 
     try:
         net: torch.nn.Module = timm.create_model(
