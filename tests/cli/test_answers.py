@@ -353,14 +353,16 @@ def test_workers_shards_and_resumed_runs_say_the_same(
 
 def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same(faces, moving, tmp_path) -> None:
     from videmo.runs.journal import Journal
-    from videmo.runs.workers import look
+    from videmo.runs.workers import run_clip
 
     clips = [Clip(str(path)) for path in sorted(moving.iterdir())]
-    with Journal(tmp_path / "out.csv", faces.recipe.fingerprint()) as journal:
-        done = look(faces, clips[0], None)
+    with Journal(tmp_path / "out.csv") as journal:
+        journal.begin({"recipe": faces.recipe.fingerprint()})
+        done = run_clip(faces, clips[0], None)
         first = record(clips[0], done.answer, faces.provenance, faces.also)
         journal.add(clips[0], done, first)
-    with Journal(tmp_path / "out.csv", faces.recipe.fingerprint()) as journal:
+    with Journal(tmp_path / "out.csv") as journal:
+        journal.resume({"recipe": faces.recipe.fingerprint()})
         assert clips[0] in journal
         assert journal[clips[0]].record == first and first["valence"] is not None
 

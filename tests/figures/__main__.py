@@ -8,7 +8,8 @@ python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in 
 python tests/figures.py memory      # peak memory of a long clip beside a short one
 python tests/figures.py embedding   # time of one face beside mobilenetv3_large_100 at 112 px
 python tests/figures.py parity      # every engine and precision against every other
-python tests/figures.py faults      # 500 broken clips: crashes, hangs, lost inputs, false records
+python tests/figures.py faults      # 500 broken clips: crashes, hangs, lost inputs, false records;
+                                    # 60 kills, two writers of one file, folders that go away
 python tests/figures.py scale       # 10^4 to 10^8 clips on 1 to 1,000 workers, simulated
 python tests/figures.py many        # 10,000 clips: order, memory, stopped and taken up again
 
@@ -349,14 +350,17 @@ def parity() -> None:
 
 
 def broken(given: argparse.Namespace) -> None:
-    """Read broken clips in every way, and judge the records."""
+    """Read broken clips in every way, interrupt runs, and judge what comes of it."""
     import faults
+    import interrupted
     import lists
 
     with tempfile.TemporaryDirectory() as folder:
         faults.report(Path(folder), given.mutants, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         lists.report(Path(folder), given.lists, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        interrupted.report(Path(folder), given.kills, given.seed)
 
 
 def many(given: argparse.Namespace) -> None:
@@ -467,6 +471,7 @@ def main() -> None:
     parser.add_argument("--png", type=Path, help="a picture of curve or scale, by matplotlib")
     parser.add_argument("--lists", type=int, default=200, help="that name others, for faults")
     parser.add_argument("--mutants", type=int, default=500, help="broken clips, for faults")
+    parser.add_argument("--kills", type=int, default=60, help="runs that are killed, for faults")
     parser.add_argument("--seed", type=int, default=0, help="of the damage, for faults")
     parser.add_argument("--clips", type=int, default=10_000, help="for many")
     given = parser.parse_args()

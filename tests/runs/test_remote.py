@@ -18,7 +18,7 @@ from videmo.cli import main
 from videmo.errors import InputError, MissingDependency, NothingToDo, OutputError, VideoError
 from videmo.files import remote
 from videmo.runs.inputs import Clip, find_clips, read_manifest
-from videmo.runs.journal import SUFFIX, Journal, place_of
+from videmo.runs.journal import SUFFIX, Journal, beside
 from videmo.stages.decode import Sampling, open_video
 from videmo.write.npz import load_features
 from videmo.write.sink import open_file
@@ -267,18 +267,18 @@ def test_an_output_that_cannot_be_uploaded_leaves_nothing(tmp_path: Path) -> Non
 
 def test_a_journal_knows_a_remote_clip_by_what_changes_with_it(bucket: Any, tmp_path: Path) -> None:
     fill(bucket, "a.mp4")
-    with Journal(tmp_path / "out", "recipe") as journal:
+    with Journal(tmp_path / "out") as journal:
         key = journal._key(Clip("memory://b/a.mp4"))
         fill(bucket, "a.mp4")
-        assert Clip("memory://b/a.mp4") not in journal
+        journal.begin({})
         assert journal._key(Clip("memory://b/a.mp4")) != key and key[3] == 1
         assert journal._key(Clip("memory://b/none.mp4"))[3:5] == (-1, "")
 
 
 def test_the_journal_of_a_remote_output_lies_in_the_working_folder() -> None:
-    one, other = (place_of(f"s3://{bucket}/x/em otions.csv?v=1") for bucket in "ab")
+    one, other = (beside(f"s3://{bucket}/x/em otions.csv?v=1") for bucket in "ab")
     assert one != other and one.startswith("em_otions.csv_v_1.")
-    assert place_of("x/emotions.csv") == "x/emotions.csv"
+    assert beside("x/emotions.csv") == "x/emotions.csv"
 
 
 def test_a_run_from_and_to_urls_has_the_bytes_of_a_local_one(
@@ -305,5 +305,7 @@ def test_a_run_from_and_to_urls_has_the_bytes_of_a_local_one(
     assert run("extract-features", "memory://b/clips", "--out", "memory://b/out.npz") == 1
     (tmp_path / "got.npz").write_bytes(bucket.cat_file("/b/out.npz"))
     assert load_features(tmp_path / "got.npz").path[0] == "memory://b/clips/a.mp4"
-    assert sorted(os.listdir(tmp_path)) == ["clips", "got.npz", "out.csv"]
+    assert sorted(os.listdir(tmp_path)) == [
+        "clips", "got.npz", "out.csv", "out.csv.receipt",
+    ]  # fmt: skip
     assert not list(tmp_path.glob(f"*{SUFFIX}"))

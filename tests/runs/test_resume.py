@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toys
 
 from videmo.cli import videmo
 from videmo.errors import InputGone, OutputError, VidemoError
+from videmo.runs.inputs import Clip
 from videmo.runs.journal import SUFFIX
 from videmo.runs.resume import RECEIPT
 from videmo.write.npz import load_features
@@ -264,6 +266,46 @@ def test_a_run_whose_folder_is_renamed_stops_and_goes_on_when_it_is_back(
     assert again.code == 0 and "1 of 3 clips are done already" in again.err
     assert command(*classify(out="whole.csv")).code == 0
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_a_clip_that_changes_once_it_was_read_keeps_its_record(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from videmo.runs.journal import Journal
+
+    add = Journal.add
+
+    def changing(journal: Journal, clip: Clip, *given: Any) -> None:
+        add(journal, clip, *given)
+        if clip.path.endswith("a.gif"):
+            os.unlink(clip.path)
+        elif clip.path.endswith("b.gif"):
+            Path(clip.path).write_bytes(b"another")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", changing)
+        assert command(*classify()).code == 0
+    assert Path("out.csv").read_text().count(",ok,") == 3
+    with pytest.raises(OutputError, match=r"holds clips/a.gif, which is not asked for"):
+        command(*classify("--resume"))
+    named = [f"clips/{name}.gif" for name in "abc"]
+    with pytest.raises(OutputError, match=r"clips/b.gif has changed since"):
+        command("classify", *named, "--head", "./red", "--out", "out.csv", "--resume")
+
+
+@pytest.mark.parametrize("out", ["nowhere/out.csv", "clips", "link.csv"])
+def test_a_place_that_cannot_be_written_is_told_before_any_work(command: Command, out: str) -> None:
+    os.symlink("nowhere/out.csv", "link.csv")
+    with pytest.raises(OutputError, match=r"its folder is not there|is a folder"):
+        command(*classify("--format", "csv", out=out))
+    assert not list(Path().glob(f"**/*{SUFFIX}"))
+
+
+def test_a_receipt_of_somebody_else_stays(command: Command) -> None:
+    Path(f"out.csv{RECEIPT}").write_text("two coffees")
+    with pytest.raises(OutputError, match="is no receipt of videmo"):
+        command(*classify())
+    assert Path(f"out.csv{RECEIPT}").read_text() == "two coffees"
 
 
 def test_a_folder_that_was_never_there_costs_its_clips_rows_alone(command: Command) -> None:

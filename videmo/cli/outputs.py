@@ -39,7 +39,7 @@ def check_outputs(clips: Iterable[Clip] = (), *, resume: bool = False) -> None:
     clips: those of the command; what its other options name is known here
     resume: whether what is there may be gone on with
     """
-    from videmo.write.sink import refuse_existing, refuse_source
+    from videmo.write.sink import check_place, refuse_existing, refuse_source
 
     context = click.get_current_context()
     overwrite = bool(context.params.get("overwrite"))
@@ -48,6 +48,7 @@ def check_outputs(clips: Iterable[Clip] = (), *, resume: bool = False) -> None:
         return
     sources = [*_sources(context), *_inside(clips)]
     for name, parameter in outputs:
+        check_place(name)
         refuse_source(name, sources)
         if parameter.kept:
             for suffix in (".journal", ".receipt"):

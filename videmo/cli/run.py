@@ -78,32 +78,33 @@ class Run:
 
     def _begin(self, journal: Journal, out: str) -> Whole | None:
         """Begin a run or go on with one; return what a whole output holds that is added to."""
+        from videmo.runs.resume import refuse_receipt
+
+        refuse_receipt(out)
+        there = _is_file(out) and _exists(out)
+        if self.options.get("resume"):
+            return self._resume(journal, out, there)
+        if not self.options.get("overwrite"):
+            _refuse(journal, out, there)
+        journal.begin(self._kind())
+        return None
+
+    def _resume(self, journal: Journal, out: str, there: bool) -> Whole | None:
+        """Go on with a run that was stopped or, where none was, with a whole output."""
         from videmo.errors import OutputError
         from videmo.runs.journal import differences
 
-        there = _is_file(out) and _exists(out)
-        if self.options.get("overwrite") and not self.options.get("resume"):
-            journal.begin(self._kind())
-        elif not self.options.get("resume"):
-            if journal.begun:
-                step = "--resume goes on, --overwrite begins again"
-                raise OutputError(journal.path, f"a run was stopped here; {step}")
-            if there:
-                raise OutputError(out, "is there already; give --overwrite, or another --out")
-            journal.begin(self._kind())
-        elif journal.begun:
-            if journal.kind and (found := differences(journal.kind, self._kind())):
+        kind = self._kind()
+        if journal.begun:
+            if journal.kind and (found := differences(journal.kind, kind)):
                 step = "give the options of that run, or --overwrite"
                 raise OutputError(journal.path, f"is of another run ({'; '.join(found)}); {step}")
-            journal.resume(self._kind())
+            journal.resume(kind)
             return self._whole(out) if journal.adds and there else None
-        else:
-            before = self._whole(out) if there else None
-            complete = before and all(map(before.has, self.clips))
-            if not complete:
-                journal.begin(self._kind(), adds=before is not None)
-            return before
-        return None
+        before = self._whole(out) if there else None
+        if not (before and all(map(before.has, self.clips))):
+            journal.begin(kind, adds=before is not None)
+        return before
 
     def _finish(
         self, todo: Sequence[Clip], journal: Journal, out: str, finish: Finish, before: Whole | None
@@ -284,6 +285,17 @@ def _is_file(out: str) -> bool:
     if out.startswith(("/dev/", "/proc/")):
         return False
     return not os.path.exists(out) or os.path.isfile(out)
+
+
+def _refuse(journal: Journal, out: str, there: bool) -> None:
+    """Raise OutputError for an output, or what a stopped run left of it, that is there already."""
+    from videmo.errors import OutputError
+
+    if journal.begun:
+        step = "--resume goes on, --overwrite begins again"
+        raise OutputError(journal.path, f"a run was stopped here; {step}")
+    if there:
+        raise OutputError(out, "is there already; give --overwrite, or another --out")
 
 
 def _exists(out: str) -> bool:

@@ -119,7 +119,6 @@ class Journal:
         return len(self._where)
 
     def __contains__(self, clip: Clip) -> bool:
-        self._keys.pop(clip, None)
         return self._key(clip) in self._where
 
     @property

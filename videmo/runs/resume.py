@@ -14,11 +14,13 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from videmo.errors import InputError, MergeError, OutputError
+from videmo.files import remote
 from videmo.runs.inputs import Clip
-from videmo.runs.journal import Kind, State, beside, differences, state_of
+from videmo.runs.journal import Kind, State, differences, state_of
 from videmo.runs.shards.merge import replace_rows
 from videmo.runs.shards.parts import PARTS, STATUSES, Files, read_part
 from videmo.write.schema import TIME_DIGITS
@@ -26,6 +28,7 @@ from videmo.write.sink import open_file
 
 RECEIPT = ".receipt"
 FORMATS = (*PARTS, "parquet", "npz")  # that can be added to
+_BEGINNING = b'{"output": ['
 Place = tuple[str, float | None, float | None]  # path, start and end in s
 
 
@@ -101,7 +104,7 @@ def write_receipt(
 
     states: of inputs that were read in this run
     """
-    with open_file(beside(out) + RECEIPT) as sink:
+    with open_file(out + RECEIPT) as sink:
         head = {"output": list(state_of(out)), "kind": dict(expected.kind)}
         sink.write(json.dumps(head) + "\n")
         for clip in expected.clips:
@@ -112,16 +115,29 @@ def write_receipt(
             sink.write(json.dumps([*place, *state, *facts]) + "\n")
 
 
+def refuse_receipt(out: str) -> None:
+    """Raise OutputError where something else lies under the name of the receipt."""
+    content = _content(out + RECEIPT)
+    if content and not content.startswith(_BEGINNING):
+        step = "move it away, or choose another --out"
+        raise OutputError(out + RECEIPT, f"is no receipt of videmo; {step}")
+
+
 def _read_receipt(out: str) -> dict[str, Any] | None:
     """Return kind and inputs of an output's receipt, None if it has none of its own."""
     try:
-        with open(beside(out) + RECEIPT, encoding="ascii") as file:
-            head = json.loads(file.readline())
-            if head["output"] != list(state_of(out)):
-                return None
-            return {"kind": head["kind"], "inputs": [json.loads(line) for line in file]}
-    except (OSError, ValueError, KeyError, TypeError):
+        head, *inputs = map(json.loads, _content(out + RECEIPT).splitlines())
+        return {**head, "inputs": inputs} if head["output"] == list(state_of(out)) else None
+    except (ValueError, KeyError, TypeError):
         return None
+
+
+def _content(name: str) -> bytes:
+    """Return what a file holds, wherever it is; nothing where it cannot be read."""
+    try:
+        return remote.read(name) if remote.is_url(name) else Path(name).read_bytes()
+    except (OSError, InputError):
+        return b""
 
 
 def _rows(out: str, file: str, expected: Expected) -> dict[Place, str]:

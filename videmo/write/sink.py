@@ -117,6 +117,7 @@ class Sink(AtomicOutput):
                 self.file.close()
             if self._part:
                 os.replace(self._part, self._target)
+                _sync_folder(os.path.dirname(self._target))
         self.open = False
 
     def discard(self) -> None:
@@ -246,6 +247,32 @@ def _is_of_a_model(path: str) -> bool:
             return name == "card.json" or name in json.load(file)["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def check_place(out: str) -> None:
+    """Raise OutputError, before any work, for a place where a file could not be put at its end.
+
+    A link is followed: to what it names, whether that is there or not.
+    """
+    if remote.is_url(out) or out.startswith(_OPEN_FILES):
+        return
+    with output_errors(out):
+        target = os.path.realpath(out, strict=False)
+        if os.path.isdir(target) or out.endswith(os.sep):
+            raise OSError(errno.EISDIR, "")
+        os.stat(folder := os.path.dirname(target))
+        if not os.access(target if os.path.exists(target) else folder, os.W_OK):
+            raise OSError(errno.EACCES, "")
+
+
+def _sync_folder(folder: str) -> None:
+    """Have the disk note a new name, where it can be asked to."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager
