@@ -15,7 +15,7 @@ from videmo.data import Descriptor, Faces, Features
 from videmo.errors import UnknownName
 from videmo.stages.pool import STATS, Moments, Pooling, pool, pool_tracks
 
-RAW = Pooling(normalise=None)
+RAW = Pooling(STATS, normalise=None)
 
 
 def features(values: np.ndarray, index=None, track=None, seen: int | None = None) -> Features:
