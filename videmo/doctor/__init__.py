@@ -27,15 +27,12 @@ from videmo.files.wheels import EMBEDDED, built_in, network
 from videmo.pipeline import cpus, load
 from videmo.stages.decode import DECODERS, Sampling, open_video
 from videmo.stages.registry import find
+from videmo.store.zoo.shelf import DETECTOR_FILES
 
 DEMO = Path(__file__).parent / "demo.mp4"  # a smiling face for 1 s; made by examples/make_demo.py
 FRAMES, LABEL = 25, "Happy"  # what it holds, and what afew7 says of it
 CODECS = ("h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "prores")
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")  # and VIDEMO_*
-FETCHED = {  # the detectors whose weights are in no package, and which file these are
-    "retinaface-mobilenet": "videmo.stages.detect.mobilenet:FILE",
-    "retinaface-resnet50": "videmo.stages.detect.retinaface:FILE",
-}
 PATIENCE = 30  # s for torch to say which devices it has
 
 Part = tuple[str, Callable[[], str]]  # a name, and what finds out what is to be said of it
@@ -190,7 +187,7 @@ def _codecs() -> Iterator[str]:
 def _detectors() -> Iterator[Part]:
     yield "detector mtcnn", lambda: "weights in the package mtcnn; the self-test uses them"
     yield "detector whole", lambda: "has no weights"
-    for name in FETCHED:
+    for name in DETECTOR_FILES:
         yield f"detector {name}", partial(_fetched, name)
 
 
@@ -199,7 +196,7 @@ def _fetched(name: str) -> str:
         if packed.name == name and (path := built_in(packed)):
             network(packed, path)
             return "weights in the package, verified"
-    file: Wanted = find("detector", FETCHED, name)
+    file: Wanted = find("detector", DETECTOR_FILES, name)
     if not (files_dir() / file.name).is_file():
         return "weights not fetched: that is done on first use"
     fetch(file)  # one that is there is not asked for again, but checked

@@ -22,7 +22,7 @@ from videmo.store.zoo import ZOO, Published
 
 STATES = ("embedded", "installed", "cached", "published")
 
-DETECTOR_FILES = {  # what is fetched for a detector
+DETECTOR_FILES = {  # what is fetched for a detector whose weights are in no package
     "retinaface-mobilenet": "videmo.stages.detect.mobilenet:FILE",
     "retinaface-resnet50": "videmo.stages.detect.retinaface:FILE",
 }
