@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle
 
 import numpy as np
 import pytest
 
-from videmo.data import Crops, Descriptor, Faces, Features, FrameBatch, Prediction
+from videmo.data import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Crops,
+    Descriptor,
+    Faces,
+    Features,
+    FrameBatch,
+    Prediction,
+    Range,
+)
+from videmo.errors import InputError
 
 
 def frames(n: int = 2, height: int = 40, width: int = 60, scale: float = 1.0) -> FrameBatch:
@@ -218,3 +232,24 @@ def test_coverage_is_the_share_of_frames_with_a_face(with_face, seen, share) -> 
 def test_the_label_is_the_most_probable_one() -> None:
     scores = np.array([0.2, 0.5, 0.3], np.float32)
     assert Prediction(("a", "b", "c"), scores, descriptor()).label == "b"
+
+
+# ranges
+
+
+@pytest.mark.parametrize(
+    "bad", [math.nan, math.inf, -math.inf, -1, "1", True, None, pytest.param(10**400, id="huge")]
+)
+def test_only_finite_numbers_in_it_are_in_a_range(bad: object) -> None:
+    assert bad not in NOT_NEGATIVE
+    with pytest.raises(InputError, match=r"start is .*; give a number of 0 or more"):
+        NOT_NEGATIVE.check("start", bad)
+
+
+def test_a_range_may_leave_out_its_ends_and_what_is_between_whole_numbers() -> None:
+    assert 0 in NOT_NEGATIVE and 0 not in POSITIVE and np.float32(0.5) in POSITIVE
+    assert 1 in COUNT and np.int64(3) in COUNT and 1.5 not in COUNT
+    assert (str(SHARE), str(Range(0, 1, open=True)), str(COUNT), str(Range())) == (
+        "a number from 0 to 1", "a number between 0 and 1", "a whole number of 1 or more",
+        "a finite number",
+    )  # fmt: skip

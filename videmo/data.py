@@ -7,18 +7,66 @@ source frame, times are seconds. No face is zero rows, never a sentinel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from videmo.errors import InputError
 
 Array = npt.NDArray[Any]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The finite numbers that an option may be: for the command line, Python and recipes alike."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open: bool = False  # whether these two are left out
+    whole: bool = False  # whether there is nothing between 1 and 2
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
+            return False
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond all floats
+            return False
+        if not math.isfinite(number) or (self.whole and not number.is_integer()):
+            return False
+        return self.low < number < self.high if self.open else self.low <= number <= self.high
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        if math.isfinite(self.high):
+            words = ("between", "and") if self.open else ("from", "to")
+            return f"{kind} {words[0]} {self.low:g} {words[1]} {self.high:g}"
+        if math.isfinite(self.low):
+            return f"{kind} above {self.low:g}" if self.open else f"{kind} of {self.low:g} or more"
+        return "a finite number"
+
+    def check(self, name: str, value: object) -> None:
+        """Raise InputError, which names the option, for what is not in the range."""
+        if value not in self:
+            raise InputError(f"{name} is {value}; give {self}")
+
+    def check_given(self, name: str, value: object) -> None:
+        """Do so for an option that may be None."""
+        if value is not None:
+            self.check(name, value)
+
+
+POSITIVE, NOT_NEGATIVE, SHARE = Range(0, open=True), Range(0), Range(0, 1)
+COUNT, FINITE = Range(1, whole=True), Range()
 
 
 class _Columns:

@@ -11,11 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
+import click
 import numpy as np
 import pytest
 
 import videmo
+from videmo.cli import videmo as commands
 
 FAST = ("--every", "25")
 
@@ -185,3 +188,26 @@ def test_every_command_has_help_that_ends_in_an_example(videmo_command):
 
 def test_the_version_is_one_line(videmo_command):
     assert videmo_command("--version").out == f"videmo {videmo.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("classify", "--start"), ("classify", "--end"), ("classify", "--fps"), ("classify", "--score"),
+     ("classify", "--clip-timeout"), ("extract-features", "--start"),
+     ("attributes", "--age-offset"), ("attributes", "--age-level"), ("attributes", "--male-from"),
+     ("identify", "--threshold")],
+)  # fmt: skip
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_every_number_is_finite(command: str, option: str, value: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a"):
+        commands.main([command, "a.mp4", f"{option}={value}"], standalone_mode=False)
+
+
+def test_no_option_takes_numbers_in_another_way() -> None:
+    def options(command: click.Command) -> Iterator[click.Parameter]:
+        yield from command.params
+        for inner in getattr(command, "commands", {}).values():
+            yield from options(inner)
+
+    for option in options(commands):
+        assert not isinstance(option.type, (click.FloatRange, type(click.FLOAT))), option.name

@@ -413,8 +413,8 @@ def test_files_that_a_folder_passes_over_are_counted_by_suffix(
     make("d/a.mp4", "d/b.dat", "d/s/c.DAT", "d/notes", "d/.hidden", "d/out.csv.journal")
     assert paths("d") == ["d/a.mp4"]
     assert warned(caplog) == [
-        "3 files were in folders passed over by suffix (2 .dat, 1 without); --ext takes one more "
-        "suffix, --ext '*' every file"
+        "3 files were passed over in folders (2 .dat, 1 without); --ext adds a suffix, --ext '*' "
+        "takes all"
     ]
     caplog.clear()
     assert paths("d", ext=["dat", "csv"]) == ["d/a.mp4", "d/b.dat", "d/s/c.DAT"]

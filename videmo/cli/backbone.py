@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.options import Number
+
 if TYPE_CHECKING:
     from videmo.train.backbone import BackboneTraining
 
@@ -87,7 +89,7 @@ class Source(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 @click.option("--teacher", metavar="NAME|DIR", help="A model whose answers are learned too.")
 @click.option(
     "--rare",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     metavar="SHARE",
     help="Give up this much of val accuracy, such as 0.005, for the recall of rare emotions.",
@@ -159,16 +161,21 @@ def _options(given: dict[str, Any]) -> BackboneTraining:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"--set {text}: no NAME=VALUE, such as rate=0.001")
-        changes[name] = _value(value)
+        changes[name] = _value(name, value)
     return options_of(given["preset"], **changes)
 
 
-def _value(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
     """Return JSON's value, or the text itself where it is none."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    if isinstance(value, float):  # JSON of Python knows NaN and Infinity
+        from videmo.data import FINITE
+
+        FINITE.check(f"--set {name}", value)
+    return value
 
 
 def _json(file: Any) -> dict[str, Any]:

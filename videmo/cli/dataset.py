@@ -56,9 +56,12 @@ def dataset(name: str, root: str, fold: int | None, out: str | None, **options: 
     file's folder where ROOT lies below it, and are absolute otherwise.
     """
     from videmo.train.datasets import read_dataset
+    from videmo.write.names import DEVICES, kind_of
     from videmo.write.sink import open_sink
 
     check_outputs()
+    if out not in (None, "-") and not str(out).startswith(DEVICES):
+        kind_of(str(out), {".csv": "csv"})
     found = read_dataset(name, root, fold)
     check_outputs(found.clips)
     sink = open_sink(out)

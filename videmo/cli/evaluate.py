@@ -86,7 +86,7 @@ def evaluate(**options: Any) -> None:
 
     _check(options)
     check_outputs()
-    format_ = options["format_"] or _format_of(options["out"])
+    format_ = _format_of(options["out"], options["format_"])
     _check_place(options["confusion"])
     result = _result(options)
     if options["confusion"]:
@@ -257,27 +257,23 @@ def _sources(options: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _format_of(out: str | None) -> str:
-    from videmo.errors import UnknownName
+def _format_of(out: str | None, asked: str | None) -> str:
+    from videmo.write.names import kind_of
 
     if out is None or out == "-":
-        return "table" if sys.stdout.isatty() else "json"
+        return asked or ("table" if sys.stdout.isatty() else "json")
     formats = {".json": "json", ".md": "markdown", ".txt": "table"}
-    suffix = os.path.splitext(out)[1].lower()
-    if suffix not in formats:
-        raise UnknownName("output format", suffix, formats)
-    return formats[suffix]
+    return kind_of(out, formats, asked=asked, option="--format")
 
 
 def _check_place(png: str | None) -> None:
     """Refuse a picture that cannot be drawn or written before hours of work."""
     if png:
-        from videmo.errors import OutputError
         from videmo.extras import require
+        from videmo.write.names import kind_of
 
+        kind_of(png, {".png": "png"})
         require("matplotlib")
-        if not png.lower().endswith(".png"):
-            raise OutputError(png, "is no name of a PNG; end it in .png")
 
 
 def _draw(result: Result, png: str) -> None:

@@ -12,6 +12,7 @@ import click
 
 from videmo.cli.backbone import backbone
 from videmo.cli.options import (
+    Number,
     changes_of,
     clips_of,
     engine_of,
@@ -93,7 +94,7 @@ train.add_command(backbone)
 @click.option("--subject-column", metavar="NAME", help="In place of subject.")
 @click.option("--kind", type=click.Choice(["logistic", "svm", "rbf", "forest", "mlp"]),
               default="logistic", show_default=True, help="What is fitted.")  # fmt: skip
-@click.option("--strength", multiple=True, type=click.FloatRange(0, min_open=True), metavar="C",
+@click.option("--strength", multiple=True, type=Number(0, open=True), metavar="C",
               help="Try this C; again for more. By default seven from weak to strong.")  # fmt: skip
 @click.option("--try", "tried", multiple=True, metavar="NAME=V,...",
               help="Try these values of a parameter, as balanced=true or depth=5,9.")  # fmt: skip

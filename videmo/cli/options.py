@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,30 @@ if TYPE_CHECKING:
     from videmo.runs.shards import Shard
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A finite number in a range, by the check that `videmo.data.Range` makes everywhere."""
+
+    name = "number"
+
+    def __init__(
+        self, low: float = -math.inf, high: float = math.inf, *, open: bool = False
+    ) -> None:
+        self.range = (low, high, open)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number."""
+        from videmo.data import Range
+
+        wanted = Range(*self.range)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if number not in wanted:
+            self.fail(f"{value!r} is not {wanted}", param, ctx)
+        return number
 
 
 def group_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -46,13 +71,13 @@ search_options = group_of(
 part_options = group_of(
     click.option(
         "--start",
-        type=click.FloatRange(0),
+        type=Number(0),
         metavar="S",
         help="Begin at this presentation time in seconds.",
     ),
     click.option(
         "--end",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, open=True),
         metavar="S",
         help="Stop before this presentation time.",
     ),
@@ -104,7 +129,7 @@ recipe_options = group_of(
     ),
     click.option(
         "--fps",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, open=True),
         metavar="N",
         help="Look at N frames a second of presentation time.",
     ),
@@ -129,7 +154,7 @@ recipe_options = group_of(
     ),
     click.option(
         "--score",
-        type=click.FloatRange(0, 1),
+        type=Number(0, 1),
         metavar="P",
         help="Keep faces of at least this score.",
     ),
@@ -237,7 +262,7 @@ cluster_options = group_of(
     ),
     click.option(
         "--gpus-per-worker",
-        type=click.FloatRange(0),
+        type=Number(0),
         default=0.0,
         metavar="G",
         help="With --engine ray, GPUs that each worker holds, such as 1 or 0.25.",
@@ -255,7 +280,7 @@ crew_options = group_of(
     ),
     click.option(
         "--clip-timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, open=True),
         metavar="S",
         help="With --jobs or --engine ray, give a clip up after S seconds.",
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import (
+    Number,
     changes_of,
     clips_of,
     engine_of,
@@ -96,7 +97,7 @@ person_options = group_of(  # what both commands share
 )
 @click.option(
     "--age-offset",
-    type=float,
+    type=Number(),
     default=0.0,
     show_default=True,
     metavar="YEARS",
@@ -104,7 +105,7 @@ person_options = group_of(  # what both commands share
 )
 @click.option(
     "--age-level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, open=True),
     default=0.8,
     show_default=True,
     metavar="P",
@@ -112,7 +113,7 @@ person_options = group_of(  # what both commands share
 )
 @click.option(
     "--male-from",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     metavar="P",
@@ -157,7 +158,7 @@ def attributes(**options: Any) -> None:
 @click.option("--group", is_flag=True, help="Number the persons of all inputs.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(-1, 1),
+    type=Number(-1, 1),
     metavar="COSINE",
     help="Least similarity of one person; by default what the backbone's card measured.",
 )
@@ -258,5 +259,5 @@ def _writer(options: dict[str, Any], shown: Sequence[str], columns: Sequence[Col
     from videmo.write import format_of
     from videmo.write.persons import open_records
 
-    format_ = options["format_"] or format_of(options["out"], sys.stdout.isatty(), files=True)
+    format_ = format_of(options["out"], sys.stdout.isatty(), files=True, asked=options["format_"])
     return open_records(format_, options["out"], shown=shown, columns=columns)

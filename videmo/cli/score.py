@@ -63,7 +63,7 @@ def classify(**options: Any) -> None:
     from videmo.write import format_of, open_writer, ready
 
     tty = sys.stdout.isatty()
-    format_ = options["format_"] or format_of(options["out"], tty, files=True)
+    format_ = format_of(options["out"], tty, files=True, asked=options["format_"])
     ready(format_, options["out"])
     clips = clips_of(options)
     check_outputs(clips)
@@ -94,8 +94,8 @@ def classify(**options: Any) -> None:
 @click.command("extract-features", no_args_is_help=True, epilog=EXTRACT)
 @input_options
 @recipe_options
-@click.option("--out", required=True, type=OutputPath(kept=True), metavar="FILE.npz",
-              help="Write the features here; as FILE.parquet they are Parquet.")  # fmt: skip
+@click.option("--out", required=True, type=OutputPath(kept=True), metavar="FILE",
+              help="Write them here, as the suffix says: npz, parquet, csv or tsv.")  # fmt: skip
 @click.option("--backbone", metavar="NAME|DIR",
               help="Features of this network by its own recipe, in place of a head's.")  # fmt: skip
 @click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
@@ -131,11 +131,12 @@ def write_features(
     frames: bool = False,
 ) -> int:
     """Write the descriptors of the clips to a feature file, and return how many clips failed."""
-    from videmo.write import feature_format, frames_of, open_features, ready
+    from videmo.write import feature_format, frames_of, open_features, ready, refuse_faces
     from videmo.write.sink import refuse_existing
 
     format_ = feature_format(path)
     ready(format_, path)
+    refuse_faces(path, frames)
     if frames and format_ == "parquet" and not options.get("resume"):
         refuse_existing(frames_of(path), overwrite=bool(options.get("overwrite")))
 

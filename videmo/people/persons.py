@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from videmo import store
-from videmo.data import F64, I64, Array, Faces, Failure, Features
+from videmo.data import F64, I64, Array, Faces, Failure, Features, Range
 from videmo.errors import InputError, UnknownName
 from videmo.pipeline import Answer, Engine, Pipeline
 from videmo.stages.heads.attributes import (
@@ -52,8 +52,7 @@ class Grouping:
     linkage: Literal["average", "complete"] = "average"  # complete: of every two tracks of a person
 
     def __post_init__(self) -> None:
-        if not -1 <= self.threshold <= 1:
-            raise InputError(f"threshold is {self.threshold}; give a cosine from -1 to 1")
+        Range(-1, 1).check("threshold, a cosine,", self.threshold)
         if self.linkage not in ("average", "complete"):
             raise UnknownName("linkage", str(self.linkage), ("average", "complete"))
 

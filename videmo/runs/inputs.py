@@ -238,8 +238,8 @@ class _Search:
             kinds = ", ".join(f"{n} {end or 'without'}" for end, n in self._passed.most_common(6))
             more = ", ..." if len(self._passed) > 6 else ""
             _log.warning(
-                "%s in folders passed over by suffix (%s%s); --ext takes one more suffix, "
-                "--ext '*' every file", "1 file was" if count == 1 else f"{count} files were",
+                "%s passed over in folders (%s%s); --ext adds a suffix, --ext '*' takes all",
+                "1 file was" if count == 1 else f"{count} files were",
                 kinds, more,
             )  # fmt: skip
 

@@ -26,7 +26,7 @@ from uuid import uuid4
 import numpy as np
 
 from videmo import store
-from videmo.data import Faces, Failure, Features
+from videmo.data import POSITIVE, Faces, Failure, Features
 from videmo.errors import InputError, ModelError, VidemoError
 from videmo.pipeline import Engine, Pipeline, Through, cpus
 from videmo.recipe import Recipe
@@ -82,6 +82,9 @@ class WorkerOptions:
 
     jobs: int  # processes
     timeout: float | None = None  # s that a clip may take
+
+    def __post_init__(self) -> None:
+        POSITIVE.check_given("timeout of a clip", self.timeout)
 
     def engine(self, engine: Engine) -> Engine:
         """Return the engine of one worker: jobs x threads is what this process may use.

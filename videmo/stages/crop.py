@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from videmo.data import F32, F64, U8, Array, Crops, Faces, FrameBatch
-from videmo.errors import InputError, UnknownName
+from videmo.data import COUNT, F32, F64, FINITE, POSITIVE, U8, Array, Crops, Faces, FrameBatch
+from videmo.errors import UnknownName
 from videmo.stages.image import to_grey, warp
 
 
@@ -29,8 +29,11 @@ class Cropping:
             raise UnknownName("shape of a crop", str(self.shape), ("box", "square", "five"))
         if self.colour not in ("rgb", "grey"):
             raise UnknownName("colour of a crop", str(self.colour), ("rgb", "grey"))
-        if not isinstance(self.size, int) or self.size < 1 or not self.scale > 0:
-            raise InputError(f"a crop of {self.size!r} px, scale {self.scale}; both are above 0")
+        COUNT.check("size of a crop", self.size)
+        POSITIVE.check("scale of a crop", self.scale)
+        for name, pair in (("shift", self.shift), ("margin", self.margin)):
+            for number in pair:
+                FINITE.check(f"{name} of a crop", number)
 
 
 # The ArcFace five points for 112 x 96 px, moved by 8 px in x and doubled: image-left eye,

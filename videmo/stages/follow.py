@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from videmo.data import F64, U8, Array, Faces, FrameBatch
+from videmo.data import F64, NOT_NEGATIVE, SHARE, U8, Array, Faces, FrameBatch
 from videmo.errors import InputError
 from videmo.stages.boxes import iou
 from videmo.stages.image import Cuts
@@ -35,8 +35,10 @@ class Following:
     def __post_init__(self) -> None:
         if self.every != AUTO and not (type(self.every) is int and self.every >= 1):
             raise InputError(f"detect-every is {self.every}; give auto, or 1 (each frame) or more")
-        if not self.longest > 0:
-            raise InputError(f"longest is {self.longest} s; give a number above 0")
+        for name in ("longest", "gap", "cut"):
+            NOT_NEGATIVE.check(name, getattr(self, name))
+        SHARE.check("score", self.score)
+        SHARE.check("overlap", self.overlap)
 
     @property
     def follows(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from videmo.data import F32, I64, Faces, FrameBatch
+from videmo.data import F32, I64, NOT_NEGATIVE, SHARE, Faces, FrameBatch
 from videmo.stages.boxes import iou
 from videmo.stages.image import Cuts
 
@@ -19,6 +19,11 @@ class Tracking:
     overlap: float = 0.3  # least intersection over union with the track's last box
     gap: float = 1.0  # s without a face after which a track has ended
     cut: float = 40.0  # mean change of the colours (0..255) between two frames that ends all tracks
+
+    def __post_init__(self) -> None:
+        SHARE.check("overlap", self.overlap)
+        NOT_NEGATIVE.check("gap", self.gap)
+        NOT_NEGATIVE.check("cut", self.cut)
 
 
 def track(

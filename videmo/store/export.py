@@ -18,6 +18,7 @@ from videmo.errors import InputError, ModelError, OutputError, UnknownName
 from videmo.extras import require
 from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
 from videmo.stages.embed import cosine, make_backbone, probes
+from videmo.write.names import kind_of
 from videmo.write.sink import output_errors
 
 ALIKE = 0.9999  # cosine that the features of a picture must have with the original's
@@ -90,8 +91,7 @@ def export(
 def _files(path: Path, form: Form) -> list[Path]:
     """Return the files of a network that is named `path`."""
     first, *others = form.suffixes
-    if others and path.suffix != first:
-        raise InputError(f"{path}: one of two files, found by their suffix; name it *{first}")
+    kind_of(path, {first: first})
     return [path, *(path.with_suffix(suffix) for suffix in others)]
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
-from videmo.errors import InputError, UnknownName
+from videmo.errors import InputError
 from videmo.stages.registry import find
 from videmo.write.columns import Column
 from videmo.write.formats import FORMATS, suffixes
+from videmo.write.names import DEVICES, kind_of
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
+    from videmo.write.features import FeatureRows
     from videmo.write.npz import FeatureFile, FeatureTable
     from videmo.write.parquet import FeatureParquet
 
@@ -82,35 +84,35 @@ def ready(format: str, out: Out) -> None:
     arrow()
 
 
-def format_of(out: str | os.PathLike[str] | None, tty: bool, *, files: bool = False) -> str:
+def format_of(
+    out: str | os.PathLike[str] | None, tty: bool, *, files: bool = False, asked: str | None = None
+) -> str:
     """Return the format that the suffix of `out` asks for.
 
     Without a file it is a table for a person at a terminal, NDJSON for a program; so it is
     NDJSON for a device (/dev/stdout) too.
 
     files: also formats that are no text
+    asked: the format of --format, for the standard output and files whose suffix says nothing
 
-    Raises UnknownName for a suffix that says nothing, InputError where there is none.
+    Raises UnknownName for a suffix that says nothing, InputError where there is none, or where it
+    says another format than is asked for.
     """
     name = "-" if out is None else os.fspath(out)
     if name == "-":
-        return "table" if tty else "ndjson"
-    suffix = os.path.splitext(name)[1].lower()
-    known = suffixes([name for name, format in FORMATS.items() if format.text or files])
-    if suffix in known:
-        return known[suffix]
-    if suffix:
-        raise UnknownName("output format", suffix, known)
-    if name.startswith(("/dev/", "/proc/")):
-        return "ndjson"
-    raise InputError(
-        f"{name}: no suffix says the format; end it in {', '.join(known)}, or give --format"
-    )
+        return asked or ("table" if tty else "ndjson")
+    if name.startswith(DEVICES) and not os.path.splitext(name)[1]:
+        return asked or "ndjson"
+    known = suffixes(name for name, format in FORMATS.items() if format.text or files)
+    return kind_of(name, known, asked=asked, option="--format")
+
+
+FEATURES = {".npz": "npz", ".parquet": "parquet", ".csv": "csv", ".tsv": "tsv"}
 
 
 def feature_format(path: str | os.PathLike[str]) -> str:
-    """Return the format of a feature file: parquet where its suffix says so, else npz."""
-    return "parquet" if os.fspath(path).lower().endswith(".parquet") else "npz"
+    """Return the format of a feature file by its suffix; raises what `kind_of` does."""
+    return "npz" if os.fspath(path).startswith(DEVICES) else kind_of(path, FEATURES)
 
 
 def open_features(
@@ -119,12 +121,21 @@ def open_features(
     names: Sequence[str],
     meta: Mapping[str, Any],
     frames: bool = False,
-) -> FeatureFile | FeatureParquet:
-    """Return what writes the features of clips to `out`; see `videmo.write.npz.FeatureFile`."""
-    if feature_format(out) == "parquet":
+) -> FeatureFile | FeatureParquet | FeatureRows:
+    """Return what writes the features of clips to `out`; see `videmo.write.npz.FeatureFile`.
+
+    Raises InputError for faces in a file of rows, UnknownName for a suffix that says nothing.
+    """
+    format = feature_format(out)
+    if format == "parquet":
         from videmo.write.parquet import FeatureParquet
 
         return FeatureParquet(out, names=names, meta=meta, frames=frames)
+    if format in ("csv", "tsv"):
+        from videmo.write.features import FeatureRows
+
+        refuse_faces(out, frames)
+        return FeatureRows(out, names=names, meta=meta)
     from videmo.write.npz import FeatureFile
 
     return FeatureFile(out, names=names, meta=meta, frames=frames)
@@ -133,14 +144,23 @@ def open_features(
 def load_features(
     path: str | os.PathLike[str], *, frames: bool = True, alone: bool = False
 ) -> FeatureTable:
-    """Return what `open_features` has written; see `videmo.write.npz.load_features`."""
-    if feature_format(path) == "parquet":
+    """Return what `open_features` has written; see `videmo.write.npz.load_features`.
+
+    Rows of CSV and TSV are read as tables of numbers (`videmo.train.rows`), not here.
+    """
+    if os.fspath(path).lower().endswith(".parquet"):
         from videmo.write import parquet
 
         return parquet.load_features(path, frames=frames, alone=alone)
     from videmo.write import npz
 
     return npz.load_features(path, frames=frames, alone=alone)
+
+
+def refuse_faces(out: str | os.PathLike[str], frames: bool) -> None:
+    """Raise InputError where features of faces are to be kept in a file of rows of clips."""
+    if frames and feature_format(out) in ("csv", "tsv"):
+        raise InputError(f"{os.fspath(out)}: holds clips alone; --frames wants .npz or .parquet")
 
 
 def frames_of(out: str | os.PathLike[str]) -> str:

@@ -86,9 +86,7 @@ class Csv(RecordWriter):
         self._line([cell(column.of(record), column.digits) for column in self.columns])
 
     def _line(self, cells: Sequence[str]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerow(cells)
-        self.sink.write(text.getvalue())
+        self.sink.write(csv_line(cells))
 
 
 class Tsv(Csv):
@@ -98,7 +96,19 @@ class Tsv(Csv):
     """
 
     def _line(self, cells: Sequence[str]) -> None:
-        self.sink.write("\t".join(cell.translate(_TSV) for cell in cells) + "\n")
+        self.sink.write(tsv_line(cells))
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Return a row of CSV with its end."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue()
+
+
+def tsv_line(cells: Sequence[str]) -> str:
+    """Return a row of TSV with its end."""
+    return "\t".join(cell.translate(_TSV) for cell in cells) + "\n"
 
 
 def dumps(record: Mapping[str, Any]) -> str:

@@ -85,7 +85,19 @@ def test_a_later_clock_takes_the_same_frames(times: np.ndarray, fps: float, late
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"fps": 0}, {"fps": float("nan")}, {"every": 0}, {"max_side": 0}, {"start": 2, "end": 2}],
+    [
+        {"fps": 0},
+        {"fps": float("nan")},
+        {"every": 0},
+        {"every": 1.5},
+        {"max_side": 0},
+        {"start": 2, "end": 2},
+        {"start": -3},
+        {"start": float("nan")},
+        {"end": float("inf")},
+        {"end": 0},
+        {"start": "1"},
+    ],
 )
 def test_a_sampling_that_means_nothing_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):

@@ -24,6 +24,7 @@ from videmo.runs.shards.parts import (
 )
 from videmo.write import frames_of
 from videmo.write.formats import FORMATS, suffixes
+from videmo.write.names import DEVICES, kind_of
 from videmo.write.schema import TIME_DIGITS
 from videmo.write.sink import Out
 
@@ -121,7 +122,9 @@ def _kind(names: Sequence[str], out: Out) -> str:
             raise InputError(f"{name}: is {kind}, but {other}; merge parts of one format")
         if target and os.path.exists(target) and _same_file(name, target):
             raise InputError(f"{name}: is a part and --out at once; name another --out")
-    wanted = _SUFFIXES.get(os.path.splitext(target)[1].lower(), kind) if target else kind
+    wanted = kind
+    if target and not target.startswith(DEVICES):
+        wanted = kind_of(target, _SUFFIXES)
     if wanted != kind or (kind in _FILES and not target):
         raise InputError(f"{target or 'standard output'}: the parts are {kind}, and stay it; "
                          f"name an --out that ends in .{kind}")  # fmt: skip

@@ -21,6 +21,7 @@ from videmo.write.schema import PROVENANCE
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
+    from videmo.write.features import FeatureRows
     from videmo.write.npz import FeatureFile
     from videmo.write.parquet import FeatureParquet
 
@@ -390,7 +391,7 @@ class FeaturePart(Part):
                 if isinstance(part, FeaturePart):
                     part._add_to(file, row)
 
-    def _add_to(self, file: FeatureFile | FeatureParquet, row: int) -> None:
+    def _add_to(self, file: FeatureFile | FeatureParquet | FeatureRows, row: int) -> None:
         table, faces = self.table, int(self.table.faces[row])
         values = table.features[row] if faces else np.zeros(0, np.float32)
         counts = (faces, int(table.face_frames[row]), int(table.frames[row]))

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from videmo.data import F64, I64, U8, FrameBatch, VideoInfo
+from videmo.data import COUNT, F64, I64, NOT_NEGATIVE, POSITIVE, U8, FrameBatch, VideoInfo
 from videmo.errors import InputError, VideoError
 from videmo.extras import missing
 from videmo.files.remote import is_url
@@ -59,12 +59,11 @@ class Sampling:
     max_side: int | None = None  # px, the longer side is shrunk to this; None: as it is
 
     def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise InputError(f"fps is {self.fps}; give a number above 0")
-        if self.every < 1:
-            raise InputError(f"every is {self.every}; give 1 (each frame) or more")
-        if self.max_side is not None and self.max_side < 1:
-            raise InputError(f"max_side is {self.max_side}; give a number of px above 0")
+        POSITIVE.check_given("fps", self.fps)
+        COUNT.check("every", self.every)
+        COUNT.check_given("max_side", self.max_side)
+        NOT_NEGATIVE.check_given("start", self.start)
+        POSITIVE.check_given("end", self.end)
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise InputError(f"end ({self.end} s) is not after start ({self.start} s)")
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from videmo.data import I64, Array, Faces, FrameBatch
-from videmo.errors import InputError, UnknownName
+from videmo.data import COUNT, I64, SHARE, Array, Faces, FrameBatch, Range
+from videmo.errors import UnknownName
 from videmo.stages.registry import find
 
 DETECTORS = {
@@ -56,12 +56,9 @@ class Detection:
     def __post_init__(self) -> None:
         if self.faces not in POLICIES:
             raise UnknownName("choice of faces", self.faces, POLICIES)
-        for name, least in (("min_face", 1), ("max_side", 12)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value} px; give {least} or more")
-        if not 0 <= self.score <= 1:
-            raise InputError(f"score is {self.score}; give a number from 0 to 1")
+        COUNT.check("min_face", self.min_face)
+        Range(12, whole=True).check_given("max_side", self.max_side)
+        SHARE.check("score", self.score)
 
 
 class Detector(Protocol):

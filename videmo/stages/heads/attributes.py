@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from videmo.data import F64, Array
-from videmo.errors import InputError, ModelError, UnknownName
+from videmo.data import F64, FINITE, SHARE, Array, Range
+from videmo.errors import ModelError, UnknownName
 from videmo.stages.heads import softmax
 
 ATTRIBUTES = ("age", "gender", "ethnicity")  # outputs of a backbone that are told in words
@@ -38,10 +38,9 @@ class Reading:
     def __post_init__(self) -> None:
         if self.age not in ("mean", "top2"):
             raise UnknownName("rule for the age", str(self.age), ("mean", "top2"))
-        if not 0 < self.level < 1 or not 0 <= self.male <= 1:
-            raise InputError(
-                f"level is {self.level} and male is {self.male}; give shares between 0 and 1"
-            )
+        FINITE.check("offset", self.offset)
+        Range(0, 1, open=True).check("level", self.level)
+        SHARE.check("male", self.male)
 
 
 class Age(NamedTuple):
