@@ -21,12 +21,22 @@ AUDIT = ROOT / "tests" / "support" / "startup"
 # Programs of this machine that libraries ask for a fact: ctypes and torch where a library lies,
 # platform what the processor is called, matplotlib where fonts lie.
 LOCAL = ("ldconfig", "uname", "fc-list", "gcc", "cc", "ld", "objdump", "lscpu")
+TABLE, ARCHIVE = ["out.csv", "out.csv.receipt"], ["f.npz", "f.npz.receipt"]
 COMMANDS = {  # what is run, and the files it is asked for
     "classify": ("classify demo.mp4 --every 5", []),
-    "into a file": ("classify demo.mp4 --every 5 --offline --out out.csv", ["out.csv"]),
-    "two jobs": ("classify demo.mp4 again.mp4 --every 5 -j 2 --out out.csv", ["out.csv"]),
+    "into a file": (
+        "classify demo.mp4 --every 5 --offline --out out.csv",
+        TABLE,
+    ),
+    "two jobs": (
+        "classify demo.mp4 again.mp4 --every 5 -j 2 --out out.csv",
+        TABLE,
+    ),
     "torch": ("classify demo.mp4 --every 5 --engine torch --device cpu", []),
-    "extract-features": ("extract-features demo.mp4 --every 5 --frames --out f.npz", ["f.npz"]),
+    "extract-features": (
+        "extract-features demo.mp4 --every 5 --frames --out f.npz",
+        ARCHIVE,
+    ),
     "attributes": ("attributes demo.mp4 --every 5 --out a.csv", ["a.csv"]),
     "identify": ("identify demo.mp4 again.mp4 --every 9", []),
     "doctor": ("doctor", []),

@@ -61,6 +61,7 @@ class Engine:
     detector_weights: str | None = None  # where a copy of the detector's own weights lies
     megapixels: float = PIXELS / 1e6  # of a frame, that are read; larger ones are errors
     batch_mb: int = 16  # MiB of pixels in one batch of frames; about five batches live at once
+    scratch: str | None = None  # where copies of clips at URLs lie; None: with temporary files
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,7 @@ class Pipeline:
             path, self.engine.decoder,
             batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODING),
             pixels=round(self.engine.megapixels * 1e6),
+            scratch=self.engine.scratch,
         )  # fmt: skip
 
     def _sampling(self, start: float | None, end: float | None) -> Sampling:

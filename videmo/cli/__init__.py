@@ -22,6 +22,7 @@ from videmo.cli.models import models
 from videmo.cli.persons import attributes, identify
 from videmo.cli.schema import schema
 from videmo.cli.score import classify, extract_features
+from videmo.cli.signals import interruptible
 from videmo.cli.streams import drop_output, guard_streams, quiet_libraries
 from videmo.errors import (
     InputError,
@@ -67,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     guard_streams()
     quiet_libraries(debug=debug)
     try:
-        code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
-        sys.stdout.flush()
+        with interruptible():
+            code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -283,15 +283,15 @@ def _extracted(
 ) -> Rows:
     """Return the rows with the features of their clips, read once the labels are found sound."""
     from dataclasses import replace
-    from tempfile import TemporaryDirectory
 
     from videmo.cli.score import write_features
+    from videmo.files.scratch import scratch
     from videmo.train.folder import check
     from videmo.train.rows import read_features
 
     check(rows, training)
     check_outputs(clips)
-    with TemporaryDirectory() as folder:
+    with scratch(os.path.dirname(os.path.abspath(options["out"]))) as folder:
         path = options["features"] or os.path.join(folder, "features.npz")
         write_features(clips, _pipeline(dict(options)), dict(options), path)
         found = read_features([path])

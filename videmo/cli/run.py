@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.signals import handle
 from videmo.errors import VidemoError
 
 if TYPE_CHECKING:
@@ -239,8 +239,6 @@ class Run:
         self, bar: Quiet
     ) -> Iterator[InProcessExecutor | ProcessExecutor | ClusterExecutor]:
         """Yield what looks at clips: this process, with --jobs others, or a cluster."""
-        from tempfile import TemporaryDirectory
-
         from videmo.runs.workers import (
             InProcessExecutor,
             PipelineSpec,
@@ -252,7 +250,7 @@ class Run:
         ray = self.options["engine"] == "ray"
         if timeout and not jobs and not ray:
             raise click.UsageError("--clip-timeout needs --jobs: only a process can be given up")
-        with TemporaryDirectory(prefix="videmo-") as folder:
+        with self._scratch() as folder:
             faces = folder if self.frames else None
             if ray:
                 with self._cluster(faces) as cluster:
@@ -265,6 +263,26 @@ class Run:
             spec = PipelineSpec.of(self.pipeline, workers, faces)
             with ProcessExecutor(spec, workers) as processes:
                 yield processes.prepare()
+
+    @contextmanager
+    def _scratch(self) -> Iterator[str | None]:
+        """Yield a folder beside the journal for faces and for copies of clips, if there are any."""
+        from dataclasses import replace
+
+        from videmo.files.remote import is_url
+        from videmo.files.scratch import scratch, sweep
+        from videmo.runs.journal import beside
+
+        out = self.options.get("out")
+        where = os.path.dirname(beside(str(out))) if keeps_journal(out) else None
+        if not self.frames and not any(is_url(clip.path) for clip in self.clips):
+            if where is not None:
+                sweep(where)
+            yield None
+            return
+        with scratch(where) as folder:
+            self.pipeline.engine = replace(self.pipeline.engine, scratch=folder)
+            yield folder
 
     def _cluster(self, faces: str | None) -> ClusterExecutor:
         from videmo.runs.cluster import ClusterExecutor, ClusterOptions
@@ -319,16 +337,15 @@ def _fetched(out: str) -> AbstractContextManager[str]:
 @contextmanager
 def _beside(out: str) -> Iterator[str]:
     """Yield a new folder on the disk of an output, or for a URL in the folder for such things."""
-    from tempfile import TemporaryDirectory
-
     from videmo.files.remote import is_url
+    from videmo.files.scratch import scratch
     from videmo.write.sink import output_errors
 
-    where = None if is_url(out) else os.path.dirname(os.path.realpath(out))
-    with output_errors(out):
-        folder = TemporaryDirectory(prefix=".videmo-", dir=where)
-    with folder as name:
-        yield name
+    with ExitStack() as stack:
+        with output_errors(out):
+            where = None if is_url(out) else os.path.dirname(os.path.realpath(out))
+            folder = stack.enter_context(scratch(where))
+        yield folder
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -345,20 +362,19 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 @contextmanager
 def _place(out: str) -> Iterator[str]:
     """Yield the name beside which the journal lies: the output's, unless that is a device."""
-    from tempfile import TemporaryDirectory
-
+    from videmo.files.scratch import scratch
     from videmo.runs.journal import beside
 
     if _is_file(out):
         yield beside(out)
         return
-    with TemporaryDirectory(prefix="videmo-") as folder:
+    with scratch() as folder:
         yield os.path.join(folder, "out")
 
 
 @contextmanager
 def _stopping(clips: int) -> Iterator[threading.Event]:
-    """Yield what Ctrl-C sets the first time, so that the clip in hand is finished.
+    """Yield what Ctrl-C, TERM or HUP sets the first time, so that the clip in hand is finished.
 
     The second time it stops at once, and so does the first where there is only one clip.
     """
@@ -368,12 +384,12 @@ def _stopping(clips: int) -> Iterator[threading.Event]:
         return
 
     def ask(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
         asked.set()
+        restore()
         click.echo("videmo: finishing the clip in hand; Ctrl-C again stops at once", err=True)
 
-    before = signal.signal(signal.SIGINT, ask)
+    restore = handle(ask)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

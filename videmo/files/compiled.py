@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from videmo.files.openvino import import_openvino, to_bytes
+from videmo.files.scratch import scratch
 
 LAYOUT = "2"  # of what is kept; another number where another graph is to be made of the same
 GRAPH, NUMBERS, SUMS = ".xml", ".bin", ".sha256"
@@ -69,14 +69,12 @@ def _write(path: Path, graph: bytes, numbers: bytes) -> None:
     """Put the three files in place, the sums last; another process may do the same."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = {GRAPH: graph, NUMBERS: numbers, SUMS: _sums(path, graph, numbers)}
-    for suffix, content in files.items():
-        part = path.with_name(f".{secrets.token_hex(8)}.part")
-        try:
+    with scratch(path.parent) as folder:
+        for suffix, content in files.items():
+            part = Path(folder, path.name)
             part.write_bytes(content)
             part.chmod(0o600)
             part.replace(path.with_suffix(suffix))
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _sums(path: Path, graph: bytes, numbers: bytes) -> bytes:

@@ -32,16 +32,17 @@ def alone(path: Path, pause: float = _PAUSE) -> Iterator[bool]:
             file.close()
 
 
-def claim(path: Path) -> tuple[IO[bytes], bool]:
+def claim(path: Path, *, make: bool = True) -> tuple[IO[bytes], bool]:
     """Return `path`, opened to be read and written, and whether it could be locked.
 
-    The lock is held until the file is closed or its process ends, however that ends. It is made
-    where it is missing, and may be removed while it is held.
+    The lock is held until the file is closed or its process ends, however that ends. The file is
+    made where it is missing, if that is allowed, and may be removed while it is held.
 
     Raises BlockingIOError at once where another process holds it, OSError.
     """
+    flags = os.O_RDWR | (os.O_CREAT if make else 0) | _BINARY
     while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666), "r+b")
+        file = os.fdopen(os.open(path, flags, 0o666), "r+b")
         try:
             if not _lock(file):
                 raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
@@ -53,6 +54,18 @@ def claim(path: Path) -> tuple[IO[bytes], bool]:
             file.close()
             raise
         file.close()
+
+
+@contextmanager
+def claim_if_there(path: Path) -> Iterator[bool]:
+    """Hold a file that is there, and yield whether nobody else does, as far as can be known."""
+    try:
+        file, known = claim(path, make=False)
+    except OSError:
+        yield False
+        return
+    with file:
+        yield known
 
 
 def _acquire(path: Path, pause: float) -> IO[bytes] | None:

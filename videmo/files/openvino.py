@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from videmo.errors import ModelError
 from videmo.extras import missing
 from videmo.files.quiet import quiet
+from videmo.files.scratch import scratch
 
 # OpenVINO's first array is taken by one thread alone: two at once may wait for each other for ever,
 # one holding the GIL, one the lock of a C++ static (1 start in 20 did).
@@ -88,7 +88,7 @@ def from_torch(traced: Any, shape: Sequence[int]) -> Any:
 
 def to_bytes(model: Any) -> tuple[bytes, bytes]:
     """Return the graph and the numbers of an `openvino.Model`, in the precision they have."""
-    with TemporaryDirectory(prefix="videmo-") as folder:
+    with scratch() as folder:
         path = Path(folder) / "model.xml"
         import_openvino().save_model(model, path, compress_to_fp16=False)
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()

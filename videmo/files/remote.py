@@ -10,7 +10,6 @@ import errno
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from videmo.errors import InputError, MissingDependency
 from videmo.extras import missing
 from videmo.files.fetch import offline
+from videmo.files.scratch import scratch
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@]*:[^/]*@")
@@ -116,11 +116,13 @@ def read(url: str) -> bytes:
 
 
 @contextmanager
-def fetched(url: str) -> Iterator[str]:
+def fetched(url: str, where: str | None = None) -> Iterator[str]:
     """Yield the name of a file here with the content of one there, until the `with` is left.
 
-    A whole copy, in the folder for temporary files: a demuxer jumps to and fro in a file, and a
-    connection that breaks must not be taken for the end of a clip. A file:// is read in place.
+    A whole copy: a demuxer jumps to and fro in a file, and a connection that breaks must not be
+    taken for the end of a clip. A file:// is read in place.
+
+    where: the folder in which it lies; None is the one for temporary files
 
     Raises FileNotFoundError, PermissionError or another OSError; InputError.
     """
@@ -130,7 +132,7 @@ def fetched(url: str) -> Iterator[str]:
     if local:
         yield place
         return
-    with tempfile.TemporaryDirectory(prefix="videmo-") as folder:
+    with scratch(where) as folder:
         # the suffix tells pictures from videos
         path = os.path.join(folder, "clip" + os.path.splitext(place)[1][:12])
         with _telling(url, "cannot be fetched"):

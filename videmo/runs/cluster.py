@@ -19,7 +19,6 @@ import os
 import secrets
 import socket
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from videmo import store
 from videmo.errors import CorruptModel, InputError, ModelError, VidemoError
 from videmo.extras import missing
 from videmo.files import cache_dir, sha256
+from videmo.files.scratch import scratch
 from videmo.pipeline import Engine, Pipeline, cpus
 from videmo.recipe import Recipe
 from videmo.runs.executor import (
@@ -95,7 +95,8 @@ class ClusterExecutor:
             _connect(self._ray, self.options)
         try:
             threads = self._plan()
-            spec = replace(self.spec, engine=replace(self.spec.engine, threads=threads))
+            engine = replace(self.spec.engine, threads=threads, scratch=None)
+            spec = replace(self.spec, engine=engine)
             bundles = _bundles(spec, self._ray.put)
             kind: Any = self._ray.remote(num_cpus=threads, num_gpus=self.options.gpus)(
                 ClusterWorker
@@ -387,8 +388,7 @@ class ClusterWorker:
         with ExitStack() as stack:
 
             def spare() -> Path:
-                folder = tempfile.TemporaryDirectory(prefix="videmo-")
-                return Path(stack.enter_context(folder))
+                return Path(stack.enter_context(scratch()))
 
             try:
                 self._pipeline = _resolved(self._spec, self._bundles, spare).build()
@@ -402,7 +402,7 @@ class ClusterWorker:
         try:
             if self._spec.faces is None:
                 return run_clip(self._pipeline, clip, None), None
-            with tempfile.TemporaryDirectory(prefix="videmo-") as folder:
+            with scratch() as folder:
                 result = run_clip(self._pipeline, clip, folder)
                 faces = Path(result.faces).read_bytes() if result.faces else None
                 return replace(result, faces=None), faces

@@ -258,11 +258,16 @@ def _pool(jobs: int) -> ProcessPool:
     from pebble import ProcessPool
 
     spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
-    return ProcessPool(max_workers=jobs, context=spawn, initializer=_quiet)
+    return ProcessPool(max_workers=jobs, context=spawn, initializer=_begin_worker)
 
 
-def _quiet() -> None:
-    """Keep from standard error what foreign libraries warn of; records tell what matters."""
+def _begin_worker() -> None:
+    """Keep from standard error what foreign libraries warn of; records tell what matters.
+
+    A terminal that is closed sends HUP to workers too; what they are at is the parent's to end.
+    """
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.captureWarnings(True)
     logging.getLogger().addHandler(logging.NullHandler())
 

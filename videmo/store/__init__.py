@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from videmo.errors import (
 )
 from videmo.files import cache_dir, sha256
 from videmo.files.fetch import plain
+from videmo.files.scratch import scratch
 from videmo.recipe import Recipe
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.heads import Head, HeadSpec, make_head
@@ -250,18 +250,18 @@ def save(
     dtype = np.float16 if half else np.float32
     folder.parent.mkdir(parents=True, exist_ok=True)
     check_free(folder, overwrite=overwrite)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        arrays = {k: np.ascontiguousarray(v, dtype) for k, v in sorted(weights.items())}
-        save_file(arrays, part / WEIGHTS)
-        write_card(part, card)
-        (part / WEIGHTS).chmod(0o644)
-        part.chmod(0o755)
-        _replace(part, folder)
+        with scratch(folder.parent) as room:
+            part = Path(room) / folder.name
+            part.mkdir()
+            arrays = {k: np.ascontiguousarray(v, dtype) for k, v in sorted(weights.items())}
+            save_file(arrays, part / WEIGHTS)
+            write_card(part, card)
+            (part / WEIGHTS).chmod(0o644)
+            part.chmod(0o755)
+            _replace(part, folder)
     except OSError as error:
         raise OutputError(str(folder), error.strerror or str(error)) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)  # gone already if all went well
     return load(folder)
 
 
@@ -278,7 +278,7 @@ def _replace(part: Path, folder: Path) -> None:
     if not folder.exists():
         part.rename(folder)
         return
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+    with scratch(folder.parent) as aside:
         folder.rename(Path(aside) / folder.name)
         part.rename(folder)
 

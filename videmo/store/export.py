@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from videmo.data import F32, U8
 from videmo.errors import InputError, ModelError, OutputError, UnknownName
 from videmo.extras import require
 from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
+from videmo.files.scratch import scratch
 from videmo.stages.embed import cosine, make_backbone, probes
 from videmo.write.names import kind_of
 from videmo.write.sink import output_errors
@@ -107,11 +106,8 @@ def _refuse(files: list[Path], *, overwrite: bool) -> None:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """Yield a new folder on the disk of `path`; it goes when all is done."""
-    folder = Path(mkdtemp(prefix=".videmo-", dir=path.parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch(path.parent) as folder:
+        yield Path(folder)
 
 
 def facts(model: store.Model) -> dict[str, str]:

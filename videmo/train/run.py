@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from videmo import store
 from videmo.data import Array
 from videmo.errors import InputError, OutputError
 from videmo.evaluate.metrics import label_metrics
+from videmo.files.scratch import scratch
 from videmo.stages.embed.timm import can_write_graphs, write_graph
 from videmo.train import backbone
 from videmo.train.augment import Augmentation
@@ -250,7 +250,7 @@ def write(
         },
         "measured": {"val": found[best]},
     }
-    with tempfile.TemporaryDirectory(dir=course.out.parent, prefix=".making.") as part:
+    with scratch(course.out.parent) as part:
         model = store.save(Path(part) / course.out.name, card, tensors, half=True)
         write_graph(model.backbone_spec(), model.folder)
         store.write_card(model.folder, card)

@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import secrets
 import stat
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import IO, Any, TextIO, TypeVar
 
 from videmo.errors import OutputError, ReaderGone
 from videmo.files import remote
+from videmo.files.scratch import part_in
 
 Out = str | os.PathLike[str] | None
 Self = TypeVar("Self", bound="AtomicOutput")
@@ -65,6 +65,7 @@ class Sink(AtomicOutput):
     file: open, binary for what we opened ourselves, text for a stream of the caller
     part: the unfinished file, which becomes `target` on close; None is written directly
     owned: whether closing the sink closes the file
+    lock: tells others that the unfinished file is in use
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class Sink(AtomicOutput):
         part: str | None = None,
         target: str = "",
         owned: bool = True,
+        lock: IO[bytes] | None = None,
     ) -> None:
+        self._lock = lock
         self.name, self.file, self.open = name, file, True
         self._part, self._target, self._owned = part, target, owned
 
@@ -118,19 +121,19 @@ class Sink(AtomicOutput):
             if self._part:
                 os.replace(self._part, self._target)
                 _sync_folder(os.path.dirname(self._target))
-        self.open = False
+        self._let_go()
 
     def discard(self) -> None:
         """Give up: what was there before stays as it was."""
         if not self.open:
             return
-        self.open = False
         if self._owned:
             with suppress(OSError):
                 self.file.close()
         if self._part:
             with suppress(OSError):
                 os.unlink(self._part)
+        self._let_go()
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -143,6 +146,11 @@ class Sink(AtomicOutput):
         except BaseException:
             self.discard()
             raise
+
+    def _let_go(self) -> None:
+        self.open = False
+        if self._lock:
+            self._lock.close()
 
     def _put(self, text: str, encoding: str) -> None:
         if self._owned:
@@ -160,8 +168,9 @@ class Upload(Sink):
     """Output for a URL: a file here, which is uploaded whole when the sink is closed."""
 
     def __init__(self, url: str) -> None:
-        handle, part = tempfile.mkstemp(prefix="videmo-")
-        super().__init__(url, os.fdopen(handle, "wb"), part=part)
+        where = os.getcwd() if os.access(os.curdir, os.W_OK) else tempfile.gettempdir()
+        part, lock = part_in(where)
+        super().__init__(url, _open(part, os.O_WRONLY), part=part, lock=lock)
 
     def close(self) -> None:
         """Finish: only now is anything at the URL replaced."""
@@ -171,7 +180,7 @@ class Upload(Sink):
             self.file.close()
             remote.upload(str(self._part), self.name)
             os.unlink(str(self._part))
-        self.open = False
+        self._let_go()
 
 
 def open_sink(out: Out, stream: TextIO | None = None) -> Sink:
@@ -300,9 +309,8 @@ def _beside(name: str, target: str, mode: int | None) -> Sink:
     """Open an unfinished file in the folder of `target`, hidden, so that no search finds it."""
     if mode is not None and not os.access(target, os.W_OK):
         raise OSError(errno.EACCES, "")
-    part = os.path.join(os.path.dirname(target), f".videmo-{secrets.token_hex(8)}.part")
-    file = _open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    sink = Sink(name, file, part=part, target=target)
+    part, lock = part_in(os.path.dirname(target))
+    sink = Sink(name, _open(part, os.O_WRONLY), part=part, target=target, lock=lock)
     if mode is not None:
         with sink.guard():
             os.chmod(part, stat.S_IMODE(mode))

@@ -97,6 +97,7 @@ def open_video(
     batch_bytes: int = 64 << 20,
     threads: int = 2,
     pixels: int = PIXELS,
+    scratch: str | None = None,
 ) -> Decoder:
     """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
 
@@ -104,6 +105,7 @@ def open_video(
     batch_bytes: about how large the pixels of one batch may be; at least one frame
     threads: decoding threads
     pixels: of a frame, that are read; a larger one is an error before it is decoded
+    scratch: the folder for a copy of what lies at a URL; None is the one for temporary files
 
     Raises VideoError where nothing can be decoded, UnknownName for an unknown decoder.
     """
@@ -112,7 +114,10 @@ def open_video(
     if is_url(path):
         from videmo.stages.decode.remote import Fetched
 
-        return Fetched(path, lambda copy: open_video(copy, decoder, batch_bytes, threads, pixels))
+        def local(copy: str) -> Decoder:
+            return open_video(copy, decoder, batch_bytes, threads, pixels)
+
+        return Fetched(path, local, scratch)
     if os.path.isdir(path) or path.lower().endswith(PICTURES):
         make = ImageFolder
     video: Decoder = make(path, batch_bytes=batch_bytes, threads=threads, pixels=pixels)

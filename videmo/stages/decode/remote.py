@@ -17,15 +17,18 @@ class Fetched(Decoder):
     """Reads the copy of a clip, which takes as much of the disk as the clip until it is closed.
 
     make: opens a local file
+    scratch: where the copy lies
     Raises VideoError where the clip cannot be fetched or decoded, MissingDependency where the
     package for its kind of URL is absent.
     """
 
-    def __init__(self, url: str, make: Callable[[str], Decoder]) -> None:
+    def __init__(
+        self, url: str, make: Callable[[str], Decoder], scratch: str | None = None
+    ) -> None:
         self._url, self._copy = checked(url), ExitStack()
         with self._copy:
             with _translated_errors(url):
-                self._video = make(self._copy.enter_context(fetched(url)))
+                self._video = make(self._copy.enter_context(fetched(url, scratch)))
             self._copy = self._copy.pop_all()
         self.info = replace(self._video.info, path=url)
         self.warnings = self._video.warnings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from videmo.data import F32, Array
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, OutputError
 from videmo.extras import require
 from videmo.files import cache_dir, sha256
+from videmo.files.scratch import scratch
 from videmo.files.sums import git_blob
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
@@ -288,7 +288,7 @@ def _install(
             raise ModelError(f"{card['imported']['file']}: {name} is not finite; the file is wrong")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making.") as part:
+        with scratch(folder.parent) as part:
             model = store.save(Path(part) / folder.name, card, tensors)
             finish(model)
             store.write_card(model.folder, card)
