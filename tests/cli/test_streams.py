@@ -84,3 +84,30 @@ def test_debug_shows_where_a_failure_comes_from(place: Path, shared: Path) -> No
     picture = shared / "clips/reported/damaged_exif.jpg"
     ran = shell(place, f"classify {picture} --head ./net --format csv --debug", "")
     assert "please report it" not in ran.stdout or "Traceback" in ran.stderr
+
+
+def test_words_cannot_move_the_cursor_of_a_terminal(place: Path) -> None:
+    """On a terminal, where click takes no escapes out of what it is given."""
+    import pty
+
+    evil = "a\x1b[2J\nb\x9b1mc"
+    (place / f"{evil}.mp4").write_text("no video")
+    commands = (
+        ["classify", f"{evil}.mp4", "--format", "ndjson"],
+        ["classify", "x.mp4", "--head", f"./{evil}"],
+        ["models", "show", f"./{evil}"],
+        ["evaluate", "--predictions", f"{evil}.csv", "--folders"],
+        [f"--{evil}"],
+        ["classify", f"--{evil}"],
+    )
+    for command in commands:
+        ours, theirs = pty.openpty()
+        subprocess.run(
+            [sys.executable, "-m", "videmo", *command], cwd=place, stdout=subprocess.DEVNULL,
+            stderr=theirs, timeout=120,
+        )  # fmt: skip
+        said = os.read(ours, 1 << 16)
+        os.close(theirs)
+        os.close(ours)
+        assert b"\x1b[2J" not in said and "\x9b" not in said.decode(), command
+        assert rb"\x1b[2J" in said, said

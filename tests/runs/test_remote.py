@@ -145,7 +145,7 @@ def test_a_package_that_is_missing_is_named(url: str, package: str) -> None:
         paths(url)
 
 
-@pytest.mark.parametrize("url", ["reference://x", "github://o:r@main/x.mp4", "data://x"])
+@pytest.mark.parametrize("url", ["reference://x", "github://x/y.mp4", "data://x"])
 def test_what_is_no_store_of_files_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="no store of files that is read"):
         remote.checked(url)

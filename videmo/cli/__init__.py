@@ -6,6 +6,7 @@ available, 130 interrupted, 141 nobody reads the output any more.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ from videmo.cli.persons import attributes, identify
 from videmo.cli.schema import schema
 from videmo.cli.score import classify, extract_features
 from videmo.cli.signals import interruptible
-from videmo.cli.streams import drop_output, guard_streams, quiet_libraries
+from videmo.cli.streams import drop_output, guard_streams, quiet_libraries, say
 from videmo.errors import (
     InputError,
     MissingDependency,
@@ -72,16 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)  # a name that a shell has filled in may be anything
+        for line in told.getvalue().splitlines():
+            say(line)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("videmo: interrupted", err=True)
+        say("videmo: interrupted")
         code = 130
     except ModuleNotFoundError as error:  # that nobody has asked for before it was imported
         module = (error.name or "").partition(".")[0]
         if debug or module not in SOURCES:
             raise
-        click.echo(f"videmo: error: {missing(module)}", err=True)
+        say(f"videmo: error: {missing(module)}")
         code = 4
     except ReaderGone:
         drop_output()
@@ -90,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drop_output()
         if debug:
             raise
-        click.echo(f"videmo: error: {_known_elsewhere(error) or error}", err=True)
+        say(f"videmo: error: {_known_elsewhere(error) or error}")
         code = exit_code(error)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import cache_options, use_cache
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.stages.embed import BackboneSpec
@@ -107,9 +108,9 @@ def import_(
         and not model.card["imported"]["as_published"]
         and not quiet
     ):
-        click.echo(f"videmo: {file}: not the bytes whose figures were published", err=True)
+        say(f"videmo: {file}: not the bytes whose figures were published")
     if not quiet:
-        click.echo(f"videmo: {name}: imported", err=True)
+        say(f"videmo: {name}: imported")
     click.echo(str(model.folder))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import Number
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.train.backbone import BackboneTraining
@@ -224,7 +225,7 @@ def _teller(*, quiet: bool) -> Any:
             return
         if "seconds" in line:
             facts = ", ".join(f"{k} {v:g}" for k, v in line.items() if k != "epoch")
-            click.echo(f"{_clear(terminal)}videmo: epoch {line['epoch']}: {facts}", err=True)
+            say(f"{_clear(terminal)}videmo: epoch {line['epoch']}: {facts}")
         elif terminal and time.monotonic() - last > 0.2:
             last = time.monotonic()
             place = f"epoch {line['epoch']}, step {line['step']}/{line['steps']}"

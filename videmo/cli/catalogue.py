@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -192,7 +192,7 @@ class Lines(Telling):
         """Say it when it is time."""
         if self.clock() - self.last >= self.every:
             self.last = self.clock()
-            click.echo(self.line(size, total), err=True)
+            say(self.line(size, total))
 
     def line(self, size: int, total: int | None) -> str:
         """Return what is said."""
@@ -218,7 +218,7 @@ class JsonLines(Lines):
     def close(self) -> None:
         """Say how far it came."""
         if self.far:
-            click.echo(self.line(*self.far), err=True)
+            say(self.line(*self.far))
 
 
 class Bar(Telling):

@@ -9,6 +9,7 @@ import click
 
 from videmo.cli.options import word_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.runs.inputs import Clip
@@ -69,7 +70,7 @@ def dataset(name: str, root: str, fold: int | None, out: str | None, **options: 
     sink.close()
     if not options["quiet"]:
         for line in (*_summary(found), *(f"note: {note}" for note in found.notes)):
-            click.echo(f"videmo: {line}", err=True)
+            say(f"videmo: {line}")
 
 
 def _csv(clips: Sequence[Clip], folder: str | None) -> str:

@@ -12,6 +12,7 @@ import click
 
 from videmo.cli.options import engine_options, given, pipeline_of, recipe_options, word_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.evaluate import Result
@@ -173,7 +174,7 @@ def _sides(
         name = options["dataset"] or options["protocol"]
         dataset = read_dataset(name, options["root"], fold=options["fold"])
         for note in () if options["quiet"] else dataset.notes:
-            click.echo(f"videmo: note: {note}", err=True)
+            say(f"videmo: note: {note}")
         labels, truths = labels or dataset.labels, truth_of(dataset.clips, name)
         if not options["predictions"]:
             return _classified(truths, labels, options), truths, labels
@@ -302,4 +303,4 @@ def _note(result: Result, options: dict[str, Any]) -> None:
         notes.append("no subjects on one side: only clips were compared with the training data")
     if not options["quiet"]:
         for note in notes:
-            click.echo(f"videmo: note: {note}", err=True)
+            say(f"videmo: note: {note}")

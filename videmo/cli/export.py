@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.streams import say
 
 EXAMPLES = """\b
 Examples:
@@ -48,10 +49,9 @@ def export(
     check_outputs()
     done = write(model, to, out, overwrite=overwrite)
     if not quiet:
-        click.echo(
+        say(
             f"videmo: {done.path}: as the original, cosine {done.cosine:.6f}, largest difference "
-            f"{done.difference:.1e} over {done.pictures} pictures",
-            err=True,
+            f"{done.difference:.1e} over {done.pictures} pictures"
         )
     record = {
         "schema_version": VERSION, "name": done.name, "to": to, "path": str(done.path),

@@ -22,6 +22,7 @@ from videmo.cli.options import (
     word_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.pipeline import Pipeline
@@ -161,7 +162,7 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
 
 
 def _speaker(options: Mapping[str, Any]) -> Any:
-    return lambda line: None if options["quiet"] else click.echo(f"videmo: {line}", err=True)
+    return lambda line: None if options["quiet"] else say(f"videmo: {line}")
 
 
 def _training(options: Mapping[str, Any]) -> HeadTraining:

@@ -9,6 +9,7 @@ import click
 
 from videmo.cli.options import clips_of, part_options, search_options, word_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.runs.inputs import Clip
@@ -48,11 +49,11 @@ def merge(parts: tuple[str, ...], **options: Any) -> None:
     merged = put_together(parts, options["out"], expected=expected, partial=options["partial"])
     if not options["quiet"]:
         for note in merged.notes:
-            click.echo(f"videmo: note: {note}", err=True)
+            say(f"videmo: note: {note}")
         counts = {**merged.statuses, "missing": merged.missing}
         words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         text = f"{merged.clips} clips from {len(parts)} files"
-        click.echo(f"videmo: {text}{f': {words}' if words else ''}", err=True)
+        say(f"videmo: {text}{f': {words}' if words else ''}")
     sys.exit(1 if merged.missing or merged.cut else 0)
 
 

@@ -10,6 +10,7 @@ import click
 
 from videmo.cli.adopt import import_
 from videmo.cli.options import cache_options, use_cache
+from videmo.cli.streams import printable, say
 
 PULL = """\b
 Examples:
@@ -165,7 +166,8 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
     for row in look(names):
         wrong |= row["state"] != "ok"
         line = f"{row['state']:8}{row['name']}  {row['why'] or row['path']}"
-        click.echo(line if format_ == "table" else json.dumps(row, ensure_ascii=False))
+        text = printable(line) if format_ == "table" else json.dumps(row, ensure_ascii=False)
+        click.echo(text)
     sys.exit(1 if wrong else 0)
 
 
@@ -198,4 +200,4 @@ def remove(names: Sequence[str], quiet: bool, **options: Any) -> None:
 
 def _say(quiet: bool) -> Any:
     """Return what tells a person something, on stderr."""
-    return lambda said: None if quiet else click.echo(f"videmo: {said}", err=True)
+    return lambda said: None if quiet else say(f"videmo: {said}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from videmo.cli.streams import say
 from videmo.write.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ def _share(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Cli
     mine = deal(clips, shard, named=options["paths"], manifest=options["manifest"])
     if not options["quiet"]:
         note = "" if mine else "; the output has no records"
-        click.echo(f"videmo: {shard}: {len(mine)} of {len(clips)} clips{note}", err=True)
+        say(f"videmo: {shard}: {len(mine)} of {len(clips)} clips{note}")
     return mine
 
 

@@ -22,6 +22,7 @@ from videmo.cli.options import (
     word_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.people.persons import Scene
@@ -228,7 +229,7 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
     ).prepare()
     if options["verbose"] and not options["quiet"]:
         facts = {key: value for key, value in pipeline.provenance.items() if value}
-        click.echo("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()), err=True)
+        say("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()))
     say_device(pipeline.provenance, options)
     return pipeline
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.signals import handle
+from videmo.cli.streams import say
 from videmo.errors import VidemoError
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Run:
 
     def _say(self, words: str) -> None:
         if not self.options["quiet"]:
-            click.echo(f"videmo: {words}", err=True)
+            say(f"videmo: {words}")
 
     def _each(
         self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None], *, ordered: bool
@@ -225,7 +226,7 @@ class Run:
                 if stopped.is_set():
                     raise KeyboardInterrupt
         if len(clips) > 1 and not self.options["quiet"]:
-            click.echo(f"videmo: {bar.tally.summary(self.options.get('out'))}", err=True)
+            say(f"videmo: {bar.tally.summary(self.options.get('out'))}")
         return failed
 
     def _progress(self, clips: int) -> Quiet:
@@ -386,7 +387,7 @@ def _stopping(clips: int) -> Iterator[threading.Event]:
     def ask(number: int, frame: Any) -> None:
         asked.set()
         restore()
-        click.echo("videmo: finishing the clip in hand; Ctrl-C again stops at once", err=True)
+        say("videmo: finishing the clip in hand; Ctrl-C again stops at once")
 
     restore = handle(ask)
     try:

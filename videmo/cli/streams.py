@@ -29,6 +29,17 @@ def guard_streams() -> None:
         sys.stderr = _text(_Words(), sys.stderr, "backslashreplace")
 
 
+def say(words: object) -> None:
+    """Say a line on standard error; names, cards and files of others cannot move the cursor."""
+    click.echo(printable(str(words)), err=True)
+
+
+def printable(text: str) -> str:
+    """Return a text that cannot break a line or a terminal: what does not print is escaped."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
+
+
 def drop_output() -> None:
     """Send what is left in the buffer nowhere, or Python complains of it when it ends."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
@@ -54,9 +65,9 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         words = " ".join(record.getMessage().split())
         if record.name.partition(".")[0] == "videmo":
-            click.echo(f"videmo: {record.levelname.lower()}: {words}", err=True)
+            say(f"videmo: {record.levelname.lower()}: {words}")
         elif self._debug:
-            click.echo(f"videmo: debug: {record.name}: {words}", err=True)
+            say(f"videmo: debug: {record.name}: {words}")
 
 
 class _Output(io.RawIOBase):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import given
+from videmo.cli.streams import printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,21 +25,22 @@ if TYPE_CHECKING:
 
 def say_record(record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Say a clip's failure, missing face or (with verbose) its warnings, each in one line."""
-    path = _one_line(record["path"])
+    path = printable(record["path"])
     if options["quiet"] or _shown_anyway(options):
         return
     if record["status"] == "error":
-        click.echo(f"videmo: error: {path}: {record['error']['message']}", err=True)
+        say(f"videmo: error: {path}: {record['error']['message']}")
     elif record["status"] == "no_face" or options["verbose"]:
         for warning in record["warnings"]:
-            click.echo(f"videmo: warning: {path}: {warning}", err=True)
+            say(f"videmo: warning: {path}: {warning}")
 
 
 def say_trace(answer: object, options: Mapping[str, Any]) -> None:
     """Show, with debug, where a failure that nobody foresaw comes from."""
     trace = getattr(answer, "trace", "")
     if options.get("debug") and trace:
-        click.echo(trace.rstrip(), err=True)
+        for line in trace.splitlines():
+            say(line)
 
 
 def _shown_anyway(options: Mapping[str, Any]) -> bool:
@@ -54,14 +56,13 @@ def say_pipeline(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
     changed = pipeline.head_model.recipe.differences(pipeline.recipe)
     if changed:
         name = pipeline.head_model.name
-        click.echo(
+        say(
             f"videmo: note: {name} was trained with another recipe ({'; '.join(changed)}); "
-            "its measured accuracy does not hold for this run",
-            err=True,
+            "its measured accuracy does not hold for this run"
         )
     if options["verbose"]:
         facts = {k: v for k, v in pipeline.provenance.items() if v}
-        click.echo("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()), err=True)
+        say("videmo: " + ", ".join(f"{k} {v}" for k, v in facts.items()))
 
 
 def say_device(provenance: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -74,7 +75,7 @@ def say_device(provenance: Mapping[str, Any], options: Mapping[str, Any]) -> Non
         return
     asked = options["verbose"] or options.get("engine") == "torch" or given("device")
     if asked or device != "cpu":
-        click.echo(f"videmo: --device auto took {device}", err=True)
+        say(f"videmo: --device auto took {device}")
 
 
 class Tally:
@@ -157,7 +158,7 @@ class Lines(Quiet):
         super().end(record)
         if self.tally.clock() - self.last >= self.every:
             self.last = self.tally.clock()
-            click.echo(self.line(), err=True)
+            say(self.line())
 
     def line(self) -> str:
         """Return what is said."""
@@ -176,7 +177,7 @@ class JsonLines(Lines):
 
     def close(self) -> None:
         """Say how far the run came."""
-        click.echo(self.line(), err=True)
+        say(self.line())
 
 
 class Bar(Quiet):
@@ -189,7 +190,7 @@ class Bar(Quiet):
         """Show that this clip is being read."""
         self._bar = _progress()
         far = f"{self.tally.how_far()}  " if self.tally.clips > 1 else ""
-        self._task = self._bar.add_task(far + _one_line(path), total=None, frames=0)
+        self._task = self._bar.add_task(far + printable(path), total=None, frames=0)
         self._bar.start()
 
     def watch(self, river: Iterator[Features]) -> Iterator[Features]:
@@ -237,12 +238,6 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _one_line(path: str) -> str:
-    """Return a path that cannot break a line or a terminal."""
-    plain = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
 
 
 def say_result(record: Mapping[str, Any]) -> None:

@@ -60,10 +60,10 @@ def checked(url: str) -> str:
             f"{_PASSWORD.sub('://', url)}: its password would stand in every record; let the "
             "service's own configuration or environment have it"
         )
-    _kind(url)
     here = url.partition("://")[0].lower() in _HERE
     if not here and (forbidden := offline()):
         raise InputError(f"{url}: {forbidden}, so it is not fetched; copy it to this machine")
+    _kind(url)
     return url
 
 
