@@ -352,6 +352,7 @@ def parity() -> None:
 def broken(given: argparse.Namespace) -> None:
     """Read broken clips in every way, interrupt runs, and judge what comes of it."""
     import faults
+    import hostile
     import interrupted
     import lists
 
@@ -359,6 +360,8 @@ def broken(given: argparse.Namespace) -> None:
         faults.report(Path(folder), given.mutants, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         lists.report(Path(folder), given.lists, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        hostile.report(Path(folder), given.lists, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         interrupted.report(Path(folder), given.kills, given.seed)
 

@@ -153,7 +153,7 @@ def test_what_is_no_store_of_files_is_refused(url: str) -> None:
 
 def test_offline_fetches_no_clip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VIDEMO_OFFLINE", "1")
-    with pytest.raises(VideoError, match="VIDEMO_OFFLINE is set, so it is not fetched"):
+    with pytest.raises(InputError, match="VIDEMO_OFFLINE is set, so it is not fetched"):
         open_video("http://127.0.0.1:9/a.mp4")
     assert remote.checked(f"file://{tmp_path}/a.mp4")
 

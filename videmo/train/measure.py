@@ -24,7 +24,7 @@ from videmo.stages.crop import Cropping, crop
 from videmo.stages.embed import make_backbone
 from videmo.stages.heads import softmax
 from videmo.stages.image import resize, to_grey
-from videmo.train.tables import Table, read_table
+from videmo.train.tables import KINDS, Table, read_table
 
 Split = Literal["test", "val"]  # val: what choices are made on; test: what is scored once
 Change = Callable[[U8], U8]  # a picture (H, W, 3) to another
@@ -128,7 +128,8 @@ def decoded(encoded: bytes | Path) -> U8:
     """Return a picture as (H, W, 3) RGB."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+    file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+    with Image.open(file, formats=KINDS) as image:
         return np.asarray(image.convert("RGB"), np.uint8)
 
 

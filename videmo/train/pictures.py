@@ -13,7 +13,7 @@ from videmo.data import F32, I64, U8, Array
 from videmo.errors import InputError
 from videmo.labels import LABELS, label_set
 from videmo.stages.image import resize, to_grey, warp
-from videmo.train.tables import TASKS, Table
+from videmo.train.tables import KINDS, TASKS, Table
 
 YEARS = 100  # classes of the age task: one a year, from 0
 SPREAD = 2.0  # years: how far a labelled age may be off (standard deviation)
@@ -75,7 +75,7 @@ def _open(table: Table, row: int) -> U8:
     encoded = table.pictures[row]
     try:
         file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-        with Image.open(file) as image:
+        with Image.open(file, formats=KINDS) as image:
             return np.asarray(image.convert("RGB"), np.uint8)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(

@@ -20,10 +20,12 @@ from videmo.data import F32, Array
 from videmo.errors import InputError
 from videmo.extras import missing
 from videmo.labels import label_set
+from videmo.stages import decode
 
 Label = str | None
 TASKS = ("emotion", "age", "gender", "ethnicity", "identity")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+KINDS = (*decode.KINDS, "TIFF")  # what Pillow may take a picture for
 HELD_OUT = 20  # where a data set has no split of its own, one picture in so many is for choosing
 
 
@@ -184,7 +186,7 @@ def _size(encoded: bytes) -> tuple[int, int]:
     """Return width and height of an encoded picture, from its head alone."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(encoded)) as image:
+    with Image.open(io.BytesIO(encoded), formats=KINDS) as image:
         return image.size
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from videmo.data import F32, U8, Crops, Features
-from videmo.errors import InputError, UnknownName
+from videmo.errors import InputError, ModelError, UnknownName
 from videmo.stages.registry import find
 
 GRAPH = "onnx"  # the architecture of a model of which there is graph.onnx alone
@@ -176,6 +176,12 @@ def embed(batches: Iterable[Crops], backbone: Backbone) -> Iterator[Features]:
 def _embed_together(batches: Sequence[Crops], backbone: Backbone) -> Iterator[Features]:
     """Yield the features of each batch, after one call for all of them."""
     values, outputs = backbone(np.concatenate([crops.pixels for crops in batches]))
+    for name, column in {"features": values, **outputs}.items():
+        if not np.isfinite(column).all():
+            raise ModelError(
+                f"the network gives {name} that are no finite numbers; its weights are damaged, "
+                "or not for this network: install it again"
+            )
     at = 0
     for crops in batches:
         rows = slice(at, at := at + len(crops.pixels))
