@@ -20,12 +20,12 @@ from videmo.data import F32, Array
 from videmo.errors import InputError
 from videmo.extras import missing
 from videmo.labels import label_set
-from videmo.stages import decode
+from videmo.stages.decode import pictures
 
 Label = str | None
 TASKS = ("emotion", "age", "gender", "ethnicity", "identity")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-KINDS = (*decode.KINDS, "TIFF")  # what Pillow may take a picture for
+KINDS = (*pictures.KINDS, "TIFF")  # what Pillow may take a picture for
 HELD_OUT = 20  # where a data set has no split of its own, one picture in so many is for choosing
 
 

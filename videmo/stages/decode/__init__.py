@@ -16,7 +16,6 @@ import queue
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -25,10 +24,8 @@ import numpy as np
 
 from videmo.data import COUNT, F64, I64, NOT_NEGATIVE, POSITIVE, U8, FrameBatch, VideoInfo
 from videmo.errors import InputError, VideoError
-from videmo.extras import missing
 from videmo.files.remote import is_url
-from videmo.stages.decode.files import check
-from videmo.stages.decode.formats import PIXELS, refuse_large
+from videmo.stages.decode.formats import PIXELS
 from videmo.stages.image import resize
 from videmo.stages.registry import find
 
@@ -37,12 +34,9 @@ DECODERS = {
     "pyav": "videmo.stages.decode.pyav:PyAV",
     "decord": "videmo.stages.decode.decord:Decord",
 }
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
+PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp")
 SLACK = 1e-3  # s; Matroska and FLV store whole milliseconds, so a frame may lie this far before
 ROUNDING = 1e-6  # s; times are sums of floats
-
-_OPENING = threading.Lock()  # Pillow's limit is one for all threads
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Decoder")
@@ -101,7 +95,8 @@ def open_video(
 ) -> Decoder:
     """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
 
-    decoder: a name in DECODERS; pictures are always read by ImageFolder
+    decoder: a name in DECODERS; pictures are always read by ImageFolder, several of one file by
+        Animation
     batch_bytes: about how large the pixels of one batch may be; at least one frame
     threads: decoding threads
     pixels: of a frame, that are read; a larger one is an error before it is decoded
@@ -118,10 +113,26 @@ def open_video(
             return open_video(copy, decoder, batch_bytes, threads, pixels)
 
         return Fetched(path, local, scratch)
-    if os.path.isdir(path) or path.lower().endswith(PICTURES):
+    if os.path.isdir(path):
         make = ImageFolder
+    elif path.lower().endswith(PICTURES) or looks_like_webp(path):
+        from videmo.stages.decode.pictures import Animation, is_animated
+
+        make = Animation if is_animated(path) else ImageFolder
     video: Decoder = make(path, batch_bytes=batch_bytes, threads=threads, pixels=pixels)
     return video
+
+
+def looks_like_webp(path: str) -> bool:
+    """Return whether a file is a WebP by its first bytes; FFmpeg reads no animated one."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[:4] == b"RIFF" and head[8:] == b"WEBP"
 
 
 class Picker:
@@ -273,13 +284,15 @@ class ImageFolder(Decoder):
         self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, pixels: int = PIXELS,
         rate: float = 25.0,
     ) -> None:  # fmt: skip
+        from videmo.stages.decode.pictures import still
+
         self.warnings: list[str] = []
-        self.rate = rate  # pictures/s
+        self.rate, self._still = rate, still  # pictures/s
         self._path, self._bytes, self._pixels = path, batch_bytes, pixels
         self._files = _pictures(path)
         while self._files:  # the first that can be read gives the size
             try:
-                height, width = _picture(self._files[0], pixels).shape[:2]
+                height, width = still(str(self._files[0]), pixels)[0].shape[:2]
                 break
             except VideoError as error:
                 if len(self._files) == 1:
@@ -298,10 +311,13 @@ class ImageFolder(Decoder):
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
         for index in plan(np.arange(len(self._files)) / self.rate, sampling).tolist():
             try:
-                pixels = _picture(self._files[index], self._pixels)
+                pixels, count = self._still(str(self._files[index]), self._pixels)
             except VideoError as error:
                 self.warnings.append(str(error))
                 continue
+            if count > 1:
+                name = self._files[index].name
+                self.warnings.append(f"{name}: holds {count} pictures; the first is taken")
             height, width, scale = fit(pixels.shape[0], pixels.shape[1], sampling.max_side)
             if scale < 1:
                 pixels = resize(pixels, height, width)
@@ -322,33 +338,3 @@ def _natural(name: str) -> list[int | str]:
     """Return a key that sorts as people do: text at even places, numbers at odd ones."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
-
-
-def _picture(path: Path, pixels: int) -> U8:
-    """Return the pixels of one picture (H, W, 3), which is opened by Pillow's readers of KINDS."""
-    check(str(path))
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise missing("PIL") from error
-    try:
-        with _any_size():
-            picture = Image.open(path, formats=KINDS)
-        with picture:
-            refuse_large(str(path), picture.height, picture.width, pixels)
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VideoError(str(path), "not a picture, or damaged; save it again") from error
-
-
-@contextmanager
-def _any_size() -> Iterator[None]:
-    """Let Pillow open a picture of any size, for our own limit to be said in our own words."""
-    from PIL import Image
-
-    with _OPENING:
-        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = most
