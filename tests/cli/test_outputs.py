@@ -79,8 +79,7 @@ OVER = {  # an output that is read, and the command that would write it
     "a part": ("pred.csv", "merge", "pred.csv", "--out", "./pred.csv"),
     "a list of expected clips": (
         "list.csv", "merge", "pred.csv", "--expect", "list.csv", "--out", "list.csv"),
-    "a clip of a data set": (
-        "set/train/Anger/a.gif", "dataset", "folders", "set", "--out", "set/train/Anger/a.gif"),
+    "the list of a data set": ("list.csv", "dataset", "manifest", "list.csv", "--out", "list.csv"),
     "features of a training": (
         "list.csv", "train", "head", "list.csv", "--features", "list.csv", "--out", "new"),
 }  # fmt: skip
@@ -134,5 +133,5 @@ def test_every_command_that_writes_files_asks_before_it_replaces(name: str) -> N
     written = names & {"out", "confusion", "records", "features"}
     if name == "train backbone":  # a run that is there goes on; a model is never replaced
         return
-    assert {str(p.name) for p in writes} == written
+    assert {str(p.name) for p in writes} >= written
     assert not writes or "overwrite" in names

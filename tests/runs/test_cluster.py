@@ -37,7 +37,8 @@ ray = cluster._ray(cluster.LOCAL)
 def nodes() -> Iterator[None]:
     """Run a cluster with room for two workers, which the tests of this file share."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where its workers find the toys
+        tests = Path(__file__).parents[1]  # where its workers find the toys, and videmo
+        patch.setenv("PYTHONPATH", f"{tests / 'support'}{os.pathsep}{tests.parent}")
         fleet = ClusterOptions(2, address=cluster.LOCAL)
         cluster._connect(ray, fleet)
         yield

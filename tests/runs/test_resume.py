@@ -17,7 +17,7 @@ from videmo.errors import InputGone, OutputError, VidemoError
 from videmo.runs.inputs import Clip
 from videmo.runs.journal import SUFFIX
 from videmo.runs.resume import RECEIPT
-from videmo.write.npz import load_features
+from videmo.write import load_features
 
 RED, GREEN = (200, 40, 40), (40, 200, 40)
 
@@ -90,18 +90,21 @@ def test_clips_that_were_added_are_done_and_the_bytes_are_those_of_one_run(
     assert not os.path.exists(out + SUFFIX) and not list(Path().glob(".videmo-*"))
 
 
-@pytest.mark.parametrize("out", ["out.npz", "out.parquet"])
+@pytest.mark.parametrize("out", ["out.npz", "out.parquet", "out.csv", "out.tsv"])
 def test_features_of_added_clips_are_added(command: Command, out: str) -> None:
     if out.endswith("parquet"):
         pytest.importorskip("pyarrow")
     os.rename("clips/b.gif", "b.gif")
-    assert command(*extract("--frames", out=out)).code == 0
+    frames = () if out.endswith("sv") else ("--frames",)
+    assert command(*extract(*frames, out=out)).code == 0
     os.rename("b.gif", "clips/b.gif")
-    assert command(*extract("--frames", "--resume", out=out)).code == 0
-    assert command(*extract("--frames", out=f"whole-{out}")).code == 0
-    if out.endswith("npz"):
+    assert command(*extract(*frames, "--resume", out=out)).code == 0
+    assert command(*extract(*frames, out=f"whole-{out}")).code == 0
+    if not out.endswith("parquet"):
         assert Path(out).read_bytes() == Path(f"whole-{out}").read_bytes()
-        assert load_features(out).path.tolist() == [f"clips/{name}.gif" for name in "abc"]
+    if not frames:
+        return
+    assert load_features(out).path.tolist() == [f"clips/{name}.gif" for name in "abc"]
 
 
 def test_what_failed_is_tried_again_and_a_good_row_is_not(command: Command) -> None:
@@ -155,7 +158,6 @@ DIFFERENT: dict[str, Callable[[], list[str]]] = {
     "bytes); --overwrite makes all again": replaced_of_the_same_age,
     "holds clips/b.gif, which is not asked for now": gone,
     "detection.faces largest -> all": lambda: ["--faces", "all"],
-    "--format csv -> ndjson": lambda: ["--format", "ndjson"],
 }
 
 

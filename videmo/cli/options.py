@@ -296,7 +296,10 @@ resume_options = group_of(
         help="On stderr: by default a bar on a terminal, elsewhere a line every 30 s.",
     ),
     click.option(
-        "--resume", is_flag=True, help="Go on with a run that was stopped; try what failed again."
+        "--resume",
+        is_flag=True,
+        help="Go on with a run that was stopped, or with an output that lacks clips; try what "
+        "failed again.",
     ),
     click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),
 )

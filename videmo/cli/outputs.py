@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class OutputPath(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     """A file, or a folder, that the command writes.
 
-    kept: beside it lie a journal and a receipt
+    kept: beside it lie a journal and a receipt, and perhaps the faces of its clips
     """
 
     name = "path"
@@ -39,6 +39,7 @@ def check_outputs(clips: Iterable[Clip] = (), *, resume: bool = False) -> None:
     clips: those of the command; what its other options name is known here
     resume: whether what is there may be gone on with
     """
+    from videmo.write import frames_of
     from videmo.write.sink import check_place, refuse_existing, refuse_source
 
     context = click.get_current_context()
@@ -51,8 +52,8 @@ def check_outputs(clips: Iterable[Clip] = (), *, resume: bool = False) -> None:
         check_place(name)
         refuse_source(name, sources)
         if parameter.kept:
-            for suffix in (".journal", ".receipt"):
-                refuse_source(name + suffix, sources)
+            for beside in (f"{name}.journal", f"{name}.receipt", frames_of(name)):
+                refuse_source(beside, sources)
         elif not resume:
             refuse_existing(name, overwrite=overwrite)
 

@@ -236,7 +236,7 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
 
 def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
     """Look at every clip in turn, and say what is wrong with it after it was used."""
-    from videmo.cli.words import progress, say_record
+    from videmo.cli.words import progress, say_record, say_trace
     from videmo.people.persons import TrackCollector
     from videmo.runs.batch import attempt, record
 
@@ -250,6 +250,7 @@ def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) 
             scene = watch.scene(line, answer, options["min_frames"])
             yield scene
             say_record(scene.record, options)
+            say_trace(answer, options)
 
 
 def _both(one: Through, other: Through) -> Through:

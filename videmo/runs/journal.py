@@ -24,6 +24,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -111,7 +112,7 @@ class Journal:
                 self._sign(None)
                 self._sync()
             else:
-                os.unlink(self.path)
+                self._delete()
         with suppress(OSError):
             self._file.close()
 
@@ -177,8 +178,13 @@ class Journal:
     def remove(self) -> None:
         """Take the file away: its output is complete."""
         with output_errors(self.path):
-            os.unlink(self.path)
+            self._delete()
         self._file.close()
+
+    def _delete(self) -> None:
+        if sys.platform == "win32":  # which removes no open file; elsewhere the lock ends last
+            self._file.close()
+        os.unlink(self.path)
 
     def _claimed(self) -> IO[bytes]:
         """Return the file, locked where the disk knows locks."""
