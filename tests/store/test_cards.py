@@ -254,3 +254,16 @@ def test_a_card_cannot_move_the_cursor_of_a_terminal(backbone: store.Model) -> N
     )
     one = shown(str(folder))
     assert "\x1b" not in text(facts(one), one.card) + table([facts(one)])
+
+
+def test_a_label_cannot_move_the_cursor_in_a_table(tmp_path: Path) -> None:
+    from videmo.evaluate import judge
+    from videmo.evaluate.pairs import Columns, match, read_found, read_truth
+    from videmo.show.evaluation import as_markdown, as_table
+
+    file = tmp_path / "p.csv"
+    file.write_text("path,label,truth\na,x\x1b[2J,x\x1b[2J\nb,y,y\n")
+    columns = Columns(truth="truth")
+    result = judge(match(read_found(str(file), columns), read_truth(str(file), columns)))
+    named = {"predictions": "p\x1b[2J", "truth": "t"}
+    assert "\x1b" not in as_table({**named, **result}) + as_markdown({**named, **result})

@@ -10,7 +10,8 @@ import click
 
 from videmo.cli.adopt import import_
 from videmo.cli.options import cache_options, use_cache
-from videmo.cli.streams import printable, say
+from videmo.cli.streams import say
+from videmo.write.printable import printable
 
 PULL = """\b
 Examples:

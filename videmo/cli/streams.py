@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from videmo.write.printable import printable
+
 
 def guard_streams() -> None:
     """Put streams that behave in place of this process's own; a test's stay as they are."""
@@ -32,12 +34,6 @@ def guard_streams() -> None:
 def say(words: object) -> None:
     """Say a line on standard error; names, cards and files of others cannot move the cursor."""
     click.echo(printable(str(words)), err=True)
-
-
-def printable(text: str) -> str:
-    """Return a text that cannot break a line or a terminal: what does not print is escaped."""
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
 
 
 def drop_output() -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.options import given
-from videmo.cli.streams import printable, say
+from videmo.cli.streams import say
+from videmo.write.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress

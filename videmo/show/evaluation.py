@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from videmo.write.printable import printable
+
 Result = Mapping[str, Any]  # as `videmo.evaluate` makes it
 TableRows = list[list[str]]  # of cells, the first the heads of the columns
 
@@ -123,7 +125,8 @@ def as_markdown(result: Result) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return cell.strip().replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    text = cell.strip().replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return printable(text)
 
 
 def as_table(result: Result) -> str:
@@ -135,15 +138,15 @@ def as_table(result: Result) -> str:
         file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, width=10_000,
         highlight=False, markup=False, emoji=False, legacy_windows=False,
     )  # fmt: skip
-    first, last = _sentences(result)
+    first, last = map(printable, _sentences(result))
     with console.capture() as captured:
         console.print(first + "\n")
         for title, (heads, *rows) in _blocks(result):
             table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
             for n, head in enumerate(heads):
-                table.add_column(head, justify="right" if n else "left", no_wrap=True)
+                table.add_column(printable(head), justify="right" if n else "left", no_wrap=True)
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(printable, row))
             console.print(table)
             console.print()
         console.print(last)
