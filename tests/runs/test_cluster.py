@@ -40,10 +40,9 @@ def nodes() -> Iterator[None]:
         tests = Path(__file__).parents[1]  # where its workers find the toys, and videmo
         patch.setenv("PYTHONPATH", f"{tests / 'support'}{os.pathsep}{tests.parent}")
         fleet = ClusterOptions(2, address=cluster.LOCAL)
-        cluster._connect(ray, fleet)
-        yield
-        begun = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
-        ray.shutdown()
+        with cluster._joined(ray, fleet):
+            yield
+            begun = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
         for process in begun:  # Ray does not wait for them, of which Python warns at its end
             process.kill()
             process.wait(10)

@@ -22,7 +22,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -88,11 +88,11 @@ class ClusterExecutor:
         self._idle: list[_Worker] = []
         self._asked: dict[Any, _Worker] = {}  # loading or busy, by the reference of the reply
         self._restarts, self._machines = Restarts(), 1
-        self._begun = not self._ray.is_initialized()
+        self._cluster = ExitStack()
 
     def __enter__(self) -> ClusterExecutor:
-        if self._begun:
-            _connect(self._ray, self.options)
+        if not self._ray.is_initialized():
+            self._cluster.enter_context(_joined(self._ray, self.options))
         try:
             threads = self._plan()
             engine = replace(self.spec.engine, threads=threads, scratch=None)
@@ -110,8 +110,7 @@ class ClusterExecutor:
     def __exit__(self, *_: object) -> None:
         for worker in (*self._idle, *self._asked.values()):
             self._kill(worker)
-        if self._begun:
-            self._ray.shutdown()
+        self._cluster.close()
 
     @property
     def provenance(self) -> Provenance:
@@ -429,10 +428,44 @@ def _ray(where: str = "") -> Any:
     return ray
 
 
-def _connect(ray: Any, options: ClusterOptions) -> None:
+@contextmanager
+def _joined(ray: Any, options: ClusterOptions) -> Iterator[None]:
+    """Join the cluster of these options, and leave it; one of this machine alone leaves nothing."""
+    with ExitStack() as stack:
+        if options.where == LOCAL:
+            # its sockets lie there, whose names may have some 100 characters, most of them Ray's
+            near = "/tmp" if os.access("/tmp", os.W_OK) else None
+            folder = stack.enter_context(scratch(near))
+            stack.enter_context(_without_dashboard())
+            _connect(ray, options, _temp_dir=folder, _node_ip_address="127.0.0.1")
+        else:
+            _connect(ray, options)
+        stack.callback(ray.shutdown)
+        yield
+
+
+@contextmanager
+def _without_dashboard() -> Iterator[None]:
+    """Keep Ray from beginning the process of its dashboard.
+
+    Switched off, it runs still, and asks the addresses of three clouds which of them this is,
+    also where no usage is reported.
+    """
+    from ray._private.node import Node
+
+    start = Node.start_api_server
+    Node.start_api_server = lambda self, **_: None
+    try:
+        yield
+    finally:
+        Node.start_api_server = start
+
+
+def _connect(ray: Any, options: ClusterOptions, **more: Any) -> None:
     """Join the cluster of these options, or begin it."""
-    more = {"num_cpus": max(cpus(), options.jobs), "object_store_memory": OBJECT_STORE,
-            "include_dashboard": False} if options.where == LOCAL else {}  # fmt: skip
+    if options.where == LOCAL:
+        more |= {"num_cpus": max(cpus(), options.jobs), "object_store_memory": OBJECT_STORE,
+                 "include_dashboard": False}  # fmt: skip
     try:
         if ":" in options.where:  # Ray itself tries for two minutes
             _check_reachable(options.where.removeprefix("ray://"))
