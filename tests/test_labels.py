@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videmo.errors import UnknownName
-from videmo.labels import LABELS, fold, label_set, meaning
+from videmo.labels import LABELS, label_set, map_scores, meaning
 
 EMOTIONS = sorted(set(LABELS) - {"fairface7", "utkface5"})  # the sets that have meanings
 
@@ -66,25 +66,25 @@ def test_words_of_one_meaning_are_one(label: str) -> None:
 def test_folding_onto_the_same_set_changes_nothing(rng) -> None:
     scores = rng.dirichlet(np.ones(8), 5).astype(np.float32)
     same = label_set("ferplus8")
-    np.testing.assert_allclose(fold(scores, same, same), scores, atol=1e-6)
+    np.testing.assert_allclose(map_scores(scores, same, same), scores, atol=1e-6)
 
 
 def test_folding_follows_names_not_numbers() -> None:
     scores = np.eye(8, dtype=np.float32)
     source, target = label_set("ferplus8"), label_set("affectnet8")
-    for row, label in zip(fold(scores, source, target), source, strict=True):
+    for row, label in zip(map_scores(scores, source, target), source, strict=True):
         assert meaning(target[row.argmax()]) == meaning(label) and row.max() == 1
 
 
 def test_a_label_that_the_target_lacks_is_left_out_and_the_rest_sums_to_one() -> None:
     scores = np.array([0.1, 0.5, 0.0, 0.0, 0.3, 0.1, 0.0, 0.0], np.float32)  # contempt 0.5
-    got = fold(scores, label_set("affectnet8"), label_set("affectnet7"))
+    got = map_scores(scores, label_set("affectnet8"), label_set("affectnet7"))
     np.testing.assert_allclose(got, [0.2, 0, 0, 0.6, 0.2, 0, 0], atol=1e-6)
 
 
 def test_eight_emotions_fold_onto_three_valences() -> None:
     source = label_set("affectnet8")
-    got = fold(np.eye(8), source, label_set("vgaf3"))  # positive, neutral, negative
+    got = map_scores(np.eye(8), source, label_set("vgaf3"))  # positive, neutral, negative
     side = {label: row.tolist() for label, row in zip(source, got, strict=True)}
     assert side["Happiness"] == [1, 0, 0] and side["Neutral"] == [0, 1, 0]
     for label in ("Anger", "Contempt", "Disgust", "Fear", "Sadness"):
@@ -101,7 +101,7 @@ def test_eight_emotions_fold_onto_three_valences() -> None:
 def test_what_is_folded_sums_to_one(source: str, target: str, values: list[float]) -> None:
     labels = label_set(source)
     scores = np.array(values[: len(labels)])
-    folded = fold(scores / scores.sum(), labels, label_set(target))
+    folded = map_scores(scores / scores.sum(), labels, label_set(target))
     shared = {meaning(x) for x in labels} & {meaning(x) for x in label_set(target)}
     assert folded.dtype == np.float32 and folded.shape == (len(label_set(target)),)
     assert not shared or folded.sum() == pytest.approx(1, abs=1e-6)
@@ -110,21 +110,21 @@ def test_what_is_folded_sums_to_one(source: str, target: str, values: list[float
 def test_calm_is_neutral_where_there_is_no_calm() -> None:
     source, target = label_set("ravdess8"), label_set("afew7")
     calm = np.eye(8)[source.index("calm")]
-    assert target[fold(calm, source, target).argmax()] == "Neutral"
-    assert fold(calm, source, source).argmax() == source.index("calm")
+    assert target[map_scores(calm, source, target).argmax()] == "Neutral"
+    assert map_scores(calm, source, source).argmax() == source.index("calm")
 
 
 def test_the_two_orders_of_one_set_of_names_fold_by_name() -> None:
     source, target = label_set("ferv39k7"), label_set("afew7")
-    for row, label in zip(fold(np.eye(7), source, target), source, strict=True):
+    for row, label in zip(map_scores(np.eye(7), source, target), source, strict=True):
         assert target[row.argmax()] == label
 
 
 @pytest.mark.parametrize("label", ["anxiety", "helplessness", "disappointment"])
 def test_what_mafw_adds_is_negative_and_no_other_emotion(label: str) -> None:
     scores = np.eye(11)[label_set("mafw11").index(label)]
-    assert fold(scores, label_set("mafw11"), label_set("vgaf3")).tolist() == [0, 0, 1]
-    assert fold(scores, label_set("mafw11"), label_set("afew7")).max() == 0
+    assert map_scores(scores, label_set("mafw11"), label_set("vgaf3")).tolist() == [0, 0, 1]
+    assert map_scores(scores, label_set("mafw11"), label_set("afew7")).max() == 0
 
 
 def test_what_is_no_emotion_has_no_meaning() -> None:
@@ -134,9 +134,9 @@ def test_what_is_no_emotion_has_no_meaning() -> None:
 
 def test_rows_of_any_shape_are_folded() -> None:
     scores = np.full((2, 0, 3, 8), 1 / 8)
-    assert fold(scores, label_set("ferplus8"), label_set("afew7")).shape == (2, 0, 3, 7)
+    assert map_scores(scores, label_set("ferplus8"), label_set("afew7")).shape == (2, 0, 3, 7)
 
 
 def test_scores_of_another_width_are_refused() -> None:
     with pytest.raises(ValueError):
-        fold(np.ones((2, 7)), label_set("ferplus8"), label_set("afew7"))
+        map_scores(np.ones((2, 7)), label_set("ferplus8"), label_set("afew7"))

@@ -95,7 +95,7 @@ def meaning(label: str) -> str:
     return word
 
 
-def fold(scores: Array, source: Sequence[str], target: Sequence[str]) -> F32:
+def map_scores(scores: Array, source: Sequence[str], target: Sequence[str]) -> F32:
     """Return probabilities over `source` as probabilities over `target`, matched by meaning.
 
     scores: (..., C) >= 0 over `source`; labels that `target` lacks are left out and the rest is

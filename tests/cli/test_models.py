@@ -15,7 +15,7 @@ from pages import BODY, PAGE, Site
 
 from videmo import store
 from videmo.cli import videmo as group
-from videmo.cli.catalogue import JsonLines, Lines
+from videmo.cli.catalogue import DownloadJson, DownloadLines
 from videmo.store.zoo import ZOO
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -215,7 +215,7 @@ def test_a_published_network_is_pulled_installed_and_sound(
 
 def test_lines_come_when_it_is_time(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    lines = Lines("net.pt", clock=lambda: now)
+    lines = DownloadLines("net.pt", clock=lambda: now)
     for now in (1.0, 31.0, 40.0, 62.0):
         lines(int(now * 1e6), 80_000_000)
     assert capsys.readouterr().err.splitlines() == [
@@ -224,7 +224,7 @@ def test_lines_come_when_it_is_time(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_lines_end_with_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = JsonLines("net.pt", clock=lambda: 0.0)
+    lines = DownloadJson("net.pt", clock=lambda: 0.0)
     lines(10, None)
     lines.close()
     said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

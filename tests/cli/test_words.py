@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from videmo.cli.words import JsonLines, Lines, Tally, progress
+from videmo.cli.words import ProgressJson, ProgressLines, RunStatistics, progress
 
 
 class Clock:
@@ -23,7 +23,7 @@ def record(status: str = "ok", kind: str = "VideoError") -> dict[str, Any]:
 
 def test_a_log_gets_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    lines = Lines(Tally(100, clock))
+    lines = ProgressLines(RunStatistics(100, clock))
     for second in range(1, 66):
         clock.now = float(second)
         lines.end(record("error" if second == 2 else "ok"))
@@ -35,7 +35,7 @@ def test_a_log_gets_a_line_every_half_minute(capsys: pytest.CaptureFixture[str])
 
 def test_a_program_gets_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    lines = JsonLines(Tally(4, clock))
+    lines = ProgressJson(RunStatistics(4, clock))
     clock.now = 2.0
     lines.end(record())
     lines.close()
@@ -45,7 +45,7 @@ def test_a_program_gets_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_summary_counts_and_says_how_to_list_what_failed() -> None:
-    tally = Tally(5)
+    tally = RunStatistics(5)
     for one in (record(), record("no_face"), record("error"), record("error", "ClipTimeout"),
                 record("error")):  # fmt: skip
         tally.add(one)

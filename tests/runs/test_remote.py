@@ -148,14 +148,14 @@ def test_a_package_that_is_missing_is_named(url: str, package: str) -> None:
 @pytest.mark.parametrize("url", ["reference://x", "github://x/y.mp4", "data://x"])
 def test_what_is_no_store_of_files_is_refused(url: str) -> None:
     with pytest.raises(InputError, match="no store of files that is read"):
-        remote.checked(url)
+        remote.checked_url(url)
 
 
 def test_offline_fetches_no_clip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VIDEMO_OFFLINE", "1")
     with pytest.raises(InputError, match="VIDEMO_OFFLINE is set, so it is not fetched"):
         open_video("http://127.0.0.1:9/a.mp4")
-    assert remote.checked(f"file://{tmp_path}/a.mp4")
+    assert remote.checked_url(f"file://{tmp_path}/a.mp4")
 
 
 def test_a_kind_of_url_that_nobody_knows_is_said() -> None:
@@ -193,7 +193,7 @@ def test_the_copy_of_a_clip_is_gone_when_it_is_closed_or_cannot_be_read(
 
 
 def test_a_file_url_is_read_in_place(clip: Path, tmp_path: Path) -> None:
-    with remote.fetched(f"file://{clip}") as path:
+    with remote.local_copy(f"file://{clip}") as path:
         assert path == str(clip)
 
 

@@ -246,14 +246,14 @@ def test_a_folder_is_shown_where_it_is_written_as_one(
 
 
 def test_a_card_cannot_move_the_cursor_of_a_terminal(backbone: store.Model) -> None:
-    from videmo.cli.catalogue import table, text
+    from videmo.cli.catalogue import model_text, models_table
     from videmo.store.zoo.shelf import facts, shown
 
     folder = rewritten(
         backbone, lambda c: c.update(about="\x1b[2J", license={"weights": "\x1b]0;x"})
     )
     one = shown(str(folder))
-    assert "\x1b" not in text(facts(one), one.card) + table([facts(one)])
+    assert "\x1b" not in model_text(facts(one), one.card) + models_table([facts(one)])
 
 
 def test_a_label_cannot_move_the_cursor_in_a_table(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from videmo import store
 from videmo.errors import InputError, ModelError, ModelNotFound, OutputError, UnknownName
 from videmo.files.openvino import import_openvino
 from videmo.stages.embed import cosine, make_backbone
-from videmo.store.export import FORMS, export
+from videmo.store.export import EXPORT_FORMATS, export
 
 SUFFIX = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
 
@@ -54,7 +54,7 @@ def run_torchscript(path: Path, pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 @pytest.mark.parametrize("count", [1, 5, 33])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_a_file_gives_what_the_original_gives_for_any_number_of_faces(
     model: store.Model, written: dict[str, Path], form: str, count: int, rng: np.random.Generator
 ) -> None:
@@ -85,7 +85,7 @@ def facts_in(form: str, path: Path) -> dict[str, str]:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_a_file_tells_its_name_its_input_its_labels_and_its_card(
     model: store.Model, written: dict[str, Path], form: str
 ) -> None:
@@ -95,10 +95,10 @@ def test_a_file_tells_its_name_its_input_its_labels_and_its_card(
     assert json.loads(facts["card"]) == json.loads((model.folder / "card.json").read_text())
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_nothing_else_is_left_behind(written: dict[str, Path], form: str) -> None:
     files = sorted(path.suffix for path in written[form].parent.iterdir())
-    assert files == sorted(FORMS[form].suffixes)
+    assert files == sorted(EXPORT_FORMATS[form].suffixes)
 
 
 def test_an_onnx_file_does_not_say_where_it_was_made(written: dict[str, Path]) -> None:

@@ -21,8 +21,8 @@ from videmo.errors import CorruptModel, InputError, MissingDependency, ModelErro
 from videmo.labels import LABELS
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.heads import make_head
-from videmo.store.zoo import ZOO, Figure, Published, adopt, keras
-from videmo.store.zoo.adopt import format_of, known
+from videmo.store.zoo import ZOO, Metric, Published, adopt, keras
+from videmo.store.zoo.adopt import file_format, published_for
 
 SMALL = "test_efficientnet"  # timm's own for tests: 256 features
 MTL = {"emotion": LABELS["affectnet8"], "valence_arousal": ("valence", "arousal")}
@@ -51,7 +51,7 @@ def run(model: store.Model, pixels: np.ndarray, engine: str = "torch") -> Any:
 
 
 def row(specs: tuple[BackboneSpec, ...], form: str = "module", **more: Any) -> Published:
-    figures = (Figure("AffectNet validation", "accuracy", 0.6, 4000, "as annotated", "README"),)
+    figures = (Metric("AffectNet validation", "accuracy", 0.6, 4000, "as annotated", "README"),)
     about, terms = "A network for tests.", {"code": "Apache-2.0", "weights": "research"}
     facts = ("net", "net.pt", form, "backbone", ("https://example.org/net.pt",), "0123", specs)
     return Published(*facts, about, terms, figures, **more)
@@ -226,7 +226,7 @@ def test_engines_that_disagree_are_an_error(
     state: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = {"torch": np.ones((3, 2), np.float32), "openvino": np.zeros((3, 2), np.float32)}
-    monkeypatch.setattr(adopt, "_answers", lambda _, engine: {"features": answers[engine]})
+    monkeypatch.setattr(adopt, "_run_backbone", lambda _, engine: {"features": answers[engine]})
     monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
     monkeypatch.setattr(adopt, "write_graph", lambda *_: None)
     with pytest.raises(ModelError, match="OpenVINO's features are not PyTorch's"):
@@ -330,7 +330,7 @@ def mobilefacenet_answers(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.
 def test_a_mobilefacenet_answers_as_it_did(tmp_path: Path, legacy: bool) -> None:
     net, pixels = published.mobilefacenet(), pictures(112)
     path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt", legacy=legacy)
-    model = adopt.adopt(path, MBF, known(path, MBF))
+    model = adopt.adopt(path, MBF, published_for(path, MBF))
     features, outputs = run(model, pixels)
     expected, logits = mobilefacenet_answers(net, pixels)
     assert expected.std() > 0.1
@@ -348,7 +348,7 @@ def test_a_mobilefacenet_goes_through_a_graph(
     monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
     net, pixels = published.mobilefacenet(), pictures(112)
     path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt")
-    model = adopt.adopt(path, MBF, known(path, MBF))
+    model = adopt.adopt(path, MBF, published_for(path, MBF))
     expected, logits = mobilefacenet_answers(net, pixels)
     assert (model.folder / "graph.onnx").is_file()
     features, outputs = run(model, pixels, "openvino")
@@ -385,7 +385,7 @@ def test_a_mobilefacenet_that_calculates_otherwise_is_refused(
     change(net)
     path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt")
     with pytest.raises(ModelError, match="import its ONNX file") as caught:
-        adopt.adopt(path, MBF, known(path, MBF))
+        adopt.adopt(path, MBF, published_for(path, MBF))
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert refused(models)
 
@@ -399,7 +399,7 @@ def test_the_layout_of_another_mobilefacenet_is_refused(
         net.add_module(name, torch.nn.Conv2d(3, 64, 3))
     path = save_mobilefacenet(net if whole else net.state_dict(), tmp_path / f"{MBF}.pt")
     with pytest.raises(ModelError, match=r"L2 norm that no tensor shows; import its ONNX file"):
-        adopt.adopt(path, MBF, known(path, MBF))
+        adopt.adopt(path, MBF, published_for(path, MBF))
     assert refused(models)
 
 
@@ -721,12 +721,14 @@ def test_a_published_file_is_known_by_either_name_and_its_format(tmp_path: Path)
     pickle, graph = tmp_path / "enet_b2_8.pt", tmp_path / "enet_b2_8.onnx"
     pickle.write_bytes(b"\x80\x02")
     graph.write_bytes(b"\x08\x07")
-    assert [format_of(path) for path in (pickle, graph)] == ["torch", "onnx"]
-    assert known(pickle, "mine") is ZOO["enet_b2_8"]
-    assert known(graph, "mine") is known(graph, "enet_b2_8") is ZOO["enet_b2_8.onnx"]
-    assert known(pickle, "enet_b0_7") is ZOO["enet_b0_7"]
+    assert [file_format(path) for path in (pickle, graph)] == ["torch", "onnx"]
+    assert published_for(pickle, "mine") is ZOO["enet_b2_8"]
+    assert (
+        published_for(graph, "mine") is published_for(graph, "enet_b2_8") is ZOO["enet_b2_8.onnx"]
+    )
+    assert published_for(pickle, "enet_b0_7") is ZOO["enet_b0_7"]
     pickle.rename(tmp_path / "x.pt")
-    assert known(tmp_path / "x.pt", "mine") is None
+    assert published_for(tmp_path / "x.pt", "mine") is None
 
 
 def test_the_command_is_one_of_models() -> None:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 Facts = Mapping[str, Any]  # as `videmo.store.zoo.shelf.facts` returns them
 
-_KEY = 15  # cells of the first column of a text
+_KEY_WIDTH = 15  # cells of the first column of a text
 _PLAIN_WIDTH = 100  # where no terminal says how wide it is
 _MB = 1e6
 
 
-def table(rows: Sequence[Facts]) -> str:
+def models_table(rows: Sequence[Facts]) -> str:
     """Return a line for each model: name, state, kind, outputs, features, px, weights' terms."""
     from rich.console import Console
     from rich.table import Table
@@ -53,11 +53,11 @@ def _cells(row: Facts) -> list[str]:
     return [_plain(cell) for cell in cells]
 
 
-def text(one: Facts, card: Facts) -> str:
+def model_text(one: Facts, card: Facts) -> str:
     """Return what is known of one model, a fact a line."""
     lines = [
         line
-        for key, value in _told(one, card)
+        for key, value in _facts(one, card)
         for n, piece in enumerate(value if isinstance(value, list) else [value])
         for line in _wrapped(key if n == 0 else "", str(piece))
         if piece
@@ -65,7 +65,7 @@ def text(one: Facts, card: Facts) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _told(one: Facts, card: Facts) -> Iterator[tuple[str, Any]]:
+def _facts(one: Facts, card: Facts) -> Iterator[tuple[str, Any]]:
     """Yield name and value, or values, of each fact; some may be empty."""
     published = one.get("published") or {}
     yield "name", one["name"]
@@ -142,11 +142,11 @@ def _wrapped(key: str, value: str) -> list[str]:
     """Return a fact in lines that fit the terminal; what is one word stays whole."""
     import textwrap
 
-    width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns - _KEY
+    width = shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns - _KEY_WIDTH
     lines = textwrap.wrap(
         _plain(value), max(20, width), break_long_words=False, break_on_hyphens=False
     )
-    return [f"{key if n == 0 else '':{_KEY}}{line}" for n, line in enumerate(lines)]
+    return [f"{key if n == 0 else '':{_KEY_WIDTH}}{line}" for n, line in enumerate(lines)]
 
 
 def _plain(text: str) -> str:
@@ -154,7 +154,7 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-class Telling:
+class DownloadProgress:
     """Hears how many bytes of a file are here, and tells nobody."""
 
     def __init__(self, name: str) -> None:
@@ -168,18 +168,23 @@ class Telling:
 
     @staticmethod
     @contextmanager
-    def of(kind: str, name: str) -> Iterator[Telling]:
+    def of(kind: str, name: str) -> Iterator[DownloadProgress]:
         """Yield what tells it in one of the ways of --progress."""
         if kind == "auto":
             kind = "bar" if sys.stderr.isatty() else "lines"
-        telling = {"bar": Bar, "lines": Lines, "json": JsonLines, "none": Telling}[kind](name)
+        telling = {
+            "bar": DownloadBar,
+            "lines": DownloadLines,
+            "json": DownloadJson,
+            "none": DownloadProgress,
+        }[kind](name)
         try:
             yield telling
         finally:
             telling.close()
 
 
-class Lines(Telling):
+class DownloadLines(DownloadProgress):
     """A line on stderr every 30 s, for logs."""
 
     every = 30.0  # s
@@ -200,7 +205,7 @@ class Lines(Telling):
         return f"videmo: {self.name}: {size / _MB:.1f}{of} MB"
 
 
-class JsonLines(Lines):
+class DownloadJson(DownloadLines):
     """The same as a JSON object a line, a second apart, for programs."""
 
     every = 1.0
@@ -221,7 +226,7 @@ class JsonLines(Lines):
             say(self.line(*self.far))
 
 
-class Bar(Telling):
+class DownloadBar(DownloadProgress):
     """A bar on a terminal, from the first byte to the last."""
 
     _bar: Progress | None = None
@@ -230,7 +235,7 @@ class Bar(Telling):
     def __call__(self, size: int, total: int | None) -> None:
         """Move it."""
         if self._bar is None:
-            self._bar = _progress()
+            self._bar = _rich_progress()
             self._task = self._bar.add_task(self.name, total=total)
             self._bar.start()
         self._bar.update(self._task, completed=size, total=total)
@@ -241,7 +246,7 @@ class Bar(Telling):
             self._bar.stop()
 
 
-def _progress() -> Progress:
+def _rich_progress() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

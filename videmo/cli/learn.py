@@ -39,7 +39,7 @@ Examples:
   videmo train head --dataset afew --root AFEW/ --protocol afew --out my_afew
   videmo train head units.csv --columns 'AU*' --subject-column actor --out my_units
 """
-PROTOCOLS: dict[str, dict[str, Any]] = {
+TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
     # Savchenko 2021 (HSEmotion, train_emotions-pytorch.ipynb, cells 43-45): every frame, its
     # best face, mean | std | min | max, L2, LinearSVC C=1.1
     "afew": {
@@ -85,7 +85,7 @@ train.add_command(backbone)
 @click.option("--dataset", metavar="NAME", help="The layout of --root, as in videmo dataset.")
 @click.option("--root", metavar="DIR", help="A data set.")
 @click.option("--fold", type=click.IntRange(1), metavar="K", help="The fold that is its test.")
-@click.option("--protocol", type=click.Choice(list(PROTOCOLS)),
+@click.option("--protocol", type=click.Choice(list(TRAINING_PROTOCOLS)),
               help="The published recipe and classifier.")  # fmt: skip
 @click.option("--columns", multiple=True, metavar="GLOB",
               help="SOURCES is a CSV of numbers, and these columns hold them.")  # fmt: skip
@@ -134,12 +134,12 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
     from videmo.train.folder import About, free, train_head
     from videmo.train.predictions import check_name
 
-    out, say = options["out"], _speaker(options)
+    out, say = options["out"], _message_printer(options)
     check_outputs()
     free(out, overwrite=options["overwrite"])
     if options["predictions"]:
         check_name(options["predictions"])
-    training = _training(options)
+    training = _training_options(options)
     rows = _rows(sources, training, options)
     about = About(
         options["name"] or out.name,
@@ -158,14 +158,14 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
         return
     for line in _summary(model.card):
         say(line)
-    _print(model.card, out)
+    _print_card(model.card, out)
 
 
-def _speaker(options: Mapping[str, Any]) -> Any:
+def _message_printer(options: Mapping[str, Any]) -> Any:
     return lambda line: None if options["quiet"] else say(f"videmo: {line}")
 
 
-def _training(options: Mapping[str, Any]) -> HeadTraining:
+def _training_options(options: Mapping[str, Any]) -> HeadTraining:
     """Return what is fitted; raises UsageError for options that do not go together."""
     from videmo.train.head import HeadTraining
 
@@ -174,7 +174,7 @@ def _training(options: Mapping[str, Any]) -> HeadTraining:
         if given("kind") and kind != "svm":
             raise click.UsageError(f"--protocol is a linear SVM, --kind {kind} is not; give one")
         kind = "svm"
-        grid = {"C": (PROTOCOLS[options["protocol"]]["C"],), "balanced": (False,)}
+        grid = {"C": (TRAINING_PROTOCOLS[options["protocol"]]["C"],), "balanced": (False,)}
     if options["strength"]:
         grid["C"] = options["strength"]
     for text in options["tried"]:
@@ -214,14 +214,14 @@ def _rows(sources: Sequence[str], training: HeadTraining, options: Mapping[str, 
     features = [source.lower().endswith((".npz", ".parquet")) for source in sources]
     if options["columns"]:
         _refuse_recipe(sources[0])
-        return _labelled(_numbers(sources, options), options)
+        return _labelled(_number_rows(sources, options), options)
     if all(features):
         _refuse_recipe(sources[0])
-        return _labelled(_as_published(read_features(sources), options), options)
+        return _labelled(_check_protocol(read_features(sources), options), options)
     if any(features):
         raise click.UsageError("give feature files or clips, not both at once")
     name, clips = _clips(sources, options)
-    return _extracted(_labelled(of_clips(name, clips), options), clips, training, options)
+    return _with_features(_labelled(of_clips(name, clips), options), clips, training, options)
 
 
 def _labelled(rows: Rows, options: Mapping[str, Any]) -> Rows:
@@ -235,7 +235,7 @@ def _labelled(rows: Rows, options: Mapping[str, Any]) -> Rows:
     return replace(rows, classes=tuple(filter(None, classes)) or rows.classes)
 
 
-def _numbers(sources: Sequence[str], options: Mapping[str, Any]) -> Rows:
+def _number_rows(sources: Sequence[str], options: Mapping[str, Any]) -> Rows:
     from videmo.train.rows import read_numbers
 
     if len(sources) != 1:
@@ -269,17 +269,17 @@ def _of_dataset(sources: Sequence[str], training: HeadTraining, options: Mapping
         raise click.UsageError("--root names the clips, so no SOURCES beside it")
     found, say = (
         read_dataset(options["dataset"], options["root"], options["fold"]),
-        _speaker(options),
+        _message_printer(options),
     )
     for note in found.notes:
         say(f"note: {note}")
     clips = list(found.clips)
     rows = of_clips(options["root"], clips)
     rows = replace(rows, classes=found.labels, shared=bool(found.shared))
-    return _extracted(_labelled(rows, options), clips, training, options)
+    return _with_features(_labelled(rows, options), clips, training, options)
 
 
-def _extracted(
+def _with_features(
     rows: Rows, clips: Sequence[Clip], training: HeadTraining, options: Mapping[str, Any]
 ) -> Rows:
     """Return the rows with the features of their clips, read once the labels are found sound."""
@@ -308,7 +308,7 @@ def _pipeline(options: dict[str, Any]) -> Pipeline:
     from videmo.pipeline import Pipeline
 
     engine = engine_of(options)  # first, for it tells where models lie
-    published = PROTOCOLS.get(options["protocol"] or "", {})
+    published = TRAINING_PROTOCOLS.get(options["protocol"] or "", {})
     head = options["head"] if given("head") else published.get("head", options["head"])
     recipe = store.load(head).recipe.with_changes(**published.get("recipe", {}))
     if options["backbone"] not in (None, recipe.backbone):
@@ -321,7 +321,7 @@ def _pipeline(options: dict[str, Any]) -> Pipeline:
     return Pipeline(recipe, None, engine).prepare()
 
 
-def _as_published(rows: Rows, options: Mapping[str, Any]) -> Rows:
+def _check_protocol(rows: Rows, options: Mapping[str, Any]) -> Rows:
     """Return the rows; raises InputError if they were not made as the protocol asks."""
     from videmo.errors import InputError
     from videmo.recipe import Recipe
@@ -329,7 +329,7 @@ def _as_published(rows: Rows, options: Mapping[str, Any]) -> Rows:
     if not options["protocol"]:
         return rows
     recipe: Recipe = Recipe.from_dict(rows.recipe or {})
-    wanted = recipe.with_changes(**PROTOCOLS[options["protocol"]]["recipe"])
+    wanted = recipe.with_changes(**TRAINING_PROTOCOLS[options["protocol"]]["recipe"])
     if different := recipe.differences(wanted):
         raise InputError(
             f"{rows.files[0]}: was not made as protocol {options['protocol']} asks "
@@ -382,7 +382,7 @@ def _summary(card: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _print(card: Mapping[str, Any], out: Path) -> None:
+def _print_card(card: Mapping[str, Any], out: Path) -> None:
     from videmo.cli.words import say_result
     from videmo.write.schema import VERSION
 

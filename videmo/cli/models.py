@@ -61,14 +61,14 @@ def list_(format_: str | None, **options: Any) -> None:
     """Tell which models there are: embedded, installed, cached (their file) or published."""
     import json
 
-    from videmo.cli.catalogue import table
+    from videmo.cli.catalogue import models_table
     from videmo.store.zoo.shelf import entries, facts
 
     use_cache(options)
     rows = [facts(one) for one in entries()]
     format_ = format_ or ("table" if sys.stdout.isatty() else "ndjson")
     if format_ == "table":
-        click.echo(table(rows), nl=False)
+        click.echo(models_table(rows), nl=False)
     elif format_ == "json":
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
@@ -90,13 +90,13 @@ def show(name: str, format_: str, **options: Any) -> None:
     """
     import json
 
-    from videmo.cli.catalogue import text
+    from videmo.cli.catalogue import model_text
     from videmo.store.zoo.shelf import facts, shown
 
     use_cache(options)
     one = shown(name)
     if format_ == "text":
-        click.echo(text(facts(one), one.card), nl=False)
+        click.echo(model_text(facts(one), one.card), nl=False)
     else:
         whole = {**facts(one), "card": dict(one.card) or None}
         click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
@@ -129,7 +129,7 @@ def pull(
     download is printed, written down, and checked from then on. A download that was cut goes on
     where it stopped. Nothing in a file is run. Read the terms first: videmo models show NAME.
     """
-    from videmo.cli.catalogue import Telling
+    from videmo.cli.catalogue import DownloadProgress
     from videmo.store.zoo.pull import pull as fetch
 
     if len(names) > 1 and (digest or (url and not url.endswith("/"))):
@@ -138,7 +138,7 @@ def pull(
     kind = "none" if quiet else progress
     for name in names:
         how = {"backbone": backbone} if backbone else {}
-        with Telling.of(kind, name) as telling:
+        with DownloadProgress.of(kind, name) as telling:
             done = fetch(
                 name, url=url, digest=digest, adopt=not keep, tell=telling, say=_say(quiet),
                 most=max_mb << 20, longest=max_seconds, **how,

@@ -17,7 +17,7 @@ from videmo.cli.streams import say
 from videmo.errors import VidemoError
 
 if TYPE_CHECKING:
-    from videmo.cli.words import Quiet
+    from videmo.cli.words import NoProgress
     from videmo.pipeline import Pipeline
     from videmo.runs.batch import Record
     from videmo.runs.cluster import ClusterExecutor
@@ -229,7 +229,7 @@ class Run:
             say(f"videmo: {bar.tally.summary(self.options.get('out'))}")
         return failed
 
-    def _progress(self, clips: int) -> Quiet:
+    def _progress(self, clips: int) -> NoProgress:
         from videmo.cli.words import progress
 
         quiet = bool(self.options["quiet"])
@@ -237,7 +237,7 @@ class Run:
 
     @contextmanager
     def _executor(
-        self, bar: Quiet
+        self, bar: NoProgress
     ) -> Iterator[InProcessExecutor | ProcessExecutor | ClusterExecutor]:
         """Yield what looks at clips: this process, with --jobs others, or a cluster."""
         from videmo.runs.workers import (
@@ -319,20 +319,20 @@ def _refuse(journal: Journal, out: str, there: bool) -> None:
 
 def _exists(out: str) -> bool:
     """Return whether an output is there already; raises OutputError where nobody can say."""
-    from videmo.files.remote import checked, exists, is_url
+    from videmo.files.remote import checked_url, exists, is_url
     from videmo.write.sink import output_errors
 
     if not is_url(out):
         return os.path.exists(out)
     with output_errors(out):
-        return exists(checked(out))
+        return exists(checked_url(out))
 
 
 def _fetched(out: str) -> AbstractContextManager[str]:
     """Return what yields the name of an output here, wherever it is."""
-    from videmo.files.remote import fetched, is_url
+    from videmo.files.remote import is_url, local_copy
 
-    return fetched(out) if is_url(out) else nullcontext(out)
+    return local_copy(out) if is_url(out) else nullcontext(out)
 
 
 @contextmanager

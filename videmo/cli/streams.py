@@ -26,9 +26,9 @@ def guard_streams() -> None:
             continue
         os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None or sys.stdout is sys.__stdout__:
-        sys.stdout = _text(_Output(closed=sys.stdout is None), sys.stdout, "surrogateescape")
+        sys.stdout = _text(_OutputStream(closed=sys.stdout is None), sys.stdout, "surrogateescape")
     if sys.stderr is None or sys.stderr is sys.__stderr__:
-        sys.stderr = _text(_Words(), sys.stderr, "backslashreplace")
+        sys.stderr = _text(_ErrorStream(), sys.stderr, "backslashreplace")
 
 
 def say(words: object) -> None:
@@ -39,7 +39,7 @@ def say(words: object) -> None:
 def drop_output() -> None:
     """Send what is left in the buffer nowhere, or Python complains of it when it ends."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(raw, _Output):
+    if isinstance(raw, _OutputStream):
         raw.drop()
 
 
@@ -48,10 +48,10 @@ def quiet_libraries(*, debug: bool) -> None:
     logging.captureWarnings(True)
     root = logging.getLogger()
     if not root.handlers:
-        root.addHandler(_Lines(debug))
+        root.addHandler(_LogHandler(debug))
 
 
-class _Lines(logging.Handler):
+class _LogHandler(logging.Handler):
     """Says in a line each what videmo logs and, with `debug`, what others do."""
 
     def __init__(self, debug: bool) -> None:
@@ -66,7 +66,7 @@ class _Lines(logging.Handler):
             say(f"videmo: debug: {record.name}: {words}")
 
 
-class _Output(io.RawIOBase):
+class _OutputStream(io.RawIOBase):
     """The standard output.
 
     closed: there is none
@@ -101,7 +101,7 @@ class _Output(io.RawIOBase):
                 raise error
 
 
-class _Words(io.RawIOBase):
+class _ErrorStream(io.RawIOBase):
     """The standard error."""
 
     def writable(self) -> bool:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def say_record(record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Say a clip's failure, missing face or (with verbose) its warnings, each in one line."""
     path = printable(record["path"])
-    if options["quiet"] or _shown_anyway(options):
+    if options["quiet"] or _shown_by_table(options):
         return
     if record["status"] == "error":
         say(f"videmo: error: {path}: {record['error']['message']}")
@@ -44,7 +44,7 @@ def say_trace(answer: object, options: Mapping[str, Any]) -> None:
             say(line)
 
 
-def _shown_anyway(options: Mapping[str, Any]) -> bool:
+def _shown_by_table(options: Mapping[str, Any]) -> bool:
     """Return whether the table says the same on the same terminal."""
     table = options.get("format_") in (None, "table") and not options.get("out")
     return table and sys.stdout.isatty() and sys.stderr.isatty()
@@ -79,7 +79,7 @@ def say_device(provenance: Mapping[str, Any], options: Mapping[str, Any]) -> Non
         say(f"videmo: --device auto took {device}")
 
 
-class Tally:
+class RunStatistics:
     """What has become of the clips so far, and how fast."""
 
     def __init__(self, clips: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -126,10 +126,10 @@ class Tally:
         return line
 
 
-class Quiet:
+class NoProgress:
     """Tells nothing of how far a run is."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: RunStatistics) -> None:
         self.tally = tally
 
     def begin(self, path: str) -> None:
@@ -147,10 +147,10 @@ class Quiet:
         """Hear that the run is over."""
 
 
-class Lines(Quiet):
+class ProgressLines(NoProgress):
     """A line on stderr every 30 s, for logs."""
 
-    def __init__(self, tally: Tally, every: float = 30.0) -> None:
+    def __init__(self, tally: RunStatistics, every: float = 30.0) -> None:
         super().__init__(tally)
         self.every, self.last = every, tally.began
 
@@ -166,10 +166,10 @@ class Lines(Quiet):
         return f"videmo: {self.tally.how_far()}"
 
 
-class JsonLines(Lines):
+class ProgressJson(ProgressLines):
     """The same as a JSON object a line, a second apart, for programs."""
 
-    def __init__(self, tally: Tally, every: float = 1.0) -> None:
+    def __init__(self, tally: RunStatistics, every: float = 1.0) -> None:
         super().__init__(tally, every)
 
     def line(self) -> str:
@@ -181,7 +181,7 @@ class JsonLines(Lines):
         say(self.line())
 
 
-class Bar(Quiet):
+class ProgressBar(NoProgress):
     """A bar on a terminal: the clip that is read, its frames, and how far the run is."""
 
     _bar: Progress | None = None
@@ -189,7 +189,7 @@ class Bar(Quiet):
 
     def begin(self, path: str) -> None:
         """Show that this clip is being read."""
-        self._bar = _progress()
+        self._bar = _rich_progress()
         far = f"{self.tally.how_far()}  " if self.tally.clips > 1 else ""
         self._task = self._bar.add_task(far + printable(path), total=None, frames=0)
         self._bar.start()
@@ -213,22 +213,22 @@ class Bar(Quiet):
             self._bar = None
 
 
-PROGRESS: dict[str, Callable[[Tally], Quiet]] = {
-    "bar": Bar,
-    "lines": Lines,
-    "json": JsonLines,
-    "none": Quiet,
+PROGRESS: dict[str, Callable[[RunStatistics], NoProgress]] = {
+    "bar": ProgressBar,
+    "lines": ProgressLines,
+    "json": ProgressJson,
+    "none": NoProgress,
 }
 
 
-def progress(kind: str, clips: int, *, quiet: bool) -> Quiet:
+def progress(kind: str, clips: int, *, quiet: bool) -> NoProgress:
     """Return what tells how far a run is; auto is a bar on a terminal and lines elsewhere."""
     if kind == "auto":
         kind = "none" if quiet else "bar" if sys.stderr.isatty() else "lines"
-    return PROGRESS[kind](Tally(clips))
+    return PROGRESS[kind](RunStatistics(clips))
 
 
-def _progress() -> Progress:
+def _rich_progress() -> Progress:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -26,9 +26,9 @@ from videmo.evaluate.metrics import (
     per_label_metrics,
     wilson_interval,
 )
-from videmo.evaluate.pairs import STATES, Pair, Scores
+from videmo.evaluate.pairs import STATUSES, Pair, Scores
 from videmo.evaluate.rows import Row
-from videmo.labels import LABELS, fold
+from videmo.labels import LABELS, map_scores
 
 Result = dict[str, Any]
 LabelReader = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row
@@ -139,7 +139,7 @@ def _counts(
     return {
         "kind": kind,
         "clips": len(pairs),
-        **{name: states.count(name) for name in (*STATES, "missing")},
+        **{name: states.count(name) for name in (*STATUSES, "missing")},
         "subjects": None if units is None else len(set(units)),
         "bootstrap": {
             "units": "clips" if units is None else "subjects",
@@ -210,7 +210,7 @@ def _read_by_meaning(
     def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
         source = scores or {label: 1.0}
         try:
-            folded = fold(np.array([*source.values()]), [*source], labels)
+            folded = map_scores(np.array([*source.values()]), [*source], labels)
         except UnknownName as error:
             raise row.wrong(str(error)) from error
         if not folded.any():

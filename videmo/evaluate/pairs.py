@@ -14,11 +14,11 @@ from videmo.evaluate.rows import Row, read_rows
 from videmo.labels import LABELS
 from videmo.runs.inputs import Clip
 
-Match = Literal["path", "name", "stem"]
+MatchBy = Literal["path", "name", "stem"]
 Key = tuple[str, float | None, float | None]
 Scores = Mapping[str, float]
 
-STATES = ("ok", "no_face", "error")
+STATUSES = ("ok", "no_face", "error")
 _SUM = 1e-3  # how far from 1 probabilities may sum to: four decimals of ten labels and more
 _TIE = 1e-5  # records round probabilities to 6 decimals
 
@@ -87,10 +87,10 @@ def found_in(
     """Return the answers that rows hold; raises ManifestError."""
     columns = columns or Columns()
     place = _path_column(rows, columns)
-    _needs(rows, columns.found)
+    _require_column(rows, columns.found)
     known = scores and columns.found == "label"  # they need not be those of another column
     names = _score_columns(rows, columns.found) if known else None
-    return [_found(row, place, columns.found, names) for row in rows]
+    return [_prediction(row, place, columns.found, names) for row in rows]
 
 
 def read_truth(file: str, columns: Columns | None = None) -> list[Truth]:
@@ -125,7 +125,7 @@ def match(
     found: Sequence[Found],
     truths: Sequence[Truth],
     *,
-    by: Match = "path",
+    by: MatchBy = "path",
     split: str | None = None,
     missing: Literal["error", "wrong"] = "error",
 ) -> list[Pair]:
@@ -141,7 +141,7 @@ def match(
     """
     parts = any(t.clip.start is not None or t.clip.end is not None for t in truths)
     answers = _unique((_key(f.path, by, f if parts else None), f) for f in found)
-    known = _keyed(truths, by, parts, answers)
+    known = _by_key(truths, by, parts, answers)
     for key, answer in answers.items():
         if key not in known:
             raise answer.row.wrong(
@@ -191,7 +191,7 @@ def read_training(name: str, columns: Columns | None = None) -> list[Truth]:
 
 
 def refuse_leaks(
-    pairs: Sequence[Pair], training: Sequence[Truth], by: Match = "path"
+    pairs: Sequence[Pair], training: Sequence[Truth], by: MatchBy = "path"
 ) -> dict[str, int | None]:
     """Return how many clips and subjects of the training were compared, where none is tested.
 
@@ -199,7 +199,7 @@ def refuse_leaks(
 
     Raises ManifestError for a clip or subject on both sides.
     """
-    paths = {_key(path, by): t for t in training if t.clip.path for path in _readings(t)}
+    paths = {_key(path, by): t for t in training if t.clip.path for path in _possible_paths(t)}
     subjects = {t.clip.subject: t for t in training if t.clip.subject}
     for pair in pairs:
         clip = pair.truth.clip
@@ -214,7 +214,7 @@ def refuse_leaks(
     }
 
 
-def _key(path: str, by: Match, part: Clip | Found | None = None) -> Key:
+def _key(path: str, by: MatchBy, part: Clip | Found | None = None) -> Key:
     """Return what a clip is known by; seconds as records round them."""
     name = os.path.abspath(path) if by == "path" else os.path.basename(path)
     name = os.path.splitext(name)[0] if by == "stem" else name
@@ -223,19 +223,19 @@ def _key(path: str, by: Match, part: Clip | Found | None = None) -> Key:
     return name, start, end
 
 
-def _readings(truth: Truth) -> tuple[str, str]:
+def _possible_paths(truth: Truth) -> tuple[str, str]:
     """Return the path of a clip as written, and from the folder of its file."""
     path = truth.clip.path
     return path, os.path.join(os.path.dirname(truth.row.file), path)
 
 
-def _keyed(
-    truths: Sequence[Truth], by: Match, parts: bool, answers: Mapping[Key, Found]
+def _by_key(
+    truths: Sequence[Truth], by: MatchBy, parts: bool, answers: Mapping[Key, Found]
 ) -> dict[Key, Truth]:
     """Return the truth by key, its paths in the reading that the answers share more of."""
     readings = []
     for n in (0, 1):
-        read = [replace(t, clip=replace(t.clip, path=_readings(t)[n])) for t in truths]
+        read = [replace(t, clip=replace(t.clip, path=_possible_paths(t)[n])) for t in truths]
         readings.append([(_key(t.clip.path, by, t.clip if parts else None), t) for t in read])
     shared = [sum(key in answers for key, _ in reading) for reading in readings]
     return _unique(readings[1] if shared[1] > shared[0] else readings[0])
@@ -260,12 +260,12 @@ def _leak(pair: Pair, what: str, training: Truth) -> ManifestError:
     )
 
 
-def _found(row: Row, place: str, column: str, names: Mapping[str, str] | None) -> Found:
+def _prediction(row: Row, place: str, column: str, names: Mapping[str, str] | None) -> Found:
     """Return the answer of one row."""
     path, label = _path(row, place), row.text(column) or None
     status = row.text("status") if "status" in row.cells else "ok"
-    if status not in STATES:
-        raise row.wrong(f"status is {status!r}, expected {', '.join(STATES)}")
+    if status not in STATUSES:
+        raise row.wrong(f"status is {status!r}, expected {', '.join(STATUSES)}")
     if (status == "ok") != (label is not None):
         what = f"has no {column!r}" if label is None else f"has the {column} {label!r}"
         raise row.wrong(f"{path} is {status}, yet {what}")
@@ -331,11 +331,11 @@ def _span(row: Row) -> tuple[float | None, float | None]:
 def _path_column(rows: Sequence[Row], columns: Columns) -> str:
     cells = rows[0].cells
     place = "path" if columns.path not in cells and "path" in cells else columns.path
-    _needs(rows, place)
+    _require_column(rows, place)
     return place
 
 
-def _needs(rows: Sequence[Row], column: str) -> None:
+def _require_column(rows: Sequence[Row], column: str) -> None:
     """Refuse rows without this column."""
     for row in rows:
         if column not in row.cells:

@@ -21,11 +21,13 @@ from videmo.files.scratch import scratch
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@]*:[^/]*@")
-_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
+_OBJECT_STORES = frozenset(
+    {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"}
+)
 _HERE = frozenset({"file", "local", "memory"})
 # Stores of files. What else fsspec knows reads lists of files (reference), archives, repositories,
 # caches or data in the URL itself: a manifest could name what nobody means by a clip.
-_STORES = _WHOLE | _HERE | {"http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs",
+_STORES = _OBJECT_STORES | _HERE | {"http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs",
                             "arrow_hdfs", "webdav", "hf", "dbfs"}  # fmt: skip
 _STAMPS = (
     "ETag",
@@ -50,7 +52,7 @@ def is_web(url: str) -> bool:
     return url.lower().startswith(("http://", "https://"))
 
 
-def checked(url: str) -> str:
+def checked_url(url: str) -> str:
     """Return a URL that can be used here.
 
     Raises InputError for one with a password or of an unknown kind, MissingDependency.
@@ -63,7 +65,7 @@ def checked(url: str) -> str:
     here = url.partition("://")[0].lower() in _HERE
     if not here and (forbidden := offline()):
         raise InputError(f"{url}: {forbidden}, so it is not fetched; copy it to this machine")
-    _kind(url)
+    _filesystem_class(url)
     return url
 
 
@@ -71,15 +73,15 @@ def is_folder(url: str) -> bool:
     """Return whether a URL is a folder, or the beginning of names with a slash behind it."""
     if is_web(url):
         return False
-    with _telling(url, "cannot be looked at"):
-        files, place = _place(url)
+    with _translated_errors(url, "cannot be looked at"):
+        files, place = _resolve(url)
         return bool(files.isdir(place))
 
 
 def walk(url: str) -> Iterator[str]:
     """Yield the way from a folder to each of its files, by name, depth first, hidden ones not."""
-    with _telling(url, "the folder cannot be read"):
-        files, place = _place(url)
+    with _translated_errors(url, "the folder cannot be read"):
+        files, place = _resolve(url)
         base = place.rstrip("/") + "/"
         found = [
             path[len(base) :].split("/") for path in files.find(place) if len(path) > len(base)
@@ -92,8 +94,8 @@ def walk(url: str) -> Iterator[str]:
 def state(url: str) -> tuple[int, str]:
     """Return the size of a file and what changes with it: its tag, or its time; -1, '' for none."""
     try:
-        with _telling(url, "cannot be looked at"):
-            files, place = _place(url)
+        with _translated_errors(url, "cannot be looked at"):
+            files, place = _resolve(url)
             facts = files.info(place)
     except (OSError, InputError):
         return -1, ""
@@ -103,20 +105,20 @@ def state(url: str) -> tuple[int, str]:
 
 def exists(url: str) -> bool:
     """Return whether something is there."""
-    with _telling(url, "cannot be looked at"):
-        files, place = _place(url)
+    with _translated_errors(url, "cannot be looked at"):
+        files, place = _resolve(url)
         return bool(files.exists(place))
 
 
-def read(url: str) -> bytes:
+def read_bytes(url: str) -> bytes:
     """Return the content of a file; raises OSError, InputError."""
-    with _telling(url, "cannot be read"):
-        files, place = _place(url)
+    with _translated_errors(url, "cannot be read"):
+        files, place = _resolve(url)
         return bytes(files.cat_file(place))
 
 
 @contextmanager
-def fetched(url: str, where: str | None = None) -> Iterator[str]:
+def local_copy(url: str, where: str | None = None) -> Iterator[str]:
     """Yield the name of a file here with the content of one there, until the `with` is left.
 
     A whole copy: a demuxer jumps to and fro in a file, and a connection that breaks must not be
@@ -126,8 +128,8 @@ def fetched(url: str, where: str | None = None) -> Iterator[str]:
 
     Raises FileNotFoundError, PermissionError or another OSError; InputError.
     """
-    with _telling(url, "cannot be fetched"):
-        files, place = _place(url)
+    with _translated_errors(url, "cannot be fetched"):
+        files, place = _resolve(url)
         local = "file" in _protocols(files)
     if local:
         yield place
@@ -135,16 +137,16 @@ def fetched(url: str, where: str | None = None) -> Iterator[str]:
     with scratch(where) as folder:
         # the suffix tells pictures from videos
         path = os.path.join(folder, "clip" + os.path.splitext(place)[1][:12])
-        with _telling(url, "cannot be fetched"):
+        with _translated_errors(url, "cannot be fetched"):
             _copy(files, place, path)
         yield path
 
 
 def upload(path: str, url: str) -> None:
     """Put a file at a URL, where it appears whole or not at all; raises OSError, InputError."""
-    with _telling(url, "cannot be written"):
-        files, place = _place(url)
-        if not _WHOLE.isdisjoint(_protocols(files)):  # an object is there when all of it is
+    with _translated_errors(url, "cannot be written"):
+        files, place = _resolve(url)
+        if not _OBJECT_STORES.isdisjoint(_protocols(files)):  # an object is there when all of it is
             files.put_file(path, place)
             return
         folder, _, name = place.rpartition("/")
@@ -169,14 +171,14 @@ def _copy(files: Any, place: str, path: str) -> None:
         raise OSError(errno.EIO, f"{size} of {announced} bytes came")
 
 
-def _place(url: str) -> tuple[Any, str]:
+def _resolve(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path in it."""
-    kind = _kind(url)
+    kind = _filesystem_class(url)
     place = str(kind._strip_protocol(url))
     return kind(**kind._get_kwargs_from_urls(url)), place
 
 
-def _kind(url: str) -> Any:
+def _filesystem_class(url: str) -> Any:
     """Return the class of the file system that a URL is of."""
     try:
         import fsspec
@@ -203,7 +205,7 @@ def _protocols(files: Any) -> frozenset[str]:
 
 
 @contextmanager
-def _telling(url: str, what: str) -> Iterator[None]:
+def _translated_errors(url: str, what: str) -> Iterator[None]:
     """Turn what a service's package raises into an OSError or InputError without secrets."""
     try:
         yield
@@ -214,13 +216,13 @@ def _telling(url: str, what: str) -> Iterator[None]:
     except PermissionError as error:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from error
     except OSError as error:
-        raise OSError(error.errno or errno.EIO, _said(error.strerror or error)) from error
+        raise OSError(error.errno or errno.EIO, _message(error.strerror or error)) from error
     except Exception as error:  # each package has its own
-        text = f"{type(error).__name__}: {_said(error)}"
+        text = f"{type(error).__name__}: {_message(error)}"
         raise InputError(f"{url}: {what} ({text})") from error
 
 
-def _said(error: object) -> str:
+def _message(error: object) -> str:
     """Return the first line of what an error says, without addresses and what stands in them."""
     line = (str(error).strip().splitlines() or [""])[0]
     return re.sub(r"\S*://\S*", "...", line) or "no further words"

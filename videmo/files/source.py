@@ -22,8 +22,8 @@ from videmo.errors import InputError
 LIMIT = 1 << 30  # bytes that are fetched unless more is allowed
 _BLOCK = 1 << 18  # bytes read at once
 _SCHEMES = ("http", "https")
-_LFS = b"version https://git-lfs.github.com/spec/"
-_HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head)\b", re.IGNORECASE)
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_HTML_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head)\b", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -80,7 +80,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a URL has begun to give."""
 
     url: str
@@ -96,7 +96,7 @@ class Answer:
         while block := self._read():
             self.patience.check(self.url)
             if size == 0:
-                _look_at(block, self.url)
+                _check_content(block, self.url)
             size += len(block)
             if size > most:
                 raise Refused(f"{self.url}: is larger than {most} bytes{_more(self.total)}")
@@ -114,21 +114,21 @@ class Answer:
 
 
 @contextmanager
-def opened(url: str, start: int, validator: str, patience: Patience) -> Iterator[Answer]:
+def opened(url: str, start: int, validator: str, patience: Patience) -> Iterator[Response]:
     """Open `url`, at byte `start` if the server has the version `validator` still.
 
     Raises Refused, Lost.
     """
     if urlsplit(url).scheme == "file":
-        with _disk(url) as (file, size):
-            yield Answer(url, 0, _bounded(size, url, patience.most), "", file, patience)
+        with _open_local(url) as (file, size):
+            yield Response(url, 0, _checked_size(size, url, patience.most), "", file, patience)
         return
-    with _asked(url, start, validator, patience) as answer:
+    with _request(url, start, validator, patience) as answer:
         headers = answer.headers
-        _look_at_kind(headers, url)
+        _check_headers(headers, url)
         begins = start if answer.status == 206 else 0
         total = _total(headers, begins, url, patience.most)
-        yield Answer(url, begins, total, _validator(headers), answer, patience)
+        yield Response(url, begins, total, _validator(headers), answer, patience)
 
 
 def check_url(url: str) -> None:
@@ -145,7 +145,7 @@ def check_url(url: str) -> None:
         raise InputError(f"{url!r} is no URL to fetch from; give one of http, https or file")
 
 
-def _asked(url: str, start: int, validator: str, patience: Patience) -> Any:
+def _request(url: str, start: int, validator: str, patience: Patience) -> Any:
     """Return the open answer of a server."""
     request = Request(url, headers={"User-Agent": "videmo", "Accept-Encoding": "identity"})
     if start:
@@ -157,17 +157,17 @@ def _asked(url: str, start: int, validator: str, patience: Patience) -> Any:
         with patience.watching(connections):
             answer = _opener(connections).open(request, timeout=patience.timeout)
         patience.check(url)
-        if answer.status != 206 or _goes_on(answer.headers, start, validator):
+        if answer.status != 206 or _is_the_rest(answer.headers, start, validator):
             return answer
         answer.close()
         if not start:
             raise Refused(f"{url}: gives a part of the file, which was not asked for")
-        return _asked(url, 0, "", patience)
+        return _request(url, 0, "", patience)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:  # what is here is no part of what is there now
-            return _asked(url, 0, "", patience)
-        raise Refused(f"{url}: {error.code} {_plain(error.reason)}") from error
+            return _request(url, 0, "", patience)
+        raise Refused(f"{url}: {error.code} {_printable(error.reason)}") from error
     except (OSError, ValueError, HTTPException) as error:  # URLError and time-outs are OSErrors
         patience.check(url)
         raise Lost(f"{url}: {_reason(error)}") from error
@@ -217,7 +217,7 @@ class _Redirects(HTTPRedirectHandler):
 
 
 @contextmanager
-def _disk(url: str) -> Iterator[tuple[IO[bytes], int]]:
+def _open_local(url: str) -> Iterator[tuple[IO[bytes], int]]:
     """Open the file of a file:// URL and yield it and its size."""
     from urllib.request import url2pathname
 
@@ -235,14 +235,14 @@ def _disk(url: str) -> Iterator[tuple[IO[bytes], int]]:
         yield file, os.fstat(file.fileno()).st_size
 
 
-def _goes_on(headers: Mapping[str, str], start: int, validator: str) -> bool:
+def _is_the_rest(headers: Mapping[str, str], start: int, validator: str) -> bool:
     """Return whether a part is the one that was asked for, of the same file."""
     begins = re.match(r"bytes (\d+)-", headers.get("Content-Range") or "")
     same = _validator(headers) in ("", validator)
     return bool(start and begins and int(begins[1]) == start and same)
 
 
-def _look_at_kind(headers: Mapping[str, str], url: str) -> None:
+def _check_headers(headers: Mapping[str, str], url: str) -> None:
     """Refuse what says of itself that it is not the file."""
     kind = headers.get("Content-Type") or ""
     if kind.partition(";")[0].strip().lower() == "text/html":
@@ -257,11 +257,11 @@ def _total(headers: Mapping[str, str], start: int, url: str, most: int) -> int |
     if told is None:
         return None
     if not told.strip().isdecimal():
-        raise Refused(f"{url}: says that it has {_plain(told)} bytes")
-    return _bounded(start + int(told), url, most)
+        raise Refused(f"{url}: says that it has {_printable(told)} bytes")
+    return _checked_size(start + int(told), url, most)
 
 
-def _bounded(size: int, url: str, most: int) -> int:
+def _checked_size(size: int, url: str, most: int) -> int:
     if size > most:
         raise Refused(f"{url}: has {size} bytes, and {most} are the most that is fetched{_more()}")
     return size
@@ -277,20 +277,20 @@ def _validator(headers: Mapping[str, str]) -> str:
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified") or ""
 
 
-def _look_at(block: bytes, url: str) -> None:
+def _check_content(block: bytes, url: str) -> None:
     """Refuse what a server gives in place of a file."""
-    if block.startswith(_LFS):
+    if block.startswith(_LFS_POINTER):
         raise Refused(f"{url}: is a git-lfs pointer, not the file that it stands for")
-    if _HTML.match(block):
+    if _HTML_PAGE.match(block):
         raise Refused(f"{url}: is an HTML page, not a file")
 
 
 def _reason(error: Exception) -> str:
     """Return what went wrong, without the wrapping of urllib."""
     inner = getattr(error, "reason", error)
-    return _plain(getattr(inner, "strerror", None) or inner or type(inner).__name__)
+    return _printable(getattr(inner, "strerror", None) or inner or type(inner).__name__)
 
 
-def _plain(said: object) -> str:
+def _printable(said: object) -> str:
     """Return a server's words so that they cannot break a line or a terminal."""
     return "".join(c if c.isprintable() else " " for c in str(said))[:120]

@@ -104,7 +104,7 @@ def find_clips(
         _log.warning("%s named more than once; each clip counts once", _inputs(again))
     for clip in found.values():
         if remote.is_url(clip.path):
-            remote.checked(clip.path)
+            remote.checked_url(clip.path)
     return list(found.values())
 
 
@@ -287,14 +287,14 @@ def _at_url(url: str, search: _Search) -> Iterator[str]:
 def _asked(url: str) -> bool:
     """Return whether a URL is a folder; raises InputError where its service does not say."""
     try:
-        return remote.is_folder(remote.checked(url))
+        return remote.is_folder(remote.checked_url(url))
     except OSError as error:
         raise InputError(f"{url}: cannot be looked at ({_said(error)})") from error
 
 
 def _remote_walk(url: str) -> Iterator[str]:
     try:
-        yield from remote.walk(remote.checked(url))
+        yield from remote.walk(remote.checked_url(url))
     except OSError as error:
         raise InputError(f"{url}: the folder cannot be read ({_said(error)})") from error
 
@@ -467,7 +467,7 @@ def _lines(content: bytes) -> list[str]:
 def _read(path: str) -> bytes:
     try:
         if remote.is_url(path):
-            return remote.read(remote.checked(path))
+            return remote.read_bytes(remote.checked_url(path))
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:

@@ -135,7 +135,7 @@ def _read_receipt(out: str) -> dict[str, Any] | None:
 def _content(name: str) -> bytes:
     """Return what a file holds, wherever it is; nothing where it cannot be read."""
     try:
-        return remote.read(name) if remote.is_url(name) else Path(name).read_bytes()
+        return remote.read_bytes(name) if remote.is_url(name) else Path(name).read_bytes()
     except (OSError, InputError):
         return b""
 

@@ -13,12 +13,14 @@ from videmo.stages.boxes import iou
 from videmo.stages.image import Cuts
 
 AUTO = "auto"
-SAME = 0.3  # intersection over union from which a face that was found is one that was followed
-TWICE = 0.5  # ... and two faces that were followed have become one
+SAME_OVERLAP = (
+    0.3  # intersection over union from which a face that was found is one that was followed
+)
+MERGED_OVERLAP = 0.5  # ... and two faces that were followed have become one
 ROUNDING = 1e-6  # s; times are sums of floats
 
-Find = Callable[[FrameBatch], Faces]
-Look = Callable[[U8, Array], tuple[F64, F64, F64]]
+FindFaces = Callable[[FrameBatch], Faces]
+FollowFaces = Callable[[U8, Array], tuple[F64, F64, F64]]
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Looks:
 
 def follow(
     batches: Iterable[FrameBatch],
-    find: Find,
-    look: Look,
+    find: FindFaces,
+    look: FollowFaces,
     following: Following,
     looks: Looks | None = None,
 ) -> Iterator[tuple[FrameBatch, Faces]]:
@@ -75,17 +77,17 @@ def follow(
     as box, score (M,) and points (M, 5, 2), all in px of its pixels
     looks: is told what was done
     """
-    watch = _Watch(find, look, following, looks or Looks())
+    watch = _Follower(find, look, following, looks or Looks())
     for frames in batches:
         known = [watch(_one(frames, row)) for row in range(len(frames))]
         row = np.repeat(np.arange(len(frames)), [len(one) for one in known])
-        every = _Known.all_of(known)
+        every = _KnownFaces.all_of(known)
         faces = Faces.on(frames, row, every.box, every.score, every.points)
         yield frames, faces[np.lexsort((faces.box[:, 0], -faces.score, faces.row))]
 
 
 @dataclass(frozen=True, eq=False)
-class _Known:
+class _KnownFaces:
     """Faces that are known in one frame, in px of its pixels."""
 
     box: F64  # (K, 4)
@@ -97,49 +99,51 @@ class _Known:
     def __len__(self) -> int:
         return len(self.score)
 
-    def __getitem__(self, keep: Array) -> _Known:
-        return _Known(*(getattr(self, one.name)[keep] for one in fields(self)))
+    def __getitem__(self, keep: Array) -> _KnownFaces:
+        return _KnownFaces(*(getattr(self, one.name)[keep] for one in fields(self)))
 
     @classmethod
-    def none(cls) -> _Known:
+    def none(cls) -> _KnownFaces:
         """Return zero faces."""
         return cls(
             np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)), np.zeros((0, 2)), np.zeros(0)
         )
 
     @classmethod
-    def of(cls, faces: Faces, scale: float) -> _Known:
+    def of(cls, faces: Faces, scale: float) -> _KnownFaces:
         """Return what a whole look has shown; it stands still until it was seen to move."""
         box, points = (x.astype(np.float64) * scale for x in (faces.box, faces.landmarks))
         still = np.zeros((len(faces), 2))
         return cls(box, faces.score.astype(np.float64), points, still, faces.time)
 
     @classmethod
-    def all_of(cls, parts: Sequence[_Known]) -> _Known:
+    def all_of(cls, parts: Sequence[_KnownFaces]) -> _KnownFaces:
         """Return the faces of several frames in a row, or of one frame from several sources."""
         parts = [cls.none(), *parts]
         columns = ([getattr(part, one.name) for part in parts] for one in fields(cls))
         return cls(*(np.concatenate(column) for column in columns))
 
 
-class _Watch:
+class _Follower:
     """Goes from frame to frame with the faces it knows."""
 
-    def __init__(self, find: Find, look: Look, following: Following, looks: Looks) -> None:
+    def __init__(
+        self, find: FindFaces, look: FollowFaces, following: Following, looks: Looks
+    ) -> None:
         self._find, self._look, self._following, self._looks = find, look, following, looks
         self._cut = Cuts(following.cut)
-        self._known, self._size, self._tick = _Known.none(), (0, 0), -1
+        self._known, self._size, self._tick = _KnownFaces.none(), (0, 0), -1
 
-    def __call__(self, frame: FrameBatch) -> _Known:
+    def __call__(self, frame: FrameBatch) -> _KnownFaces:
         """Return the faces of the next frame, a batch of one."""
         pixels, size = frame.pixels[0], frame.pixels.shape[1:3]
         cut, due = self._cut(pixels), self._due(frame)
-        before = _Known.none() if cut or size != self._size else self._known
+        before = _KnownFaces.none() if cut or size != self._size else self._known
         now = self._again(pixels, before, float(frame.time[0])) if len(before) else before
         if due or not len(now) or len(now) < len(before):
             self._looks.whole += 1
-            found = _Known.of(self._find(frame), frame.scale)
-            now = _Known.all_of([found, now[_apart(now.box, found.box)]])
+            found = _KnownFaces.of(self._find(frame), frame.scale)
+            now = _KnownFaces.all_of([found, now[_is_none_of(now.box, found.box)]])
         self._known, self._size = now, size
         return now
 
@@ -150,28 +154,30 @@ class _Watch:
         before, self._tick = self._tick, tick if every == AUTO else index // int(every)
         return self._tick != before
 
-    def _again(self, pixels: U8, before: _Known, time: float) -> _Known:
+    def _again(self, pixels: U8, before: _KnownFaces, time: float) -> _KnownFaces:
         """Return those of the faces that are seen again, where they are now."""
         expected = before.box + np.tile(before.motion, 2)
         box, score, points = self._look(pixels, expected)
         motion = (box[:, :2] + box[:, 2:] - before.box[:, :2] - before.box[:, 2:]) / 2
-        now = _Known(box, score, points, motion, before.found)
+        now = _KnownFaces(box, score, points, motion, before.found)
         o = self._following
         near = iou(box, expected).diagonal() >= o.overlap
-        return _once(now[(score >= o.score) & near & (time - before.found <= o.gap + ROUNDING)])
+        return _without_doubles(
+            now[(score >= o.score) & near & (time - before.found <= o.gap + ROUNDING)]
+        )
 
 
-def _once(known: _Known) -> _Known:
+def _without_doubles(known: _KnownFaces) -> _KnownFaces:
     """Return the faces without those that have become one with a surer one."""
     order = np.argsort(-known.score, kind="stable")
     known = known[order]
-    same = np.triu(iou(known.box, known.box) > TWICE, 1)
+    same = np.triu(iou(known.box, known.box) > MERGED_OVERLAP, 1)
     return known[np.asarray(~same.any(0))]
 
 
-def _apart(box: Array, others: Array) -> Array:
+def _is_none_of(box: Array, others: Array) -> Array:
     """Return which of the boxes (A, 4) are none of the others (B, 4): (A,) bool."""
-    return np.asarray((iou(box, others) < SAME).all(1))
+    return np.asarray((iou(box, others) < SAME_OVERLAP).all(1))
 
 
 def _one(frames: FrameBatch, row: int) -> FrameBatch:

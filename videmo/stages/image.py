@@ -16,7 +16,7 @@ def resize(pixels: U8, height: int, width: int, *, average: bool = True) -> U8:
     Shrinking averages areas, so that fine texture does not alias; growing is bilinear.
     average: False is bilinear throughout, which is several times faster and sound down to half
     """
-    cv2 = _cv2()
+    cv2 = _opencv()
     shrink = average and height <= pixels.shape[0] and width <= pixels.shape[1]
     how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
@@ -54,7 +54,7 @@ def warp(pixels: U8, matrix: Array, side: int) -> U8:
     Beyond the border the outermost pixels are repeated. Where the picture shrinks, the source
     is averaged over areas first, so that bilinear sampling skips nothing.
     """
-    cv2 = _cv2()
+    cv2 = _opencv()
     pixels, matrix = _region(pixels, np.array(matrix, np.float64), side)
     steps = np.linalg.norm(matrix[:, :2], axis=1)  # source px per result px, x and y
     height, width = (
@@ -93,7 +93,7 @@ def to_grey(pixels: U8) -> U8:
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def _cv2() -> Any:
+def _opencv() -> Any:
     """Return OpenCV, or say how to mend it: its desktop build wants libGL, which servers lack."""
     try:
         import cv2

@@ -16,29 +16,31 @@ from videmo.errors import InputError, ModelError, OutputError, UnknownName
 from videmo.extras import require
 from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
 from videmo.files.scratch import scratch
-from videmo.stages.embed import cosine, make_backbone, probes
+from videmo.stages.embed import cosine, make_backbone, probe_pictures
 from videmo.write.names import kind_of
 from videmo.write.sink import output_errors
 
-ALIKE = 0.9999  # cosine that the features of a picture must have with the original's
-NEAR = 1e-3  # of the largest number: how far a feature or output may be from the original's
+MIN_COSINE = 0.9999  # cosine that the features of a picture must have with the original's
+MAX_DIFFERENCE = (
+    1e-3  # of the largest number: how far a feature or output may be from the original's
+)
 ONNX_LIMIT = 2**31 - 1  # bytes of a file of protocol buffers
 
-Run = Callable[[U8], Mapping[str, F32]]
+Forward = Callable[[U8], Mapping[str, F32]]
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportFormat:
     """One way to write a network, and to read it back."""
 
     suffixes: tuple[str, ...]  # of its files; the first is what a user names
     write: Callable[[store.Model, Path], None]
-    read: Callable[[Path], Run]
+    read: Callable[[Path], Forward]
     needs: tuple[str, ...] = ("torch", "timm")  # modules
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """A file that was written, and how near it is to the original."""
 
     name: str  # of the model
@@ -50,7 +52,7 @@ class Exported:
 
 def export(
     model: str | Path, to: str, out: Path | None = None, *, overwrite: bool = False
-) -> Exported:
+) -> ExportResult:
     """Write a backbone with its weights, card and labels as ONNX, OpenVINO or TorchScript.
 
     What is written takes pixels (M, S, S, 3) uint8 RGB for any M, normalises them itself, and
@@ -65,36 +67,36 @@ def export(
     was written gives other numbers; MissingDependency without the extra torch; OutputError
     where the file is there already or cannot be written.
     """
-    if to not in FORMS:
-        raise UnknownName("form to export to", to, FORMS)
+    if to not in EXPORT_FORMATS:
+        raise UnknownName("form to export to", to, EXPORT_FORMATS)
     found = store.load(model)
     if found.card["kind"] != "backbone":
         raise InputError(
             f"{found.name} is a {found.card['kind']}, arrays that need no engine; export the "
             f"backbone it reads, {found.recipe.backbone}"
         )
-    form = FORMS[to]
+    form = EXPORT_FORMATS[to]
     require(*form.needs)
     path = out or Path(found.name + form.suffixes[0])
     files = _files(path, form)
-    _refuse(files, overwrite=overwrite)
-    with output_errors(str(path)), _beside(path) as folder:
+    _check_targets(files, overwrite=overwrite)
+    with output_errors(str(path)), _scratch_folder(path) as folder:
         part = folder / f"model{form.suffixes[0]}"
         form.write(found, part)
-        result = _compared(found, path, form.read(part))
+        result = _compare(found, path, form.read(part))
         for file, suffix in reversed(list(zip(files, form.suffixes, strict=True))):
             part.with_suffix(suffix).replace(file)  # the one that was named comes last
     return result
 
 
-def _files(path: Path, form: Form) -> list[Path]:
+def _files(path: Path, form: ExportFormat) -> list[Path]:
     """Return the files of a network that is named `path`."""
     first, *others = form.suffixes
     kind_of(path, {first: first})
     return [path, *(path.with_suffix(suffix) for suffix in others)]
 
 
-def _refuse(files: list[Path], *, overwrite: bool) -> None:
+def _check_targets(files: list[Path], *, overwrite: bool) -> None:
     """Raise OutputError where something would be replaced that nobody wants replaced."""
     for file in files:
         if file.is_dir():
@@ -104,13 +106,13 @@ def _refuse(files: list[Path], *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def _scratch_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder on the disk of `path`; it goes when all is done."""
     with scratch(path.parent) as folder:
         yield Path(folder)
 
 
-def facts(model: store.Model) -> dict[str, str]:
+def metadata(model: store.Model) -> dict[str, str]:
     """Return what an exported network says of itself: name, input, labels and the whole card."""
     from videmo import __version__
 
@@ -126,11 +128,11 @@ def facts(model: store.Model) -> dict[str, str]:
     }
 
 
-def _compared(model: store.Model, path: Path, run: Run) -> Exported:
+def _compare(model: store.Model, path: Path, run: Forward) -> ExportResult:
     """Return how near the written network is; raises ModelError where it is another."""
     spec = model.backbone_spec()
     original = make_backbone(spec, model.folder, engine="torch", device="cpu", precision="fp32")
-    pictures = probes(spec.input_size)
+    pictures = probe_pictures(spec.input_size)
     angle, difference, largest = 1.0, 0.0, 1.0
     for count in (len(pictures), 3, 1):  # any number of faces
         features, outputs = original(pictures[:count])
@@ -139,19 +141,21 @@ def _compared(model: store.Model, path: Path, run: Run) -> Exported:
         for name, numbers in {"features": features, **outputs}.items():
             difference = max(difference, float(np.abs(got[name] - numbers).max()))
             largest = max(largest, float(np.abs(numbers).max()))
-    if not (angle >= ALIKE and difference <= NEAR * largest):  # not a number is no good either
+    if not (
+        angle >= MIN_COSINE and difference <= MAX_DIFFERENCE * largest
+    ):  # not a number is no good either
         raise ModelError(
             f"{model.name}: what was written gives other numbers (cosine {angle:.6f}, largest "
             f"difference {difference:.3g}), so it was not kept; try another --to"
         )
-    return Exported(model.name, path, angle, difference, len(pictures))
+    return ExportResult(model.name, path, angle, difference, len(pictures))
 
 
 def _write_onnx(model: store.Model, path: Path) -> None:
     from videmo.stages.embed.timm import to_onnx
 
     network = to_onnx(model.backbone_spec(), model.folder / store.WEIGHTS)
-    for key, value in facts(model).items():
+    for key, value in metadata(model).items():
         network.metadata_props.add(key=key, value=value)
     if network.ByteSize() > ONNX_LIMIT:
         raise OutputError(str(path), "is beyond the 2 GB of an ONNX file; export --to openvino")
@@ -164,7 +168,7 @@ def _write_openvino(model: store.Model, path: Path) -> None:
     spec = model.backbone_spec()
     traced = to_torchscript(spec, model.folder / store.WEIGHTS)
     network = from_torch(traced, [-1, spec.input_size, spec.input_size, 3])
-    for key, value in facts(model).items():
+    for key, value in metadata(model).items():
         network.set_rt_info(value, ["videmo", key])
     graph, numbers = to_bytes(network)
     path.write_bytes(graph)
@@ -175,10 +179,10 @@ def _write_torchscript(model: store.Model, path: Path) -> None:
     from videmo.stages.embed.timm import to_torchscript
 
     traced = to_torchscript(model.backbone_spec(), model.folder / store.WEIGHTS)
-    traced.save(str(path), _extra_files=facts(model))
+    traced.save(str(path), _extra_files=metadata(model))
 
 
-def _read_graph(path: Path) -> Run:
+def _read_graph(path: Path) -> Forward:
     """Return what runs an ONNX or OpenVINO file."""
     network = compile_network(import_openvino().Core().read_model(path), threads=0)
 
@@ -189,14 +193,16 @@ def _read_graph(path: Path) -> Run:
     return run
 
 
-def _read_torchscript(path: Path) -> Run:
+def _read_torchscript(path: Path) -> Forward:
     from videmo.stages.embed.timm import read_torchscript
 
     return read_torchscript(path)
 
 
-FORMS = {
-    "onnx": Form((".onnx",), _write_onnx, _read_graph, ("torch", "timm", "onnx", "onnxscript")),
-    "openvino": Form((".xml", ".bin"), _write_openvino, _read_graph),
-    "torchscript": Form((".pt",), _write_torchscript, _read_torchscript),
+EXPORT_FORMATS = {
+    "onnx": ExportFormat(
+        (".onnx",), _write_onnx, _read_graph, ("torch", "timm", "onnx", "onnxscript")
+    ),
+    "openvino": ExportFormat((".xml", ".bin"), _write_openvino, _read_graph),
+    "torchscript": ExportFormat((".pt",), _write_torchscript, _read_torchscript),
 }

@@ -207,7 +207,7 @@ def open_file(out: str | os.PathLike[str]) -> Sink:
     if not name:
         raise OutputError(repr(name), "is an empty name; name a file, or - for standard output")
     if remote.is_url(name):
-        return Upload(remote.checked(name))
+        return Upload(remote.checked_url(name))
     with output_errors(name):
         mode = _mode(name)
         if (mode is not None and stat.S_ISDIR(mode)) or name.endswith(os.sep):

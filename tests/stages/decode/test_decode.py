@@ -350,12 +350,12 @@ def test_auto_seeks_what_is_far_behind(
     clip = clips.make(tmp_path / name, 700)
     sought: list[int] = []  # stamps of key frames
 
-    def from_key(reading: pyav._Reading, key: int, shown: I64) -> Iterator[tuple[int, object]]:
+    def from_key(reading: pyav._Reader, key: int, shown: I64) -> Iterator[tuple[int, object]]:
         sought.append(key)
         return found(reading, key, shown)
 
-    found = pyav._Reading.from_key
-    monkeypatch.setattr(pyav._Reading, "from_key", from_key)
+    found = pyav._Reader.from_key
+    monkeypatch.setattr(pyav._Reader, "from_key", from_key)
     for sampling, seeks in (
         (Sampling(), 0),
         (Sampling(fps=0.5), 0),  # what is between may be damaged, and that is to be told

@@ -19,7 +19,14 @@ from videmo.errors import CorruptModel, InputError, ModelError, UnknownName
 from videmo.files.compiled import kept
 from videmo.files.openvino import from_torch, import_openvino, to_bytes
 from videmo.pipeline import Engine, Pipeline, load
-from videmo.stages.embed import BACKBONES, PRECISIONS, Backbone, cosine, make_backbone, probes
+from videmo.stages.embed import (
+    BACKBONES,
+    PRECISIONS,
+    Backbone,
+    cosine,
+    make_backbone,
+    probe_pictures,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL, REDUCED = 0.9999, 0.999  # cosine of features that two engines must have
@@ -127,14 +134,14 @@ def test_a_kept_network_that_was_damaged_is_made_again(
 def test_other_weights_and_another_spec_are_other_networks(folder: Path, tmp_path: Path) -> None:
     make(folder)
     other = networks.save(tmp_path / "other", seed=1).folder
-    values = make(other)(probes(SIDE))[0]
-    assert cosine(values, make(other, "torch")(probes(SIDE))[0]).min() > FULL
+    values = make(other)(probe_pictures(SIDE))[0]
+    assert cosine(values, make(other, "torch")(probe_pictures(SIDE))[0]).min() > FULL
     brighter = replace(SPEC, mean=(0.1, 0.1, 0.1))
     runs = [
         make_backbone(brighter, folder, engine=engine, device="cpu", threads=1)
         for engine in BACKBONES
     ]
-    one, two = (run(probes(SIDE))[0] for run in runs)
+    one, two = (run(probe_pictures(SIDE))[0] for run in runs)
     assert cosine(one, two).min() > FULL
 
 
@@ -343,7 +350,7 @@ def test_retinaface_finds_the_same_faces_on_both_engines_in_frames_of_any_size(
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_shipped_network_gives_the_same_features_on_every_engine(precision: str) -> None:
     model = store.load("resnet18n_faces")
-    crops = probes(model.backbone_spec().input_size)
+    crops = probe_pictures(model.backbone_spec().input_size)
     values = []
     for engine in BACKBONES:
         try:

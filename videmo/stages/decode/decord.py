@@ -17,7 +17,9 @@ from videmo.stages.decode import Decoder, Frame, Sampling, batches, fit, plan
 from videmo.stages.decode.formats import PIXELS
 from videmo.stages.decode.pyav import PyAV, misnumbered
 
-ANY = 1e-9  # decord's fault_tol: fail at the first frame that it would replace by its neighbour
+FAULT_TOLERANCE = (
+    1e-9  # decord's fault_tol: fail at the first frame that it would replace by its neighbour
+)
 
 
 class Decord(Decoder):
@@ -37,7 +39,7 @@ class Decord(Decoder):
         self._reader: Any
         with PyAV(path, threads=1, pixels=pixels) as header:
             self.info = replace(header.info, decoder="decord")
-            if refused := _refused(header):
+            if refused := _unsupported(header):
                 raise VideoError(path, f"{refused}; use --decoder pyav")
             packets = header.packets()
         if refused := misnumbered(header.container, packets):
@@ -59,13 +61,13 @@ class Decord(Decoder):
         """Open the file at the wanted size and return the scale; decord shrinks as it decodes."""
         height, width, scale = fit(self.info.height, self.info.width, max_side)
         decord = _decord()
-        with _speaking(self._path, "decord cannot open it; use --decoder pyav"):
+        with _translated_errors(self._path, "decord cannot open it; use --decoder pyav"):
             self._reader = decord.VideoReader(
                 os.path.abspath(self._path),  # or a colon in it makes FFmpeg look for a protocol
                 width=width,
                 height=height,
                 num_threads=self._threads,
-                fault_tol=ANY,
+                fault_tol=FAULT_TOLERANCE,
             )
         self._shape = (height, width, 3)
         return scale
@@ -76,7 +78,9 @@ class Decord(Decoder):
             yield Frame(self._frame(number), number, float(self._time[number]), scale)
 
     def _frame(self, number: int) -> U8:
-        with _speaking(self._path, "damaged at frames that decord cannot read; use --decoder pyav"):
+        with _translated_errors(
+            self._path, "damaged at frames that decord cannot read; use --decoder pyav"
+        ):
             self._reader.seek_accurate(number)
             pixels: U8 = self._reader.next().asnumpy()
         if pixels.shape != self._shape:  # small frames come out as another memory layout
@@ -85,11 +89,11 @@ class Decord(Decoder):
 
     def _rest(self) -> None:
         # or its thread decodes on towards the end of the file while we think (dmlc/decord#157)
-        with _speaking(self._path, "decord cannot rewind"):
+        with _translated_errors(self._path, "decord cannot rewind"):
             self._reader.seek(0)
 
 
-def _refused(header: PyAV) -> str | None:
+def _unsupported(header: PyAV) -> str | None:
     """Return what decord would get wrong about a file, going by its header."""
     if not os.path.isfile(header.info.path):
         return "decord needs a file that it can seek in"
@@ -114,7 +118,7 @@ def _decord() -> Any:
 
 
 @contextmanager
-def _speaking(path: str, reason: str) -> Iterator[None]:
+def _translated_errors(path: str, reason: str) -> Iterator[None]:
     """Turn decord's bare errors, which name a line of C++, into a VideoError."""
     try:
         yield

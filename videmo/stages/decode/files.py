@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from videmo.errors import VideoError
 from videmo.stages.decode.formats import kind_of_list
 
-LFS = b"version https://git-lfs"
-MISSING = "no such file; check the path"
+LFS_POINTER = b"version https://git-lfs"
+NO_SUCH_FILE = "no such file; check the path"
 NOT_ALLOWED = "permission denied; ask for the right to read it"
 
 
@@ -22,7 +22,7 @@ def check(path: str) -> None:
         if os.path.exists(path) and not os.path.isfile(path):
             return  # a pipe: looking would take away its first bytes
         with open(path, "rb") as file:
-            head = file.read(len(LFS))
+            head = file.read(len(LFS_POINTER))
     except ValueError as error:
         raise VideoError(path, "not a file name") from error
     except FileNotFoundError as error:
@@ -33,7 +33,7 @@ def check(path: str) -> None:
         raise VideoError(path, error.strerror or str(error)) from error
     if not head:
         raise VideoError(path, "empty file (0 bytes); copy or download it again")
-    if head == LFS:
+    if head == LFS_POINTER:
         raise VideoError(path, "git-lfs pointer, not the video itself; run git lfs pull")
 
 
@@ -42,7 +42,7 @@ def why_missing(path: str) -> str:
     for fact, other, step in _mistakes(path):
         there = ", and without there is one" if os.path.lexists(other) else ""
         return f"no such file; {fact}{there}; {step}"
-    return MISSING
+    return NO_SUCH_FILE
 
 
 def _mistakes(path: str) -> Iterator[tuple[str, str, str]]:

@@ -24,10 +24,10 @@ from videmo.stages.decode.files import check, why_unreadable
 from videmo.stages.decode.formats import PIXELS, options, refuse_large
 
 LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
-PATIENCE = 100  # packets in a row that cannot be read before the file is taken to have ended
+MAX_FAILURES = 100  # packets in a row that cannot be read before the file is taken to have ended
 
 
-class Shown(NamedTuple):
+class TimedFrame(NamedTuple):
     """One frame as PyAV gave it, with its number and time."""
 
     frame: Any  # av.VideoFrame
@@ -49,7 +49,7 @@ class PyAV(Decoder):
         self.warnings: list[str] = []
         self._path, self._bytes, self._threads, self._pixels = path, batch_bytes, threads, pixels
         first = self._pass()  # raises where there is nothing to decode
-        self._open: _Reading | None = first
+        self._open: _Reader | None = first
         self.info = self._describe(first)
         self._origin, self._ticks = first.origin, first.first.frame.time_base
         self.turned, self.mirrored = any(first.turns), first.turns[3]
@@ -77,13 +77,13 @@ class PyAV(Decoder):
         if not wanted:
             return
         key = packets.stamps[packets.keys & (packets.stamps <= shown[wanted[0]])].max()
-        with closing(self._pass()) as reading:
+        with closing(self._pass()) as reader:
             ahead = iter(wanted)
             number = next(ahead)
-            for here, frame in reading.from_key(int(key), shown):
+            for here, frame in reader.from_key(int(key), shown):
                 if here < number:
                     continue
-                pixels, scale = reading.upright(frame, sampling.max_side)
+                pixels, scale = reader.upright(frame, sampling.max_side)
                 yield Frame(pixels, number, float(times[number]), scale)
                 if (number := next(ahead, -1)) < 0:
                     return
@@ -110,36 +110,36 @@ class PyAV(Decoder):
             return "is damaged or cut off"
         return None
 
-    def _reading(self) -> _Reading:
+    def _reader(self) -> _Reader:
         """Return the pass that is open at the first frame, or a new one."""
-        reading, self._open = self._open, None
-        return reading or self._pass()
+        reader, self._open = self._open, None
+        return reader or self._pass()
 
-    def _pass(self) -> _Reading:
-        return _Reading(self._path, self._threads, self._warn, self._pixels)
+    def _pass(self) -> _Reader:
+        return _Reader(self._path, self._threads, self._warn, self._pixels)
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
-        reading, pick, whole = self._reading(), Picker(sampling), False
+        reader, pick, whole = self._reader(), Picker(sampling), False
         try:
-            for frame, number, time in reading:
+            for frame, number, time in reader:
                 if pick.past(time):
                     break
                 if pick(number, time):
-                    pixels, scale = reading.upright(frame, sampling.max_side)
+                    pixels, scale = reader.upright(frame, sampling.max_side)
                     yield Frame(pixels, number, time, scale)
             else:
                 whole = True
-            reading.sum_up(whole)
-            self.info = replace(self.info, duration=reading.lasts(self.info.duration, whole))
+            reader.sum_up(whole)
+            self.info = replace(self.info, duration=reader.lasts(self.info.duration, whole))
         finally:
-            reading.close()
+            reader.close()
 
-    def _describe(self, reading: _Reading) -> VideoInfo:
-        height, width = _square_size(reading.first.frame, reading.aspect)
-        if reading.turns[0]:
+    def _describe(self, reader: _Reader) -> VideoInfo:
+        height, width = _square_size(reader.first.frame, reader.aspect)
+        if reader.turns[0]:
             height, width = width, height
-        told = reading.declared
-        begins = reading.first.time
+        told = reader.declared
+        begins = reader.first.time
         return VideoInfo(
             self._path, height, width, told.frames, told.end, told.rate, "pyav", begins
         )
@@ -149,7 +149,7 @@ class PyAV(Decoder):
             self.warnings.append(text)
 
 
-class _Reading:
+class _Reader:
     """One pass over one open file."""
 
     def __init__(self, path: str, threads: int, warn: Callable[[str], None], pixels: int) -> None:
@@ -173,7 +173,7 @@ class _Reading:
             self.first = first
             # asked once: a frame whose side data was looked at is in a reference cycle and
             # keeps its memory until the garbage is collected
-            self._rotation, self.turns = first.frame.rotation, _turns(first.frame)
+            self._rotation, self.turns = first.frame.rotation, _orientation(first.frame)
         except BaseException:
             self.close()
             raise
@@ -182,7 +182,7 @@ class _Reading:
     def origin(self) -> float:
         return self._clock.origin
 
-    def __iter__(self) -> Iterator[Shown]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         return chain([self.first], self._shown)
 
     def close(self) -> None:
@@ -217,7 +217,7 @@ class _Reading:
         height, width, scale = fit(*size, max_side)
         pixels = self._pixels(frame, width, height)
         if frame.rotation != self._rotation:
-            self._rotation, self.turns = frame.rotation, _turns(frame)
+            self._rotation, self.turns = frame.rotation, _orientation(frame)
         swap, flip_x, flip_y, _ = self.turns
         if swap:
             pixels = pixels.swapaxes(0, 1)
@@ -281,14 +281,14 @@ class _Reading:
         """How far frames lie apart in s, as far as is declared."""
         return 1 / (self.declared.rate or 25.0)
 
-    def _numbered(self) -> Iterator[Shown]:
+    def _numbered(self) -> Iterator[TimedFrame]:
         for frame in self._decoded():
             number, time = self._number(frame), self._clock(frame)
             self._given, self._last = self._given + 1, number
             if frame.is_corrupt:
                 self._corrupt += 1
                 self._corrupt_at = self._corrupt_at if self._corrupt > 1 else time
-            yield Shown(frame, number, time)
+            yield TimedFrame(frame, number, time)
 
     def _number(self, frame: Any) -> int:
         """Return the number of a frame; behind damage, from its place among all time stamps."""
@@ -305,7 +305,7 @@ class _Reading:
     def _decoded(self) -> Iterator[Any]:
         """Yield frames, going on behind damage where the decoder can."""
         packets, failures = self._container.demux(self._stream), 0
-        while failures < PATIENCE:
+        while failures < MAX_FAILURES:
             try:
                 packet = next(packets)
                 failures = 0
@@ -349,7 +349,7 @@ class _Reading:
         return "its video stream holds no frame"
 
 
-def _turns(frame: Any) -> tuple[bool, bool, bool, bool]:
+def _orientation(frame: Any) -> tuple[bool, bool, bool, bool]:
     """Return whether to swap x and y, then to flip x, then y; and whether that is a mirror.
 
     Read from FFmpeg's display matrix (libavutil/display.h): x' = a x + c y, y' = b x + d y.
@@ -498,7 +498,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _to_rgb() -> Callable[[Any, int, int, str], Any]:
-    """Return what makes a frame RGB at a width and a height; one a reading, not one a frame."""
+    """Return what makes a frame RGB at a width and a height; one a reader, not one a frame."""
     from av.video.reformatter import VideoReformatter
 
     one = {"threads": 1} if _major() >= 18 else {}  # else as many as there are cores

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from videmo.data import FrameBatch
 from videmo.errors import InputError, VideoError
-from videmo.files.remote import checked, fetched
+from videmo.files.remote import checked_url, local_copy
 from videmo.stages.decode import Decoder, Sampling
-from videmo.stages.decode.files import MISSING, NOT_ALLOWED
+from videmo.stages.decode.files import NO_SUCH_FILE, NOT_ALLOWED
 
 
 class Fetched(Decoder):
@@ -25,10 +25,10 @@ class Fetched(Decoder):
     def __init__(
         self, url: str, make: Callable[[str], Decoder], scratch: str | None = None
     ) -> None:
-        self._url, self._copy = checked(url), ExitStack()
+        self._url, self._copy = checked_url(url), ExitStack()
         with self._copy:
             with _translated_errors(url):
-                self._video = make(self._copy.enter_context(fetched(url, scratch)))
+                self._video = make(self._copy.enter_context(local_copy(url, scratch)))
             self._copy = self._copy.pop_all()
         self.info = replace(self._video.info, path=url)
         self.warnings = self._video.warnings
@@ -53,7 +53,7 @@ def _translated_errors(url: str) -> Iterator[None]:
     except InputError as error:
         raise VideoError(url, str(error).removeprefix(f"{url}: ")) from error
     except FileNotFoundError as error:
-        raise VideoError(url, MISSING) from error
+        raise VideoError(url, NO_SUCH_FILE) from error
     except PermissionError as error:
         raise VideoError(url, NOT_ALLOWED) from error
     except OSError as error:

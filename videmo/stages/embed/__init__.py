@@ -102,7 +102,7 @@ def make_backbone(
 
 def _check_precision(backbone: Backbone, full: Backbone) -> None:
     """Raise InputError unless the features are those that the network has in fp32."""
-    crops = probes(backbone.input_size)
+    crops = probe_pictures(backbone.input_size)
     alike = float(cosine(backbone(crops)[0], full(crops)[0]).min())
     if alike < MIN_COSINE:
         raise InputError(
@@ -111,7 +111,7 @@ def _check_precision(backbone: Backbone, full: Backbone) -> None:
         )
 
 
-def probes(side: int) -> U8:
+def probe_pictures(side: int) -> U8:
     """Return pictures (8, S, S, 3) to compare engines with: four of noise, four of patches."""
     rng, cell = np.random.default_rng(0), -(-side // 4)
     noise = rng.integers(0, 256, (4, side, side, 3), np.uint8)

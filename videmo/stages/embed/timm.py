@@ -66,7 +66,7 @@ class Timm:
         """Return features (M, D) and outputs {name: (M, C)} of crops (M, S, S, 3)."""
         import torch
 
-        with torch.inference_mode(), _arithmetic(self.device, self.precision):
+        with torch.inference_mode(), _set_precision(self.device, self.precision):
             return in_batches(self._run, pixels, self._batch, self._widths)
 
     def _run(self, pixels: U8) -> dict[str, F32]:
@@ -86,7 +86,7 @@ class Timm:
 
 
 @contextmanager
-def _arithmetic(device: str, precision: str) -> Iterator[None]:
+def _set_precision(device: str, precision: str) -> Iterator[None]:
     """Have torch calculate in `precision`."""
     import torch
 
@@ -138,7 +138,9 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.body = body(spec.architecture, spec.arguments, spec.changes)
-            self.outputs = torch.nn.ModuleDict({name: output(spec, name) for name in spec.outputs})
+            self.outputs = torch.nn.ModuleDict(
+                {name: output_layers(spec, name) for name in spec.outputs}
+            )
             self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
             self.register_buffer("std", torch.tensor(spec.std), persistent=False)
 
@@ -149,11 +151,11 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
 
     net = Network().eval()
     if weights is not None:
-        _fill(net, weights)
+        _load_weights(net, weights)
     return net
 
 
-def output(spec: BackboneSpec, name: str) -> torch.nn.Module:
+def output_layers(spec: BackboneSpec, name: str) -> torch.nn.Module:
     """Return the layers from features (M, D) to one output (M, C)."""
     from collections import OrderedDict
 
@@ -171,7 +173,7 @@ def output(spec: BackboneSpec, name: str) -> torch.nn.Module:
     return torch.nn.Sequential(OrderedDict(layers))
 
 
-def shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
     """Return the tensors that the weights of `spec` must have, by name; raises InputError."""
     state = network(spec).state_dict()
     return {
@@ -181,7 +183,7 @@ def shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
     }
 
 
-def settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
+def module_settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
     """Return how the network is set, by module: {"bn1": {"eps": 1e-5, "stride": False, ...}}.
 
     What a module does not have is False. Of timm's networks these are the convolutions and batch
@@ -203,7 +205,7 @@ def settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
     return found
 
 
-def dim_of(spec: BackboneSpec) -> int:
+def feature_dim(spec: BackboneSpec) -> int:
     """Return the columns of the features that the network of `spec` has; raises InputError."""
     require("torch", "timm")
     import torch
@@ -260,7 +262,7 @@ def _created(architecture: str, arguments: Mapping[str, Any]) -> torch.nn.Module
     return net
 
 
-def _fill(net: torch.nn.Module, weights: Path) -> None:
+def _load_weights(net: torch.nn.Module, weights: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -298,7 +300,7 @@ def write_graph(spec: BackboneSpec, folder: Path) -> Path:
     """
     weights = folder / "weights.safetensors"
     model = to_onnx(spec, weights)
-    point_into(model, weights)
+    use_external_data(model, weights)
     path = folder / "graph.onnx"
     path.write_bytes(model.SerializeToString())
     return path
@@ -314,7 +316,7 @@ def to_onnx(spec: BackboneSpec, weights: Path) -> Any:
     try:
         with quiet():
             program: Any = torch.onnx.export(
-                network(spec, weights), (_example(spec),),
+                network(spec, weights), (_example_input(spec),),
                 dynamo=True, optimize=False, verbose=False,
                 input_names=["pixels"], output_names=["features", *spec.outputs],
                 dynamic_shapes=({0: torch.export.Dim("faces")},),
@@ -341,7 +343,7 @@ def to_torchscript(spec: BackboneSpec, weights: Path) -> Any:
         warnings.simplefilter("ignore")  # it is called deprecated, and asserts on shapes are told
         try:
             return jit.trace(
-                network(spec, weights), (_example(spec),), strict=False, check_trace=False
+                network(spec, weights), (_example_input(spec),), strict=False, check_trace=False
             )
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
@@ -365,13 +367,13 @@ def read_torchscript(path: Path) -> Callable[[U8], dict[str, F32]]:
     return run
 
 
-def _example(spec: BackboneSpec) -> torch.Tensor:
+def _example_input(spec: BackboneSpec) -> torch.Tensor:
     import torch
 
     return torch.zeros(2, spec.input_size, spec.input_size, 3, dtype=torch.uint8)
 
 
-def point_into(model: Any, weights: Path) -> None:
+def use_external_data(model: Any, weights: Path) -> None:
     """Turn the initializers of `model` into external data that lie in `weights`."""
     import onnx
 

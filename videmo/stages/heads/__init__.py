@@ -49,7 +49,7 @@ HEADS = {
     "rbf": "videmo.stages.heads.arrays:RBF",
     "forest": "videmo.stages.heads.arrays:Forest",
     "attention": "videmo.stages.heads.windows:Attention",
-    "given": "videmo.stages.heads:Given",
+    "given": "videmo.stages.heads:PassThrough",
 }
 
 
@@ -73,10 +73,10 @@ def predict(head: Head, spec: HeadSpec, descriptor: Descriptor) -> Prediction:
 
 def softmax(logits: Array) -> F32:
     """Return exp(x) / sum(exp(x)) over the last axis, in float64 inside, float32 outside."""
-    return np.asarray(shares(logits), np.float32)
+    return np.asarray(softmax64(logits), np.float32)
 
 
-def shares(logits: Array) -> F64:
+def softmax64(logits: Array) -> F64:
     """Return the same in float64, for what is reckoned on with."""
     shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
     e = np.exp(shifted)
@@ -91,7 +91,7 @@ def finite(name: str, array: Array) -> F64:
     return numbers
 
 
-class Given:
+class PassThrough:
     """The simplest head: its rows are probabilities already, such as the mean over faces."""
 
     def __init__(self, weights: Mapping[str, Array], labels: int) -> None:

@@ -35,7 +35,7 @@ class ArrayHead(ABC):
 
     def logits(self, rows: F32) -> F64:
         """Return (K, C), before the softmax."""
-        _same("columns", rows.shape[1], self.columns)
+        _check_equal("columns", rows.shape[1], self.columns)
         return np.asarray(self._decide(self._standard(rows)) / self.temperature)
 
     def _standard(self, rows: Array) -> F64:
@@ -53,7 +53,7 @@ class Linear(ArrayHead):
 
     def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
         self.weight, self.bias = _dense(weights, "weight", "bias")
-        _same("labels", len(self.bias), labels)
+        _check_equal("labels", len(self.bias), labels)
         super().__init__(weights, self.weight.shape[1], labels)
 
     def _decide(self, rows: F64) -> F64:
@@ -70,8 +70,8 @@ class MLP(ArrayHead):
         depth = sum(name.startswith("weight.") for name in weights)
         self.layers = [_dense(weights, f"weight.{i}", f"bias.{i}") for i in range(max(1, depth))]
         for (_, bias), (weight, _) in pairwise(self.layers):
-            _same("columns", len(bias), weight.shape[1])
-        _same("labels", len(self.layers[-1][1]), labels)
+            _check_equal("columns", len(bias), weight.shape[1])
+        _check_equal("labels", len(self.layers[-1][1]), labels)
         super().__init__(weights, self.layers[0][0].shape[1], labels)
 
     def _decide(self, rows: F64) -> F64:
@@ -92,9 +92,9 @@ class RBF(ArrayHead):
 
     def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
         self.weight, self.bias = _dense(weights, "weight", "bias")
-        _same("labels", len(self.bias), labels)
+        _check_equal("labels", len(self.bias), labels)
         support = _array(weights, "support", 2)
-        _same("support vectors", len(support), self.weight.shape[1])
+        _check_equal("support vectors", len(support), self.weight.shape[1])
         super().__init__(weights, support.shape[1], labels)
         self.support = self._standard(support)
         self._squares = (self.support**2).sum(1)
@@ -122,7 +122,7 @@ class Forest(ArrayHead):
 
     def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
         value = _array(weights, "value", 2)
-        _same("labels", value.shape[1], labels)
+        _check_equal("labels", value.shape[1], labels)
         width = int(_array(weights, "columns", 1)[0])
         super().__init__(weights, width, labels)
         self.value, self.threshold = value, _array(weights, "threshold", 1)
@@ -131,7 +131,7 @@ class Forest(ArrayHead):
         self.feature = _numbers(weights, "feature", width)
         self.left, self.right = (_numbers(weights, name, nodes) for name in ("left", "right"))
         for name in ("threshold", "feature", "left", "right"):
-            _same(f"nodes in {name}", len(getattr(self, name)), nodes)
+            _check_equal(f"nodes in {name}", len(getattr(self, name)), nodes)
         if (np.minimum(self.left, self.right) < np.arange(nodes)).any():
             raise ValueError("a node of the forest has a child that stands before it")
 
@@ -183,10 +183,10 @@ def _vector(weights: Mapping[str, Array], name: str, length: int, default: float
     if name not in weights:
         return np.full(length, float(default))
     vector = _array(weights, name, 1)
-    _same(f"values in {name}", len(vector), length)
+    _check_equal(f"values in {name}", len(vector), length)
     return vector
 
 
-def _same(what: str, got: int, expected: int) -> None:
+def _check_equal(what: str, got: int, expected: int) -> None:
     if got != expected:
         raise ValueError(f"{got} {what}, expected {expected}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from videmo.data import F32, F64, Array
-from videmo.stages.heads import finite, shares
+from videmo.stages.heads import finite, softmax64
 
 WINDOW = 128  # faces, one a frame
 
@@ -36,7 +36,7 @@ class Attention:
         hidden, self.columns, self.labels = len(self._bias), attention.size // 2, labels
         sizes = {"2 D": 2 * self.columns, "H": hidden, "C": labels}
         for name, shape in _SHAPES.items():
-            _fit(name, weights[name], tuple(sizes[side] for side in shape))
+            _check_shape(name, weights[name], tuple(sizes[side] for side in shape))
         self._attention = attention[self.columns :]
 
     def __call__(self, rows: F32) -> F32:
@@ -47,10 +47,10 @@ class Attention:
 
     def window(self, rows: F64) -> F64:
         """Return the probabilities (C,) of one window (128, D), whose rows may be in any order."""
-        a = shares(rows @ self._attention)
+        a = softmax64(rows @ self._attention)
         context = np.concatenate([rows.std(0), a @ rows])
         hidden = np.maximum(context @ self._dense + self._bias, 0)
-        return shares(hidden @ self._out + self._last)
+        return softmax64(hidden @ self._out + self._last)
 
     def windows(self) -> Windows:
         """Return what reads the windows of a clip as its faces come."""
@@ -96,6 +96,6 @@ _SHAPES = {
 }
 
 
-def _fit(name: str, array: Array, shape: tuple[int, ...]) -> None:
+def _check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise ValueError(f"{name} is {array.shape}, expected {shape}")

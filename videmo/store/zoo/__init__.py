@@ -21,7 +21,7 @@ from videmo.stages.embed import BackboneSpec
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """A figure that was published for a network, and what it is a figure of."""
 
     data: str  # "AffectNet validation, 8 classes"
@@ -45,7 +45,7 @@ class Published:
     specs: tuple[BackboneSpec, ...]  # what it may be; the tensors decide; () for no backbone
     about: str
     terms: Mapping[str, str]  # licence of code, weights and data
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Metric, ...] = ()
     sha256: str = ""  # where several who have fetched it publish the same sum
     colour: str = "rgb"  # order of the channels that the file's first layer takes, or "bgr"
 
@@ -129,12 +129,12 @@ C = "https://github.com/av-savchenko/face-emotion-recognition/raw/"
 F = "https://github.com/av-savchenko/HSE_FaceRec_tf/raw/master/age_gender_identity/"
 
 
-def _here(path: str) -> tuple[str, ...]:
+def _urls(path: str) -> tuple[str, ...]:
     """Return the URLs of a file that B has still, below its `models`."""
     return (f"{B}{path}?raw=true", f"{A}{path}?raw=true", f"{C}main/models/{path}")
 
 
-def _gone(path: str) -> tuple[str, ...]:
+def _old_urls(path: str) -> tuple[str, ...]:
     """Return the URLs of a file that B has no more."""
     return (
         f"{C}15fc2da/models/{path}",
@@ -147,16 +147,16 @@ _READMES = "READMEs of EmotiEffLib and face-emotion-recognition"
 _B_PT = "EmotiEffLib, train_emotions-pytorch.ipynb"
 
 
-def _affectnet(classes: int, faces: str, value: float, source: str = _READMES) -> Figure:
+def _affectnet(classes: int, faces: str, value: float, source: str = _READMES) -> Metric:
     n = 500 * classes  # a class has 500 pictures: train_emotions.ipynb c7-c15 of A
-    return Figure(f"AffectNet validation, {classes} classes", "accuracy", value, n, faces, source)
+    return Metric(f"AffectNet validation, {classes} classes", "accuracy", value, n, faces, source)
 
 
-def _ccc(valence: float, arousal: float) -> tuple[Figure, ...]:
+def _ccc(valence: float, arousal: float) -> tuple[Metric, ...]:
     data, note, source = "AffectNet validation", "faces as annotated", f"{_B_PT} c57"
     return (
-        Figure(data, "CCC of valence", valence, None, note, source),
-        Figure(data, "CCC of arousal", arousal, None, note, source),
+        Metric(data, "CCC of valence", valence, None, note, source),
+        Metric(data, "CCC of arousal", arousal, None, note, source),
     )
 
 
@@ -167,10 +167,10 @@ _PARTS = {  # of the clips of EmotiW's validation sets, those in which MTCNN fin
 }  # fmt: skip
 
 
-def _clips(data: str, right: int, n: int, source: str) -> Figure:
+def _clip_accuracy(data: str, right: int, n: int, source: str) -> Metric:
     """Return the accuracy of a classifier that was trained on a network's features."""
     metric = "accuracy of a classifier on its features"
-    return Figure(f"{data} validation", metric, right / n, n, _PARTS[data, n], source)
+    return Metric(f"{data} validation", metric, right / n, n, _PARTS[data, n], source)
 
 
 _FER = "face-emotion-recognition"
@@ -183,59 +183,59 @@ _AFEW = (
     _affectnet(8, ALIGNED, 0.6018),
     _affectnet(7, ORIGINAL, 0.6463),
     _affectnet(7, ALIGNED, 0.6454),
-    Figure("AffectNet of March 2021, 8 classes", "accuracy", 0.5956, None, "not the authors",
+    Metric("AffectNet of March 2021, 8 classes", "accuracy", 0.5956, None, "not the authors",
            "EmotiEffLib, evaluate_affectnet_march2021.ipynb c21"),
-    Figure("AffectNet of March 2021, 7 classes", "accuracy", 0.6394, None, "not the authors",
+    Metric("AffectNet of March 2021, 7 classes", "accuracy", 0.6394, None, "not the authors",
            "EmotiEffLib, evaluate_affectnet_march2021.ipynb c21"),
-    _clips("AFEW", 227, 379, f"{_PT} c45"),
-    _clips("AFEW", 227, 383, f"{_PT} c45"),
-    _clips("VGAF", 495, 741, _README),
+    _clip_accuracy("AFEW", 227, 379, f"{_PT} c45"),
+    _clip_accuracy("AFEW", 227, 383, f"{_PT} c45"),
+    _clip_accuracy("VGAF", 495, 741, _README),
 )  # fmt: skip
 _VGAF = (
     _affectnet(8, ORIGINAL, 0.6132),
     _affectnet(8, ALIGNED, 0.6103),
     _affectnet(7, ORIGINAL, 0.6457),
     _affectnet(7, ALIGNED, 0.6489),
-    _clips("AFEW", 209, 379, _README),
-    _clips("VGAF", 506, 741, f"{_PT} c54"),
-    _clips("VGAF", 513, 766, f"{_PT} c54"),
+    _clip_accuracy("AFEW", 209, 379, _README),
+    _clip_accuracy("VGAF", 506, 741, f"{_PT} c54"),
+    _clip_accuracy("VGAF", 513, 766, f"{_PT} c54"),
 )
 _B0_7 = (
     _affectnet(7, ORIGINAL, 0.6574),
     _affectnet(7, ALIGNED, 0.6574),
     _affectnet(7, ORIGINAL, 0.6554, f"{_B_PT} c35, the author's second run"),
-    _clips("AFEW", 216, 379, _README),
-    _clips("VGAF", 483, 741, _README),
+    _clip_accuracy("AFEW", 216, 379, _README),
+    _clip_accuracy("VGAF", 483, 741, _README),
 )
 _B0_VA = (
     _affectnet(8, ORIGINAL, 0.6193),
     _affectnet(7, ORIGINAL, 0.6494),
     *_ccc(0.594, 0.549),
-    _clips("AFEW", 215, 379, _README),
-    _clips("VGAF", 510, 766, _README),
+    _clip_accuracy("AFEW", 215, 379, _README),
+    _clip_accuracy("VGAF", 510, 766, _README),
 )
 _B2_7 = (
     _affectnet(7, ORIGINAL, 0.6591),
     _affectnet(7, ALIGNED, 0.6634),
-    _clips("AFEW", 226, 379, f"{_AT_074ADF3} c46"),
-    _clips("AFEW", 226, 383, f"{_AT_074ADF3} c46"),
-    _clips("VGAF", 528, 741, f"{_AT_074ADF3} c55"),
-    _clips("VGAF", 535, 766, f"{_AT_074ADF3} c55"),
+    _clip_accuracy("AFEW", 226, 379, f"{_AT_074ADF3} c46"),
+    _clip_accuracy("AFEW", 226, 383, f"{_AT_074ADF3} c46"),
+    _clip_accuracy("VGAF", 528, 741, f"{_AT_074ADF3} c55"),
+    _clip_accuracy("VGAF", 535, 766, f"{_AT_074ADF3} c55"),
 )
 _B2_8 = (
     _affectnet(8, ORIGINAL, 0.63025),
     _affectnet(8, ALIGNED, 0.6240),
     _affectnet(7, ORIGINAL, 0.6629),
-    _clips("AFEW", 219, 379, f"{_AT_D5E2D85} c46"),
-    _clips("AFEW", 221, 383, f"{_AT_D5E2D85} c46"),
-    _clips("VGAF", 522, 741, "EmotiEffLib, train_emotions-pytorch-afew-vgaf.ipynb c42"),
-    _clips("VGAF", 538, 766, "EmotiEffLib, train_emotions-pytorch-afew-vgaf.ipynb c42"),
+    _clip_accuracy("AFEW", 219, 379, f"{_AT_D5E2D85} c46"),
+    _clip_accuracy("AFEW", 221, 383, f"{_AT_D5E2D85} c46"),
+    _clip_accuracy("VGAF", 522, 741, "EmotiEffLib, train_emotions-pytorch-afew-vgaf.ipynb c42"),
+    _clip_accuracy("VGAF", 538, 766, "EmotiEffLib, train_emotions-pytorch-afew-vgaf.ipynb c42"),
 )
 _B2_8_BEST = (
     _affectnet(8, ORIGINAL, 0.63125),
     _affectnet(7, ORIGINAL, 0.6651),
-    _clips("AFEW", 215, 379, _README),
-    _clips("VGAF", 527, 741, _README),
+    _clip_accuracy("AFEW", 215, 379, _README),
+    _clip_accuracy("VGAF", 527, 741, _README),
 )
 _MBF = (
     _affectnet(8, ORIGINAL, 0.62325, f"{_B_PT} c57"),
@@ -249,25 +249,25 @@ _MOBILEVIT = (
 )
 _MOBILENET = (
     _affectnet(7, ORIGINAL, 2265 / 3500, f"{_FER} d0ac879, train_emotions.ipynb c35"),
-    _clips("AFEW", 212, 383, f"{_FER} d0ac879, AFEW_train.ipynb c30"),
-    _clips("VGAF", 521, 741, f"{_FER} d0ac879, VGAF_train.ipynb c29"),
-    _clips("VGAF", 528, 766, f"{_FER} d0ac879, VGAF_train.ipynb c29"),
+    _clip_accuracy("AFEW", 212, 383, f"{_FER} d0ac879, AFEW_train.ipynb c30"),
+    _clip_accuracy("VGAF", 521, 741, f"{_FER} d0ac879, VGAF_train.ipynb c29"),
+    _clip_accuracy("VGAF", 528, 766, f"{_FER} d0ac879, VGAF_train.ipynb c29"),
 )
 _UTK = "README of HSE_FaceRec_tf"
 _AGE = (
-    Figure("UTKFace", "mean absolute error of age (years)", 6.00, None,
+    Metric("UTKFace", "mean absolute error of age (years)", 6.00, None,
            "all pictures, aligned and cropped as published", _UTK),
-    Figure("UTKFace", "mean absolute error of age (years)", 5.74, None,
+    Metric("UTKFace", "mean absolute error of age (years)", 5.74, None,
            "all pictures, cropped from the wild by dlib", _UTK),
-    Figure("UTKFace", "accuracy of gender", 0.938, None,
+    Metric("UTKFace", "accuracy of gender", 0.938, None,
            "all pictures, cropped from the wild by dlib", _UTK),
-    Figure("UTKFace", "mean absolute error of age (years)", 5.39, None,
+    Metric("UTKFace", "mean absolute error of age (years)", 5.39, None,
            "CORAL's test list, ages of 21-60", _UTK),
-    Figure("UTKFace", "accuracy of gender", 0.975, None,
+    Metric("UTKFace", "accuracy of gender", 0.975, None,
            "CORAL's test list, ages of 21-60", _UTK),
 )  # fmt: skip
 _IDENTITIES = (
-    Figure("VGGFace2 validation, 9,131 people", "accuracy", 0.9678, 243_722,
+    Metric("VGGFace2 validation, 9,131 people", "accuracy", 0.9678, 243_722,
            "crops of people of the training set",
            f"{_FER} d0ac879, train_faces_torch.ipynb c27-c29"),
 )  # fmt: skip
@@ -285,7 +285,7 @@ _PEOPLE = "features for telling people apart, from 9,131 people of VGGFace2; no 
 
 def _module(
     name: str, urls: tuple[str, ...], blob: str, specs: tuple[BackboneSpec, ...], about: str,
-    figures: tuple[Figure, ...] = (), sha256: str = "",
+    figures: tuple[Metric, ...] = (), sha256: str = "",
 ) -> Published:  # fmt: skip
     return Published(
         name, f"{name}.pt", "module", "backbone", urls, blob, specs, about, _EMOTION, figures,
@@ -297,49 +297,49 @@ def _modules() -> Iterator[Published]:
     """Yield the whole networks that torch saved as pickles of timm's classes."""
     at = "affectnet_emotions/"
     yield _module(
-        "enet_b0_8_best_afew", _here(f"{at}enet_b0_8_best_afew.pt"), "9540c8beff66",
+        "enet_b0_8_best_afew", _urls(f"{at}enet_b0_8_best_afew.pt"), "9540c8beff66",
         _b0(_AFFECTNET8), f"{_B0} The one whose features did best on AFEW.", _AFEW,
         "47c1423f3e6f50e3750bf7b0eda7db947c9ce0c2637e1766bf2187eddc652b17",
     )  # fmt: skip
     yield _module(
-        "enet_b0_8_best_vgaf", _here(f"{at}enet_b0_8_best_vgaf.pt"), "7219cfb03720",
+        "enet_b0_8_best_vgaf", _urls(f"{at}enet_b0_8_best_vgaf.pt"), "7219cfb03720",
         _b0(_AFFECTNET8), f"{_B0} The one whose features did best on VGAF.", _VGAF,
     )  # fmt: skip
     yield _module(
-        "enet_b0_8_best", _gone(f"{at}enet_b0_8_best.pt"), "1b59ad5cbb98", _b0(_AFFECTNET8),
+        "enet_b0_8_best", _old_urls(f"{at}enet_b0_8_best.pt"), "1b59ad5cbb98", _b0(_AFFECTNET8),
         "EfficientNet-B0, eight AffectNet emotions; not by the authors: a third party's upload "
         "(bbc3743 of C), of which no figures are known",
     )  # fmt: skip
     yield _module(
-        "enet_b0_7", _gone(f"{at}enet_b0_7.pt"), "47b748b42622", _b0(_AFFECTNET7),
+        "enet_b0_7", _old_urls(f"{at}enet_b0_7.pt"), "47b748b42622", _b0(_AFFECTNET7),
         f"EfficientNet-B0, {_SEVEN}", _B0_7,
     )  # fmt: skip
     yield _module(
-        "enet_b0_8_va_mtl", _here(f"{at}enet_b0_8_va_mtl.pt"), "b7223bd1ab09", _b0(_MTL),
+        "enet_b0_8_va_mtl", _urls(f"{at}enet_b0_8_va_mtl.pt"), "b7223bd1ab09", _b0(_MTL),
         f"EfficientNet-B0, {_VA}", _B0_VA,
     )  # fmt: skip
     yield _module(
-        "enet_b2_7", _here(f"{at}enet_b2_7.pt"), "5a8ccbb17913", _b2(_AFFECTNET7),
+        "enet_b2_7", _urls(f"{at}enet_b2_7.pt"), "5a8ccbb17913", _b2(_AFFECTNET7),
         f"EfficientNet-B2, {_SEVEN}", _B2_7,
     )  # fmt: skip
     yield _module(
-        "enet_b2_8", _here(f"{at}enet_b2_8.pt"), "eed81e636887", _b2(_AFFECTNET8), _B2, _B2_8
+        "enet_b2_8", _urls(f"{at}enet_b2_8.pt"), "eed81e636887", _b2(_AFFECTNET8), _B2, _B2_8
     )
     yield _module(
-        "enet_b2_8_best", _gone(f"{at}enet_b2_8_best.pt"), "43be51786607", _b2(_AFFECTNET8),
+        "enet_b2_8_best", _old_urls(f"{at}enet_b2_8_best.pt"), "43be51786607", _b2(_AFFECTNET8),
         _B2, _B2_8_BEST,
     )  # fmt: skip
     yield _module(
-        "affectnet_7_vggface2_rexnet150", _gone(f"{at}affectnet_7_vggface2_rexnet150.pt"),
+        "affectnet_7_vggface2_rexnet150", _old_urls(f"{at}affectnet_7_vggface2_rexnet150.pt"),
         "34037205ada1", _rexnet(_AFFECTNET7),
         "RexNet-150, seven AffectNet emotions (no contempt); no figures were published",
     )  # fmt: skip
     yield _module(
-        "mbf_va_mtl", _here(f"{at}mbf_va_mtl.pt"), "522bdabca7c6", _mobilefacenet(),
+        "mbf_va_mtl", _urls(f"{at}mbf_va_mtl.pt"), "522bdabca7c6", _mobilefacenet(),
         f"MobileFaceNet, {_VA}", _MBF,
     )  # fmt: skip
     yield _module(
-        "mobilevit_va_mtl", _here(f"{at}mobilevit_va_mtl.pt"), "d648cb1a20a5", _mobilevit(),
+        "mobilevit_va_mtl", _urls(f"{at}mobilevit_va_mtl.pt"), "d648cb1a20a5", _mobilevit(),
         f"MobileViT, {_VA}", _MOBILEVIT,
     )  # fmt: skip
 
@@ -354,7 +354,7 @@ def _states() -> Iterator[Published]:
     )
     for name, blob, specs, network, figures in rows:
         yield Published(
-            name, f"{name}.pt", "state", "backbone", _here(f"pretrained_faces/{name}.pt"), blob,
+            name, f"{name}.pt", "state", "backbone", _urls(f"pretrained_faces/{name}.pt"), blob,
             specs, f"{network}, {_PEOPLE}", _IDENTITY, figures,
         )  # fmt: skip
 
@@ -376,7 +376,7 @@ def _onnx() -> Iterator[Published]:
     for name, blob, specs, about, figures, sha256 in rows:
         file = f"{name}.onnx"
         yield Published(
-            file, file, "onnx", "backbone", _here(f"affectnet_emotions/onnx/{file}"), blob, specs,
+            file, file, "onnx", "backbone", _urls(f"affectnet_emotions/onnx/{file}"), blob, specs,
             about, _EMOTION, figures, sha256,
         )  # fmt: skip
 
@@ -385,7 +385,7 @@ def _keras() -> Iterator[Published]:
     """Yield the networks that Keras saved."""
     yield Published(
         "mobilenet_7", "mobilenet_7.h5", "keras", "backbone",
-        _here("affectnet_emotions/mobilenet_7.h5"), "3a3d5bb84506",
+        _urls("affectnet_emotions/mobilenet_7.h5"), "3a3d5bb84506",
         (BackboneSpec("mobilenetv1_100", 224, *_KERAS_ON_RGB, 1024, _AFFECTNET7, _KERAS),),
         f"MobileNet-v1, {_SEVEN} A layer of 256 units lies before the output.",
         _EMOTION, _MOBILENET,
@@ -393,7 +393,7 @@ def _keras() -> Iterator[Published]:
     name = "age_gender_tf2_224_deep-03-0.13-0.97"
     yield Published(
         name, f"{name}.h5", "keras", "backbone",
-        (*_here(f"pretrained_faces/{name}.h5"), f"{F}{name}.h5"), "f92c1976a0e1",
+        (*_urls(f"pretrained_faces/{name}.h5"), f"{F}{name}.h5"), "f92c1976a0e1",
         (BackboneSpec("mobilenetv1_100", 224, *_KERAS_ON_BGR, 1024, _AGE_GENDER, _KERAS),),
         "MobileNet-v1, age in years of 1-100, and gender; its 1,024 features tell people apart. "
         "A layer of 256 units lies before the outputs. Published rules: the two likeliest years, "

@@ -19,7 +19,13 @@ from videmo.files.scratch import scratch
 from videmo.files.sums import git_blob
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
-from videmo.stages.embed.timm import can_write_graphs, dim_of, settings, shapes, write_graph
+from videmo.stages.embed.timm import (
+    can_write_graphs,
+    feature_dim,
+    module_settings,
+    tensor_shapes,
+    write_graph,
+)
 from videmo.stages.heads import HeadSpec, make_head
 from videmo.store.tensors import read_tensors
 from videmo.store.zoo import ZOO, Published, checkpoint, graphs, keras, layouts, needs
@@ -28,12 +34,12 @@ from videmo.store.zoo.checkpoint import Checkpoint
 Tensors = dict[str, Array]
 Finish = Callable[[store.Model], None]
 
-ENGAGED = ("Distracted", "Engaged")  # 0, 1: facial_analysis.py of emotiefflib 1.1.1
-OTHERS = (  # of conv1, conv2_dw, conv_23 ... and more, whose forward() a pickle does not hold
+ENGAGEMENT_LABELS = ("Distracted", "Engaged")  # 0, 1: facial_analysis.py of emotiefflib 1.1.1
+UNREADABLE = (  # of conv1, conv2_dw, conv_23 ... and more, whose forward() a pickle does not hold
     "only InsightFace's MobileFaceNet is read from tensors, others have other layers, and most end "
     "in an L2 norm that no tensor shows; import its ONNX file"
 )
-NEAR = 1e-3  # of the largest value: what torch and OpenVINO may differ by in float32
+MAX_DIFFERENCE = 1e-3  # of the largest value: what torch and OpenVINO may differ by in float32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _INTENDED = (
     "research on faces of people who agreed to be analysed; not for decisions about people, nor "
@@ -48,7 +54,7 @@ def adopt(
     *,
     spec: BackboneSpec | None = None,
     backbone: str = "",
-    most: int = checkpoint.LARGEST,
+    most: int = checkpoint.MAX_BYTES,
 ) -> store.Model:
     """Make the network in a file a model that is found by `name`, and return it.
 
@@ -63,13 +69,13 @@ def adopt(
     Raises InputError for a name that cannot be given, or a file of which too little is known;
     ModelError, CorruptModel for a file that is not what it should be; MissingDependency.
     """
-    folder = _free(name)
+    folder = _new_folder(name)
     checkpoint.refuse_large(path, most)
-    kind = format_of(path)
+    kind = file_format(path)
     require(*needs(kind, published.kind if published else "backbone"))
-    facts = _facts(path, name, published)
+    facts = _provenance(path, name, published)
     if published and published.kind == "engagement":
-        return _head(path, folder, facts, backbone)
+        return _import_head(path, folder, facts, backbone)
     specs = (spec,) if spec else published.specs if published else ()
     if not specs or (not specs[0].architecture and kind != "onnx"):
         raise InputError(
@@ -77,28 +83,30 @@ def adopt(
             "--classes and --size"
         )
     if kind == "onnx":
-        return _graph(path, folder, facts, specs, most)
+        return _import_graph(path, folder, facts, specs, most)
     if kind == "keras":
         bgr = published is not None and published.colour == "bgr"
-        spec, tensors = layouts.of_keras(str(path), keras.read(path), _sized(specs[0]), bgr=bgr)
-        _same(path, spec, tensors)
+        spec, tensors = layouts.from_keras(
+            str(path), keras.read(path), _with_dim(specs[0]), bgr=bgr
+        )
+        _check_shapes(path, spec, tensors)
     else:
-        read = _safetensors if kind == "safetensors" else _checkpoint
-        spec, tensors = _fitting(path, read(path, facts), specs)
-    return _install(folder, _card(facts, spec), tensors, _both_engines)
+        read = _read_safetensors if kind == "safetensors" else _read_checkpoint
+        spec, tensors = _matching_spec(path, read(path, facts), specs)
+    return _install(folder, _card(facts, spec), tensors, _compare_engines)
 
 
-def known(path: Path, name: str) -> Published | None:
+def published_for(path: Path, name: str) -> Published | None:
     """Return the published network of that name, else of the file's, in the file's format."""
     formats = {"torch": ("module", "state"), "safetensors": ("module", "state")}
-    wanted = formats.get(kind := format_of(path), (kind,))
+    wanted = formats.get(kind := file_format(path), (kind,))
     for key in (name, f"{name}.onnx", path.name, path.stem):
         if key in ZOO and ZOO[key].format in wanted:
             return ZOO[key]
     return None
 
 
-def format_of(path: Path) -> str:
+def file_format(path: Path) -> str:
     """Return torch, keras, onnx or safetensors: by the file's first bytes, then by its name.
 
     Raises ModelError for a file that is none of these, or cannot be read.
@@ -122,7 +130,7 @@ def format_of(path: Path) -> str:
     raise ModelError(f"{path}: neither torch, Keras, ONNX nor safetensors; import another file")
 
 
-def _free(name: str) -> Path:
+def _new_folder(name: str) -> Path:
     """Return the folder of a new model; raises InputError for a name that it cannot have."""
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise InputError(f"{name!r} is no name for a model; use letters, digits, '.', '_' and '-'")
@@ -137,12 +145,12 @@ def _free(name: str) -> Path:
     return folder
 
 
-def _facts(path: Path, name: str, published: Published | None) -> dict[str, Any]:
+def _provenance(path: Path, name: str, published: Published | None) -> dict[str, Any]:
     """Return what a card says of where the network is from."""
     imported: dict[str, Any] = {"file": path.name, "sha256": sha256(path)}
     facts: dict[str, Any] = {"name": name, "intended": _INTENDED, "imported": imported}
     if published is None:
-        return facts | {"about": f"imported from {path.name}", "license": _unknown()}
+        return facts | {"about": f"imported from {path.name}", "license": _unknown_terms()}
     blob = published.git_blob
     same = bool(blob) and git_blob(path).startswith(blob)
     imported["as_published"] = same and published.sha256 in ("", imported["sha256"])
@@ -154,7 +162,7 @@ def _facts(path: Path, name: str, published: Published | None) -> dict[str, Any]
     }
 
 
-def _unknown() -> dict[str, str]:
+def _unknown_terms() -> dict[str, str]:
     return {"weights": "not known: those under which you have the file"}
 
 
@@ -164,13 +172,13 @@ def _card(facts: Mapping[str, Any], spec: BackboneSpec) -> dict[str, Any]:
     return {"kind": "backbone", **facts, "spec": plain}
 
 
-def _checkpoint(path: Path, facts: dict[str, Any]) -> Checkpoint:
+def _read_checkpoint(path: Path, facts: dict[str, Any]) -> Checkpoint:
     found = checkpoint.read(path)
     facts["imported"]["class"] = found.of
     return found
 
 
-def _safetensors(path: Path, _: dict[str, Any]) -> Checkpoint:
+def _read_safetensors(path: Path, _: dict[str, Any]) -> Checkpoint:
     tensors = read_tensors(str(path), checkpoint.read_whole(path))
     if not checkpoint.are_names(tensors):
         raise CorruptModel(str(path), "a safetensors file", "tensors whose names are no text")
@@ -178,7 +186,7 @@ def _safetensors(path: Path, _: dict[str, Any]) -> Checkpoint:
     return Checkpoint({**tensors, **floats})
 
 
-def _fitting(
+def _matching_spec(
     path: Path, found: Checkpoint, specs: Sequence[BackboneSpec]
 ) -> tuple[BackboneSpec, Tensors]:
     """Return the spec whose names and shapes are those of the file, and the tensors by its names.
@@ -187,52 +195,52 @@ def _fitting(
     holds a whole network, in the settings of its layers.
     """
     wrong: list[tuple[int, str]] = []
-    for spec in map(_sized, specs):
-        tensors = layouts.of_timm(str(path), found.tensors, spec)
+    for spec in map(_with_dim, specs):
+        tensors = layouts.from_timm(str(path), found.tensors, spec)
         try:
             odd = _differences(spec, tensors)
         except InputError as error:
             raise ModelError(f"{path}: {error}; import its ONNX file, if there is one") from error
         if not odd:
-            _same_settings(path, spec, found)
+            _check_settings(path, spec, found)
             return spec, tensors
         wrong.append((len(odd), f"{spec.architecture}: {odd[0]}"))
     count, first = min(wrong)
     ours = any(spec.architecture == MOBILEFACENET for spec in specs)
-    step = OTHERS if ours else "name another network with --architecture"
+    step = UNREADABLE if ours else "name another network with --architecture"
     raise ModelError(
         f"{path}: its tensors are not those of {first}, and {count - 1} more differ; {step}"
     )
 
 
-def _same_settings(path: Path, spec: BackboneSpec, found: Checkpoint) -> None:
+def _check_settings(path: Path, spec: BackboneSpec, found: Checkpoint) -> None:
     """Raise ModelError where a whole network of the same tensors would calculate otherwise."""
     ours = spec.architecture == MOBILEFACENET
-    odd = found.of and layouts.set_otherwise(found.modules, settings(spec), all_of=ours)
+    odd = found.of and layouts.different_setting(found.modules, module_settings(spec), all_of=ours)
     if odd:
-        step = OTHERS if ours else "import its ONNX file, if there is one"
-        odd = checkpoint.in_words(odd)
+        step = UNREADABLE if ours else "import its ONNX file, if there is one"
+        odd = checkpoint.one_line(odd)
         raise ModelError(f"{path}: not {spec.architecture} as it is here: {odd}; {step}")
 
 
-def _same(path: Path, spec: BackboneSpec, tensors: Tensors) -> None:
+def _check_shapes(path: Path, spec: BackboneSpec, tensors: Tensors) -> None:
     if odd := _differences(spec, tensors):
         raise ModelError(f"{path}: its tensors are not those of {spec.architecture}: {odd[0]}")
 
 
 def _differences(spec: BackboneSpec, tensors: Tensors) -> list[str]:
     """Return a line for each tensor that is missing, left over or of another shape."""
-    mine = shapes(spec)
+    mine = tensor_shapes(spec)
     theirs = {name: tensor.shape for name, tensor in tensors.items()}
     names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
     return [f"{n} is {theirs.get(n, 'missing')}, expected {mine.get(n, 'none')}" for n in names]
 
 
-def _sized(spec: BackboneSpec) -> BackboneSpec:
-    return spec if spec.dim else replace(spec, dim=dim_of(spec))
+def _with_dim(spec: BackboneSpec) -> BackboneSpec:
+    return spec if spec.dim else replace(spec, dim=feature_dim(spec))
 
 
-def _graph(
+def _import_graph(
     path: Path,
     folder: Path,
     facts: Mapping[str, Any],
@@ -247,14 +255,14 @@ def _graph(
 
     def finish(made: store.Model) -> None:
         graphs.write(path, model, spec, made.folder)
-        _answers(made, "openvino")
+        _run_backbone(made, "openvino")
 
     return _install(folder, _card(facts, spec), tensors, finish)
 
 
-def _head(path: Path, folder: Path, facts: Mapping[str, Any], backbone: str) -> store.Model:
+def _import_head(path: Path, folder: Path, facts: Mapping[str, Any], backbone: str) -> store.Model:
     """Install the head that tells engagement from the features of a backbone."""
-    tensors = layouts.of_engagement(str(path), keras.read(path))
+    tensors = layouts.from_engagement(str(path), keras.read(path))
     wanted = len(tensors["attention.weight"]) // 2
     if not backbone:
         fit = [n for n in store.names("backbone") if store.load(n).backbone_spec().dim == wanted]
@@ -264,12 +272,12 @@ def _head(path: Path, folder: Path, facts: Mapping[str, Any], backbone: str) -> 
     dim = features.backbone_spec().dim
     if dim != wanted:
         raise InputError(f"{path}: reads {wanted} features, {backbone} has {dim}; name another")
-    spec = {"type": "attention", "level": "window", "labels": list(ENGAGED)}
+    spec = {"type": "attention", "level": "window", "labels": list(ENGAGEMENT_LABELS)}
     card = {"kind": "head", **facts, "spec": spec, "recipe": features.recipe.to_dict()}
 
     def finish(made: store.Model) -> None:
         try:
-            make_head(HeadSpec("attention", ENGAGED, "window"), made.weights())
+            make_head(HeadSpec("attention", ENGAGEMENT_LABELS, "window"), made.weights())
         except ValueError as error:
             raise ModelError(f"{path}: {error}; import another file") from error
 
@@ -298,22 +306,22 @@ def _install(
     return store.load(folder)
 
 
-def _both_engines(model: store.Model) -> None:
+def _compare_engines(model: store.Model) -> None:
     """Check what PyTorch answers and, where a graph can be written, that OpenVINO agrees."""
-    one = _answers(model, "torch")
+    one = _run_backbone(model, "torch")
     try:
         can_write_graphs()
     except MissingDependency:
         return
     write_graph(model.backbone_spec(), model.folder)
-    other = _answers(model, "openvino")
+    other = _run_backbone(model, "openvino")
     for name, values in one.items():
         most = float(np.abs(values).max(initial=1.0))
-        if float(np.abs(values - other[name]).max(initial=0.0)) > NEAR * most:
+        if float(np.abs(values - other[name]).max(initial=0.0)) > MAX_DIFFERENCE * most:
             raise ModelError(f"{model.name}: OpenVINO's {name} are not PyTorch's; report this")
 
 
-def _answers(model: store.Model, engine: str) -> dict[str, F32]:
+def _run_backbone(model: store.Model, engine: str) -> dict[str, F32]:
     """Return features and outputs of three fixed pictures; raises ModelError if not finite."""
     spec = model.backbone_spec()
     run = make_backbone(spec, model.folder, engine=engine, device="cpu")

@@ -21,13 +21,19 @@ import numpy as np
 from videmo.data import Array
 from videmo.errors import CorruptModel, ModelError
 from videmo.stages.embed.timm import SETTINGS
-from videmo.store.zoo.unpickle import MAX_NAME, Inert, Machine, Storage, Tensor
+from videmo.store.zoo.unpickle import MAX_NAME, Inert, PickleMachine, Storage, Tensor
 
 ZIP = b"PK\x03\x04"
-LARGEST = 1 << 30  # bytes of a file that is read unless more is allowed, and of a tensor
+MAX_BYTES = 1 << 30  # bytes of a file that is read unless more is allowed, and of a tensor
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older container
-DEPTH, PARTS, DIMENSIONS = 64, 100_000, 8
-NESTED = ("state_dict", "model_state_dict", "model", "net", "network")  # where others put it
+MAX_DEPTH, MAX_PARTS, MAX_DIMENSIONS = 64, 100_000, 8
+STATE_DICT_KEYS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+)  # where others put it
 
 
 @dataclass(frozen=True)
@@ -58,30 +64,30 @@ def read(path: Path) -> Checkpoint:
     no network needs.
     """
     blob = read_whole(path)
-    content = _zip(path, blob) if blob.startswith(ZIP) else _chain(path, blob)
+    content = _read_zip(path, blob) if blob.startswith(ZIP) else _read_legacy(path, blob)
     root = _root(content.tree)
     found = dict(_walk(content.source, root))
-    _sound(content, found)
+    _check_sound(content, found)
     cut = "module." if all(name.startswith("module.") for name in found) else ""  # several GPUs
     tensors = {name.removeprefix(cut): _array(content, tensor) for name, tensor in found.items()}
     if not isinstance(root, Inert):
         return Checkpoint(tensors)
     modules = {
-        prefix.removeprefix(cut).rstrip("."): _stated(module, state)
+        prefix.removeprefix(cut).rstrip("."): _describe_module(module, state)
         for prefix, module, state in _modules(content.source, root)
     }
     return Checkpoint(tensors, str(root.of), modules)
 
 
-def _sound(content: _Content, found: Mapping[str, Tensor]) -> None:
+def _check_sound(content: _Content, found: Mapping[str, Tensor]) -> None:
     """Raise CorruptModel where the tensors cannot be a network's."""
     if not found:
-        raise _wrong(content.source, "no tensor at all")
+        raise _corrupt(content.source, "no tensor at all")
     if not are_names(found):
-        raise _wrong(content.source, "tensors whose names are no text")
+        raise _corrupt(content.source, "tensors whose names are no text")
     needed = sum(prod(t.shape) * 4 for t in found.values())
     if needed > 8 * content.size:  # half a float may become a whole one, more is a trick
-        raise _wrong(content.source, f"tensors of {needed} bytes in {content.size}")
+        raise _corrupt(content.source, f"tensors of {needed} bytes in {content.size}")
 
 
 def refuse_large(path: Path, most: int) -> None:
@@ -105,7 +111,7 @@ def read_whole(path: Path) -> bytes:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def in_words(text: object) -> str:
+def one_line(text: object) -> str:
     """Return what a file says so that it fits into an error: one short line, no control codes."""
     return "".join(c if c.isprintable() else " " for c in str(text))[:200].strip()
 
@@ -115,11 +121,11 @@ def are_names(names: Iterable[object]) -> bool:
     return all(isinstance(n, str) and n.isprintable() and len(n) <= MAX_NAME for n in names)
 
 
-def _wrong(source: str, got: str) -> CorruptModel:
-    return CorruptModel(source, "a network that torch saved", in_words(got))
+def _corrupt(source: str, got: str) -> CorruptModel:
+    return CorruptModel(source, "a network that torch saved", one_line(got))
 
 
-def _zip(path: Path, blob: bytes) -> _Content:
+def _read_zip(path: Path, blob: bytes) -> _Content:
     """Return the content of the newer container, an archive that compresses nothing."""
     odd = (
         zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError,
@@ -129,23 +135,23 @@ def _zip(path: Path, blob: bytes) -> _Content:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
             return _opened(str(path), archive, len(blob))
     except odd as error:
-        raise _wrong(str(path), f"a damaged ZIP archive ({error})") from error
+        raise _corrupt(str(path), f"a damaged ZIP archive ({error})") from error
 
 
 def _opened(source: str, archive: zipfile.ZipFile, size: int) -> _Content:
     members = _members(source, archive, size)
     if any(name == "constants.pkl" or name.startswith("code/") for name in members):
-        raise _wrong(source, "a TorchScript program; import the module or its tensors")
+        raise _corrupt(source, "a TorchScript program; import the module or its tensors")
     if "data.pkl" not in members:
-        raise _wrong(source, "a ZIP archive without data.pkl")
-    machine = Machine(source, archive.read(members["data.pkl"]))
+        raise _corrupt(source, "a ZIP archive without data.pkl")
+    machine = PickleMachine(source, archive.read(members["data.pkl"]))
     tree = machine.read()
     there = [key for key in machine.storages if f"data/{key}" in members]
     storages = {key: archive.read(members[f"data/{key}"]) for key in there}
     order = archive.read(members["byteorder"]) if "byteorder" in members else b"little"
     sign = {b"little": "<", b"big": ">"}.get(order.strip())
     if sign is None:
-        raise _wrong(source, "an unknown order of bytes")
+        raise _corrupt(source, "an unknown order of bytes")
     return _checked(source, machine, tree, storages, sign, size)
 
 
@@ -155,46 +161,53 @@ def _members(source: str, archive: zipfile.ZipFile, size: int) -> dict[str, zipf
     for info in archive.infolist():
         _, _, name = info.filename.partition("/")
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise _wrong(source, f"the compressed member {name[:80]!r}; torch stores them plainly")
+            raise _corrupt(
+                source, f"the compressed member {name[:80]!r}; torch stores them plainly"
+            )
         if name in members or info.flag_bits & 1:
-            raise _wrong(source, f"the member {name[:80]!r} twice or locked")
+            raise _corrupt(source, f"the member {name[:80]!r} twice or locked")
         members[name] = info
     if sum(info.file_size for info in members.values()) > size:
-        raise _wrong(source, f"members larger than the file's {size} bytes")
+        raise _corrupt(source, f"members larger than the file's {size} bytes")
     return members
 
 
-def _chain(path: Path, blob: bytes) -> _Content:
+def _read_legacy(path: Path, blob: bytes) -> _Content:
     """Return the content of the older container: magic, protocol, system, tree, keys, storages."""
     source = str(path)
-    machine = Machine(source, blob)
+    machine = PickleMachine(source, blob)
     if machine.read() != MAGIC or machine.read() != 1001:
-        raise _wrong(source, "a pickle that torch did not write")
+        raise _corrupt(source, "a pickle that torch did not write")
     system = machine.read()
     tree, keys = machine.read(), machine.read()
     if not isinstance(keys, list) or not isinstance(system, dict):
-        raise _wrong(source, "no list of storages")
+        raise _corrupt(source, "no list of storages")
     order = "<" if system.get("little_endian", True) is True else ">"
     storages: dict[str, bytes] = {}
     for key in keys:
         if not isinstance(key, str) or key not in machine.storages or key in storages:
-            raise _wrong(source, f"a storage that no tensor has, at byte {machine.at}")
+            raise _corrupt(source, f"a storage that no tensor has, at byte {machine.at}")
         storage = machine.storages[key]
         if machine.number("<q" if order == "<" else ">q") != storage.count:
-            raise _wrong(source, f"another length of storage {key[:80]!r}")
+            raise _corrupt(source, f"another length of storage {key[:80]!r}")
         storages[key] = machine.take(storage.count * _width(storage))
     return _checked(source, machine, tree, storages, order, len(blob))
 
 
 def _checked(
-    source: str, machine: Machine, tree: Any, storages: Mapping[str, bytes], order: str, size: int
+    source: str,
+    machine: PickleMachine,
+    tree: Any,
+    storages: Mapping[str, bytes],
+    order: str,
+    size: int,
 ) -> _Content:
     """Return the content; raises CorruptModel unless each storage is there in its full length."""
     for key, storage in machine.storages.items():
         expected = storage.count * _width(storage)
         if len(storages.get(key, b"")) != expected:
             got = f"{len(storages[key])} bytes" if key in storages else "nothing"
-            raise _wrong(source, f"{got} of storage {key[:80]!r}, which has {expected}")
+            raise _corrupt(source, f"{got} of storage {key[:80]!r}, which has {expected}")
     return _Content(source, tree, storages, order, size)
 
 
@@ -206,7 +219,7 @@ def _width(storage: Storage) -> int:
 def _root(tree: Any) -> Any:
     """Return the network, or the state dict, inside what else a training may have kept."""
     if isinstance(tree, dict):
-        for key in NESTED:
+        for key in STATE_DICT_KEYS:
             if isinstance(tree.get(key), (dict, Inert)):
                 return tree[key]
     return tree
@@ -217,7 +230,7 @@ def _walk(source: str, root: Any) -> Iterator[tuple[str, Tensor]]:
     if isinstance(root, dict):
         for name, value in root.items():
             if not isinstance(name, str) or not isinstance(value, Tensor):
-                raise _wrong(source, f"{str(name)[:80]!r} in a state dict, which is no tensor")
+                raise _corrupt(source, f"{str(name)[:80]!r} in a state dict, which is no tensor")
             yield name, value
         return
     for prefix, _, tables in _modules(source, root):
@@ -233,8 +246,8 @@ def _modules(source: str, root: Any) -> Iterator[tuple[str, Any, Mapping[str, An
     while waiting:
         prefix, module, depth = waiting.pop()
         parts += 1
-        if depth > DEPTH or parts > PARTS:
-            raise _wrong(source, "a network of too many parts")
+        if depth > MAX_DEPTH or parts > MAX_PARTS:
+            raise _corrupt(source, "a network of too many parts")
         tables = _tables(source, prefix, module)
         yield prefix, module, tables
         for name, child in tables["_modules"].items():
@@ -250,29 +263,29 @@ def _tables(source: str, prefix: str, module: Any) -> Mapping[str, Any]:
     here = prefix[:80].rstrip(".") or "an object"
     for table in ("_parameters", "_buffers", "_modules"):
         if not isinstance(state, dict) or not isinstance(state.get(table), dict):
-            raise _wrong(source, f"{here}, which is no module of torch")
+            raise _corrupt(source, f"{here}, which is no module of torch")
     hidden = state.get("_non_persistent_buffers_set") or ()
     names = [*state["_parameters"], *state["_buffers"], *state["_modules"]]
     if not isinstance(hidden, (list, tuple)) or not all(isinstance(n, str) for n in names):
-        raise _wrong(source, f"{here} with parts that have no names")
+        raise _corrupt(source, f"{here} with parts that have no names")
     tables: Mapping[str, Any] = state
     return tables
 
 
-def _stated(module: Inert, state: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_module(module: Inert, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the class of a module and how it is set; what is no plain value is "odd"."""
     found = {key: _plain(state[key]) for key in SETTINGS if key in state}
     return {**found, "class": module.of.name}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (tuple, list)) and len(value) <= DIMENSIONS:
+    if isinstance(value, (tuple, list)) and len(value) <= MAX_DIMENSIONS:
         return tuple(value) if all(map(_is_plain, value)) else "odd"
     return value if _is_plain(value) else "odd"
 
 
 def _is_plain(value: Any) -> bool:
-    small = type(value) is int and abs(value) < LARGEST
+    small = type(value) is int and abs(value) < MAX_BYTES
     return small or isinstance(value, (bool, float)) or value in ("same", "valid")
 
 
@@ -281,9 +294,9 @@ def _array(content: _Content, tensor: Tensor) -> Array:
     storage, shape = tensor.storage, tensor.shape
     last = tensor.offset + sum((n - 1) * step for n, step in zip(shape, tensor.stride, strict=True))
     extent = prod(max(n, 1) for n in shape)
-    outside = last >= storage.count if prod(shape) else extent > LARGEST
-    if outside or len(shape) > DIMENSIONS or prod(shape) > storage.count:
-        raise _wrong(content.source, f"a tensor of {shape} outside its storage")
+    outside = last >= storage.count if prod(shape) else extent > MAX_BYTES
+    if outside or len(shape) > MAX_DIMENSIONS or prod(shape) > storage.count:
+        raise _corrupt(content.source, f"a tensor of {shape} outside its storage")
     if not prod(shape):
         return np.zeros(shape, np.float32)
     half = storage.dtype == "bf16"  # the upper half of a float32

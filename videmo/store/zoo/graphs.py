@@ -14,11 +14,11 @@ from videmo.data import Array
 from videmo.errors import CorruptModel
 from videmo.extras import missing
 from videmo.stages.embed import GRAPH, BackboneSpec
-from videmo.stages.embed.timm import point_into
-from videmo.store.zoo.checkpoint import are_names, in_words, read_whole
-from videmo.store.zoo.layouts import Tensors, outputs_of
+from videmo.stages.embed.timm import use_external_data
+from videmo.store.zoo.checkpoint import are_names, one_line, read_whole
+from videmo.store.zoo.layouts import Tensors, split_outputs
 
-_LARGEST = 20_000  # nodes, or tensors; light networks have some hundreds
+_MAX_NODES = 20_000  # nodes, or tensors; light networks have some hundreds
 _GROWING = frozenset({
     "ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "Pad", "OneHot", "EyeLike",
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial",
@@ -26,7 +26,7 @@ _GROWING = frozenset({
     "MaxUnpool", "MaxRoiPool", "RoiAlign", "GridSample", "AffineGrid", "DepthToSpace",
     "SequenceConstruct", "SplitToSequence", "StringNormalizer", "TfIdfVectorizer",
 })  # fmt: skip
-_OPSET = 7  # from which on Mul and Add stretch their operands as NumPy does
+_MIN_OPSET = 7  # from which on Mul and Add stretch their operands as NumPy does
 _IR = 8  # version of the file's structure: from 4 on, tensors need not be inputs too
 
 
@@ -46,11 +46,11 @@ def read(path: Path) -> Any:
 
     try:
         model = onnx.load_model_from_string(read_whole(path))
-        _plain(path, model)
+        _check_plain(path, model)
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no graph"
-        raise _wrong(path, reason) from error
+        raise _corrupt(path, reason) from error
     return model
 
 
@@ -62,12 +62,12 @@ def spec_of(path: Path, model: Any, specs: Iterable[BackboneSpec]) -> BackboneSp
     Raises CorruptModel where none fits, or where the graph is no classifier of pictures.
     """
     columns, dim = _weight(path, model).shape
-    side = _side(path, model)
+    side = _input_side(path, model)
     for spec in specs:
         sizes = (spec.dim or dim, sum(map(len, spec.outputs.values())))
         if sizes == (dim, columns) and side in (0, spec.input_size):
             return replace(spec, architecture=GRAPH, arguments={}, changes=(), dim=dim)
-    raise _wrong(path, f"pictures of {side or 'any'} px, {dim} features and {columns} outputs")
+    raise _corrupt(path, f"pictures of {side or 'any'} px, {dim} features and {columns} outputs")
 
 
 def bounded(path: Path, model: Any, side: int, most: int) -> None:
@@ -80,22 +80,22 @@ def bounded(path: Path, model: Any, side: int, most: int) -> None:
     import onnx
 
     one = onnx.ModelProto.FromString(model.SerializeToString())
-    shape = _entry(path, one).type.tensor_type.shape
+    shape = _input_of(path, one).type.tensor_type.shape
     for dim, size in zip(shape.dim, (1, 3, side, side), strict=True):
         dim.dim_value = size
     try:
         graph = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        raise _wrong(path, f"shapes that do not fit ({error})") from error
+        raise _corrupt(path, f"shapes that do not fit ({error})") from error
     sizes = {v.name: _numbers(v) for v in (*graph.value_info, *graph.output, *graph.input)}
     for node in graph.node:
         for name in node.output:
             known = sizes.get(name)
             if known is None and node.op_type in _GROWING:
-                raise _wrong(path, f"{node.op_type}, which makes a tensor of a size nobody knows")
+                raise _corrupt(path, f"{node.op_type}, which makes a tensor of a size nobody knows")
             if (size := 4 * (known or 0)) > most:
                 said = f"a tensor of {size} bytes; {most} are the most (--max-mb)"
-                raise _wrong(path, f"{node.op_type}, which makes {said}")
+                raise _corrupt(path, f"{node.op_type}, which makes {said}")
 
 
 def _numbers(value: Any) -> int | None:
@@ -107,7 +107,7 @@ def _numbers(value: Any) -> int | None:
 
 def tensors_of(path: Path, model: Any, spec: BackboneSpec) -> Tensors:
     """Return the tensors of a graph, with the last layer's rows given to the outputs."""
-    last, weight = _last(path, model), _weight(path, model)
+    last, weight = _last_dense(path, model), _weight(path, model)
     bias = _tensor(path, model, last.input[2]) if len(last.input) > 2 else 0 * weight[:, 0]
     used = {name for node in model.graph.node if node is not last for name in node.input}
     found: Tensors = {}
@@ -115,9 +115,9 @@ def tensors_of(path: Path, model: Any, spec: BackboneSpec) -> Tensors:
         name = tensor.name.removeprefix("body.")
         if tensor.name in used and _is_float(tensor) and prod(tensor.dims) and tensor.dims:
             if name in found or name.startswith("outputs."):
-                raise _wrong(path, f"two tensors called {name[:80]!r}")
+                raise _corrupt(path, f"two tensors called {name[:80]!r}")
             found[name] = _tensor(path, model, tensor.name)
-    return {**found, **outputs_of(str(path), weight, bias.reshape(-1), spec)}
+    return {**found, **split_outputs(str(path), weight, bias.reshape(-1), spec)}
 
 
 def write(path: Path, model: Any, spec: BackboneSpec, folder: Path) -> None:
@@ -130,9 +130,9 @@ def write(path: Path, model: Any, spec: BackboneSpec, folder: Path) -> None:
     """
     import onnx
 
-    graph, last = model.graph, _last(path, model)
-    ahead, constants = _ahead(spec, _entry(path, model).name)
-    behind, parts = _behind(spec, last.input[0])
+    graph, last = model.graph, _last_dense(path, model)
+    ahead, constants = _preprocessing_nodes(spec, _input_of(path, model).name)
+    behind, parts = _output_nodes(spec, last.input[0])
     nodes = [*ahead, *(node for node in graph.node if node is not last), *behind]
     used = {name for node in nodes for name in node.input}
     tensors = [*constants, *(t for t in graph.initializer if t.name in used), *parts]
@@ -145,15 +145,15 @@ def write(path: Path, model: Any, spec: BackboneSpec, folder: Path) -> None:
     for name, width in widths.items():
         graph.output.append(value(name, onnx.TensorProto.FLOAT, ["faces", width]))
     model.ir_version = max(model.ir_version, _IR)
-    point_into(model, folder / "weights.safetensors")
+    use_external_data(model, folder / "weights.safetensors")
     (folder / "graph.onnx").write_bytes(model.SerializeToString())
     try:
         onnx.checker.check_model(str(folder / "graph.onnx"))
     except onnx.checker.ValidationError as error:
-        raise _wrong(path, str(error).strip().splitlines()[0]) from error
+        raise _corrupt(path, str(error).strip().splitlines()[0]) from error
 
 
-def _ahead(spec: BackboneSpec, entry: str) -> tuple[list[Any], list[Any]]:
+def _preprocessing_nodes(spec: BackboneSpec, entry: str) -> tuple[list[Any], list[Any]]:
     """Return nodes and tensors from `pixels` uint8 to the published input (M, 3, S, S).
 
     (x / 255 - mean) / std is x * scale + shift.
@@ -172,10 +172,10 @@ def _ahead(spec: BackboneSpec, entry: str) -> tuple[list[Any], list[Any]]:
     return nodes, [to_tensor(of.astype(np.float32), name) for name, of in numbers.items()]
 
 
-def _behind(spec: BackboneSpec, features: str) -> tuple[list[Any], list[Any]]:
+def _output_nodes(spec: BackboneSpec, features: str) -> tuple[list[Any], list[Any]]:
     """Return nodes and tensors from the published features to ours and to each output.
 
-    The tensors are empty: `point_into` says where their numbers lie.
+    The tensors are empty: `use_external_data` says where their numbers lie.
     """
     import onnx
 
@@ -190,95 +190,97 @@ def _behind(spec: BackboneSpec, features: str) -> tuple[list[Any], list[Any]]:
     return nodes, tensors
 
 
-def _wrong(path: Path, got: str) -> CorruptModel:
-    return CorruptModel(str(path), "an ONNX graph that ends in one dense layer", in_words(got))
+def _corrupt(path: Path, got: str) -> CorruptModel:
+    return CorruptModel(str(path), "an ONNX graph that ends in one dense layer", one_line(got))
 
 
-def _plain(path: Path, model: Any) -> None:
+def _check_plain(path: Path, model: Any) -> None:
     """Raise CorruptModel for anything beyond nodes of ONNX and tensors of this file."""
     import onnx
 
     graph, proto = model.graph, onnx.AttributeProto
-    if max(len(graph.node), len(graph.initializer)) > _LARGEST:
-        raise _wrong(path, f"more than {_LARGEST} nodes or tensors")
+    if max(len(graph.node), len(graph.initializer)) > _MAX_NODES:
+        raise _corrupt(path, f"more than {_MAX_NODES} nodes or tensors")
     domains = {o.domain for o in model.opset_import} | {n.domain for n in graph.node}
     if odd := sorted(domains - {"", "ai.onnx"}):
-        raise _wrong(path, f"operators of {odd[0]!r}")
-    if any(o.version < _OPSET for o in model.opset_import):
-        raise _wrong(path, f"an opset older than {_OPSET}")
+        raise _corrupt(path, f"operators of {odd[0]!r}")
+    if any(o.version < _MIN_OPSET for o in model.opset_import):
+        raise _corrupt(path, f"an opset older than {_MIN_OPSET}")
     if model.functions or graph.sparse_initializer:
-        raise _wrong(path, "functions or sparse tensors")
+        raise _corrupt(path, "functions or sparse tensors")
     tensors = list(graph.initializer)
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.type in (proto.GRAPH, proto.GRAPHS):
-                raise _wrong(path, f"a graph inside {node.op_type}")
+                raise _corrupt(path, f"a graph inside {node.op_type}")
             if attribute.type in (proto.SPARSE_TENSOR, proto.SPARSE_TENSORS):
-                raise _wrong(path, f"a sparse tensor inside {node.op_type}")
+                raise _corrupt(path, f"a sparse tensor inside {node.op_type}")
             tensors += [attribute.t, *attribute.tensors]
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise _wrong(path, f"tensor {tensor.name[:80]!r} in another file")
+            raise _corrupt(path, f"tensor {tensor.name[:80]!r} in another file")
         if (
             tensor.dims and prod(tensor.dims) > 2 * tensor.ByteSize()
         ):  # the smallest numbers are half a byte
-            raise _wrong(path, f"tensor {tensor.name[:80]!r} of more numbers than it has bytes")
-    _free(path, graph)
+            raise _corrupt(path, f"tensor {tensor.name[:80]!r} of more numbers than it has bytes")
+    _check_names_free(path, graph)
 
 
-def _free(path: Path, graph: Any) -> None:
+def _check_names_free(path: Path, graph: Any) -> None:
     """Raise CorruptModel where a name is there already that the new graph wants to give."""
     names = {name for node in graph.node for name in (*node.output, *node.input)}
     names |= {value.name for value in (*graph.initializer, *graph.input, *graph.output)}
     if not are_names(names):  # protobuf gives bytes for what is no UTF-8
-        raise _wrong(path, "names that are no text")
+        raise _corrupt(path, "names that are no text")
     for name in sorted(names):
         if name in ("pixels", "features") or name.startswith(("pixels.", "outputs.")):
-            raise _wrong(path, f"the name {name!r} inside")
+            raise _corrupt(path, f"the name {name!r} inside")
 
 
-def _entry(path: Path, model: Any) -> Any:
+def _input_of(path: Path, model: Any) -> Any:
     """Return the input of pictures (M, 3, S, S) float."""
     import onnx
 
     tensors = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in tensors]
     if len(inputs) != 1:
-        raise _wrong(path, f"{len(inputs)} inputs")
+        raise _corrupt(path, f"{len(inputs)} inputs")
     kind = inputs[0].type.tensor_type
     sizes = [d.dim_value for d in kind.shape.dim]
     if kind.elem_type != onnx.TensorProto.FLOAT or len(sizes) != 4 or sizes[1] not in (0, 3):
-        raise _wrong(path, f"an input of {sizes}, no float (M, 3, S, S)")
+        raise _corrupt(path, f"an input of {sizes}, no float (M, 3, S, S)")
     return inputs[0]
 
 
-def _side(path: Path, model: Any) -> int:
+def _input_side(path: Path, model: Any) -> int:
     """Return the side of the pictures in px, or 0 where the graph does not say."""
-    high, wide = [d.dim_value for d in _entry(path, model).type.tensor_type.shape.dim][2:]
+    high, wide = [d.dim_value for d in _input_of(path, model).type.tensor_type.shape.dim][2:]
     if high != wide:
-        raise _wrong(path, f"pictures of {high} x {wide} px")
+        raise _corrupt(path, f"pictures of {high} x {wide} px")
     return int(high)
 
 
-def _last(path: Path, model: Any) -> Any:
+def _last_dense(path: Path, model: Any) -> Any:
     """Return the dense layer that gives the graph's one output."""
     outputs = [value.name for value in model.graph.output]
     found = [node for node in model.graph.node if list(node.output) == outputs]
     if len(outputs) != 1 or not found or found[0].op_type != "Gemm":
-        raise _wrong(path, f"{len(outputs)} outputs, of {found[0].op_type if found else 'nothing'}")
+        raise _corrupt(
+            path, f"{len(outputs)} outputs, of {found[0].op_type if found else 'nothing'}"
+        )
     numbers = {a.name: a.f if a.name in ("alpha", "beta") else a.i for a in found[0].attribute}
     odd = {k: v for k, v in numbers.items() if k != "transB" and v != (0 if k == "transA" else 1)}
     if odd:
-        raise _wrong(path, f"a last layer with {odd}")
+        raise _corrupt(path, f"a last layer with {odd}")
     return found[0]
 
 
 def _weight(path: Path, model: Any) -> Array:
     """Return the weight (C, D) of the last layer."""
-    last = _last(path, model)
+    last = _last_dense(path, model)
     weight = _tensor(path, model, last.input[1])
     if weight.ndim != 2:
-        raise _wrong(path, f"a last layer of {weight.shape}")
+        raise _corrupt(path, f"a last layer of {weight.shape}")
     turned = any(a.name == "transB" and a.i for a in last.attribute)
     return weight if turned else weight.T
 
@@ -301,5 +303,5 @@ def _tensor(path: Path, model: Any, name: str) -> Array:
             try:
                 return np.asarray(onnx.numpy_helper.to_array(tensor), np.float32)
             except (ValueError, TypeError) as error:
-                raise _wrong(path, f"tensor {name[:80]!r}: {error}") from error
-    raise _wrong(path, f"no tensor {name[:80]!r} of floats")
+                raise _corrupt(path, f"tensor {name[:80]!r}: {error}") from error
+    raise _corrupt(path, f"no tensor {name[:80]!r} of floats")

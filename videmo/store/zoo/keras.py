@@ -9,7 +9,7 @@ import numpy as np
 from videmo.data import Array
 from videmo.errors import CorruptModel
 from videmo.extras import missing
-from videmo.store.zoo.checkpoint import are_names, in_words
+from videmo.store.zoo.checkpoint import are_names, one_line
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -55,7 +55,7 @@ def read(path: Path) -> dict[str, dict[str, Array]]:
             root = file["model_weights"] if here else file  # else weights without a network
             root.visititems(visit)  # follows no link out of the file
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise CorruptModel(str(path), "a network that Keras saved", in_words(error)) from error
+        raise CorruptModel(str(path), "a network that Keras saved", one_line(error)) from error
     if not layers:
         raise CorruptModel(str(path), "a network that Keras saved", "no array")
     return layers

@@ -28,7 +28,7 @@ CLASSIFIER_NAMES = (
 _STAGES = (1, 2, 2, 6, 2)  # blocks of each stage of MobileNet-v1 in timm, 13 in Keras
 
 
-def of_timm(source: str, tensors: Mapping[str, Array], spec: BackboneSpec) -> Tensors:
+def from_timm(source: str, tensors: Mapping[str, Array], spec: BackboneSpec) -> Tensors:
     """Return timm's tensors with the last layer's rows given to the outputs of `spec`.
 
     The names of the body are timm's own and have been so in every generation. Counters of batch
@@ -41,10 +41,10 @@ def of_timm(source: str, tensors: Mapping[str, Array], spec: BackboneSpec) -> Te
         return body
     weight = body.pop(f"{found[0]}.weight")
     bias = body.pop(f"{found[0]}.bias", np.zeros(len(weight), np.float32))
-    return {**body, **outputs_of(source, weight, bias, spec)}
+    return {**body, **split_outputs(source, weight, bias, spec)}
 
 
-def set_otherwise(
+def different_setting(
     theirs: Mapping[str, Mapping[str, Any]], mine: Mapping[str, Mapping[str, Any]], *, all_of: bool
 ) -> str:
     """Return the first module of a network that is set otherwise than ours and how, else "".
@@ -63,7 +63,7 @@ def set_otherwise(
     return ""
 
 
-def outputs_of(source: str, weight: Array, bias: Array, spec: BackboneSpec) -> Tensors:
+def split_outputs(source: str, weight: Array, bias: Array, spec: BackboneSpec) -> Tensors:
     """Return the rows of a last layer, (C, D) and (C,), under the names of the outputs.
 
     Raises ModelError where the outputs of `spec` are not as many.
@@ -82,7 +82,7 @@ def outputs_of(source: str, weight: Array, bias: Array, spec: BackboneSpec) -> T
     return parts
 
 
-def of_keras(
+def from_keras(
     source: str, layers: Layers, spec: BackboneSpec, *, bgr: bool
 ) -> tuple[BackboneSpec, Tensors]:
     """Return Keras' MobileNet-v1 as timm's mobilenetv1_100, with the outputs behind it.
@@ -159,7 +159,7 @@ def _layer_of_size(dense: Mapping[str, tuple[Array, Array]], labels: int) -> str
     raise ValueError(f"no layer of {labels} units")
 
 
-def of_engagement(source: str, layers: Layers) -> Tensors:
+def from_engagement(source: str, layers: Layers) -> Tensors:
     """Return the arrays of the attention head, told apart by their shapes.
 
     Layers of Keras: X -> 1, softmax over time; X -> H, ReLU; H -> C, softmax.

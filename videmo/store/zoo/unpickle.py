@@ -80,7 +80,7 @@ class Tensor:
     stride: tuple[int, ...]
 
 
-class Machine:
+class PickleMachine:
     """Reads one pickle of `data` after another.
 
     source: the file's name, for errors
@@ -196,7 +196,7 @@ def _are_sizes(values: Any) -> bool:
     return all(type(value) is int and 0 <= value < MAX_KEY for value in values)
 
 
-def _viewed(machine: Machine, storage: Storage, view: Any) -> Storage:
+def _viewed(machine: PickleMachine, storage: Storage, view: Any) -> Storage:
     """Return the part of a storage that a legacy file names: key, offset, size."""
     if view is None:
         return storage
@@ -207,7 +207,7 @@ def _viewed(machine: Machine, storage: Storage, view: Any) -> Storage:
 
 
 def _tensor(
-    machine: Machine, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any
+    machine: PickleMachine, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any
 ) -> Tensor:
     right = isinstance(storage, Storage) and isinstance(shape, tuple) and isinstance(stride, tuple)
     if not right or not _are_sizes([offset, *shape, *stride]) or len(shape) != len(stride):
@@ -215,17 +215,17 @@ def _tensor(
     return Tensor(storage, offset, shape, stride)
 
 
-def _tensor_of_a_class(machine: Machine, of: Any, _: Any, arguments: Any, *__: Any) -> Any:
+def _tensor_of_a_class(machine: PickleMachine, of: Any, _: Any, arguments: Any, *__: Any) -> Any:
     if not isinstance(of, GlobalName) or str(of) not in TENSORS:
         raise machine.wrong("a tensor of an unknown kind")
     return machine.call(of, arguments)
 
 
-def _parameter(machine: Machine, data: Any, *_: Any) -> Any:
+def _parameter(machine: PickleMachine, data: Any, *_: Any) -> Any:
     return data
 
 
-def _ordered_dict(machine: Machine, pairs: Any = (), *_: Any) -> dict[Any, Any]:
+def _ordered_dict(machine: PickleMachine, pairs: Any = (), *_: Any) -> dict[Any, Any]:
     machine.spend(len(pairs))
     made: dict[Any, Any] = {}
     for key, value in pairs:
@@ -233,11 +233,11 @@ def _ordered_dict(machine: Machine, pairs: Any = (), *_: Any) -> dict[Any, Any]:
     return made
 
 
-def _sequence(machine: Machine, items: Any = None, *_: Any) -> Any:
+def _sequence(machine: PickleMachine, items: Any = None, *_: Any) -> Any:
     return [] if items is None else items  # not copied: a pickle could ask for that for ever
 
 
-def _encoded(machine: Machine, text: Any, *_: Any) -> bytes:
+def _encoded(machine: PickleMachine, text: Any, *_: Any) -> bytes:
     machine.spend(len(text))
     return bytes(text, "latin1")
 
@@ -262,7 +262,7 @@ BUILDERS: dict[str, Builder] = {
 }
 
 
-def _put(machine: Machine, into: Any, key: Any, value: Any) -> None:
+def _put(machine: PickleMachine, into: Any, key: Any, value: Any) -> None:
     """Set an item of a dict that this machine made; keys have no code of their own."""
     plain = isinstance(key, (str, bytes, bool, float, GlobalName)) or key is None
     small = isinstance(key, int) and abs(key) < MAX_KEY
@@ -271,19 +271,19 @@ def _put(machine: Machine, into: Any, key: Any, value: Any) -> None:
     into[key] = value
 
 
-def _appends(machine: Machine, items: list[Any]) -> None:
+def _appends(machine: PickleMachine, items: list[Any]) -> None:
     into = machine.stack[-1]
     if type(into) is not list:
         raise machine.wrong("an item of what is no list")
     into.extend(items)
 
 
-def _setitems(machine: Machine, items: list[Any]) -> None:
+def _setitems(machine: PickleMachine, items: list[Any]) -> None:
     for key, value in zip(items[::2], items[1::2], strict=True):
         _put(machine, machine.stack[-1], key, value)
 
 
-def _build(machine: Machine) -> None:
+def _build(machine: PickleMachine) -> None:
     state, of = machine.stack.pop(), machine.stack[-1]
     if isinstance(of, Inert):
         of.state = state
@@ -291,139 +291,139 @@ def _build(machine: Machine) -> None:
         raise machine.wrong("a state of what has none")
 
 
-def _string(form: str, text: bool) -> Callable[[Machine], None]:
-    def run(machine: Machine) -> None:
+def _string(form: str, text: bool) -> Callable[[PickleMachine], None]:
+    def run(machine: PickleMachine) -> None:
         raw = machine.take(machine.number(form))
         machine.stack.append(raw.decode("utf-8", "surrogatepass") if text else raw)
 
     return run
 
 
-def _long(form: str) -> Callable[[Machine], None]:
+def _long(form: str) -> Callable[[PickleMachine], None]:
     """The instruction for a long whole number: its length in bytes, then those."""
 
-    def run(machine: Machine) -> None:
+    def run(machine: PickleMachine) -> None:
         raw = machine.take(machine.number(form))
         machine.stack.append(int.from_bytes(raw, "little", signed=True))
 
     return run
 
 
-def _number(form: str) -> Callable[[Machine], None]:
+def _number(form: str) -> Callable[[PickleMachine], None]:
     return lambda machine: machine.stack.append(machine.number(form))
 
 
-def _constant(value: Any) -> Callable[[Machine], None]:
+def _constant(value: Any) -> Callable[[PickleMachine], None]:
     return lambda machine: machine.stack.append(value)
 
 
-def _empty(make: Callable[[], Any]) -> Callable[[Machine], None]:
+def _empty(make: Callable[[], Any]) -> Callable[[PickleMachine], None]:
     return lambda machine: machine.stack.append(make())
 
 
-def _tuple(count: int) -> Callable[[Machine], None]:
-    def run(machine: Machine) -> None:
+def _tuple(count: int) -> Callable[[PickleMachine], None]:
+    def run(machine: PickleMachine) -> None:
         items = [machine.stack.pop() for _ in range(count)]
         machine.stack.append(tuple(reversed(items)))
 
     return run
 
 
-def _memo_put(form: str) -> Callable[[Machine], None]:
-    def run(machine: Machine) -> None:
+def _memo_put(form: str) -> Callable[[PickleMachine], None]:
+    def run(machine: PickleMachine) -> None:
         machine.memo[machine.number(form)] = machine.stack[-1]
 
     return run
 
 
-def _memo_get(form: str) -> Callable[[Machine], None]:
+def _memo_get(form: str) -> Callable[[PickleMachine], None]:
     return lambda machine: machine.stack.append(machine.memo[machine.number(form)])
 
 
-def _memoize(machine: Machine) -> None:
+def _memoize(machine: PickleMachine) -> None:
     machine.memo[len(machine.memo)] = machine.stack[-1]
 
 
-def _mark(machine: Machine) -> None:
+def _mark(machine: PickleMachine) -> None:
     machine.outer.append(machine.stack)
     machine.stack = []
 
 
-def _from_mark(make: Callable[[list[Any]], Any]) -> Callable[[Machine], None]:
+def _from_mark(make: Callable[[list[Any]], Any]) -> Callable[[PickleMachine], None]:
     """The instruction that makes one thing of what stands above the mark."""
 
-    def run(machine: Machine) -> None:
+    def run(machine: PickleMachine) -> None:
         items = machine.pop_mark()
         machine.stack.append(make(items))
 
     return run
 
 
-def _dict_from_mark(machine: Machine) -> None:
+def _dict_from_mark(machine: PickleMachine) -> None:
     items = machine.pop_mark()
     machine.stack.append({})
     _setitems(machine, items)
 
 
-def _pop(machine: Machine) -> None:
+def _pop(machine: PickleMachine) -> None:
     if machine.stack:
         machine.stack.pop()
     else:
         machine.pop_mark()
 
 
-def _append(machine: Machine) -> None:
+def _append(machine: PickleMachine) -> None:
     item = machine.stack.pop()
     _appends(machine, [item])
 
 
-def _setitem(machine: Machine) -> None:
+def _setitem(machine: PickleMachine) -> None:
     value, key = machine.stack.pop(), machine.stack.pop()
     _put(machine, machine.stack[-1], key, value)
 
 
-def _global(machine: Machine) -> None:
+def _global(machine: PickleMachine) -> None:
     module, name = machine.line(), machine.line()
     machine.stack.append(machine.find_class(module, name))
 
 
-def _stack_global(machine: Machine) -> None:
+def _stack_global(machine: PickleMachine) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     machine.stack.append(machine.find_class(module, name))
 
 
-def _reduce(machine: Machine) -> None:
+def _reduce(machine: PickleMachine) -> None:
     arguments, of = machine.stack.pop(), machine.stack.pop()
     machine.stack.append(machine.call(of, arguments))
 
 
-def _newobj_ex(machine: Machine) -> None:
+def _newobj_ex(machine: PickleMachine) -> None:
     keywords, arguments, of = (machine.stack.pop() for _ in range(3))
     machine.stack.append(machine.call(of, (*arguments, keywords)))
 
 
-def _inst(machine: Machine) -> None:
+def _inst(machine: PickleMachine) -> None:
     module, name = machine.line(), machine.line()
     of = machine.find_class(module, name)
     machine.stack.append(machine.call(of, tuple(machine.pop_mark())))
 
 
-def _obj(machine: Machine) -> None:
+def _obj(machine: PickleMachine) -> None:
     of, *arguments = machine.pop_mark()
     machine.stack.append(machine.call(of, tuple(arguments)))
 
 
-def _persistent_id(machine: Machine) -> None:
+def _persistent_id(machine: PickleMachine) -> None:
     machine.stack.append(machine.persistent_load(machine.stack.pop()))
 
 
-def _protocol(machine: Machine) -> None:
+def _protocol(machine: PickleMachine) -> None:
     if (protocol := machine.take(1)[0]) > 5:
         raise machine.wrong(f"protocol {protocol}")
 
 
 _STOP = ord(".")
-OPCODES: dict[int, Callable[[Machine], None]] = {
+OPCODES: dict[int, Callable[[PickleMachine], None]] = {
     ord(code): run
     for code, run in {
         "\x80": _protocol, "\x95": lambda machine: _ignore(machine, 8),
@@ -449,9 +449,9 @@ OPCODES: dict[int, Callable[[Machine], None]] = {
 }  # fmt: skip
 
 
-def _ignore(machine: Machine, count: int) -> None:
+def _ignore(machine: PickleMachine, count: int) -> None:
     machine.take(count)
 
 
-def _ignore_marked(machine: Machine) -> None:
+def _ignore_marked(machine: PickleMachine) -> None:
     machine.pop_mark()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from videmo.errors import InputError
 from videmo.runs.inputs import VIDEO_SUFFIXES
 from videmo.stages.decode import PICTURES
-from videmo.stages.decode.files import LFS
+from videmo.stages.decode.files import LFS_POINTER
 
 SPLITS = {  # names of folders
     "train": "train", "training": "train", "train_afew": "train",
@@ -59,7 +59,7 @@ def walk(top: str) -> Iterator[ClipFile]:
 def refuse_pointers(top: str, videos: Sequence[ClipFile]) -> None:
     """Raise InputError where git-lfs left a pointer in the place of a video."""
     small = [clip for clip in videos if 0 < (clip.size or 0) < _POINTER]
-    pointers = [clip for clip in small if _begins(clip.path) == LFS]
+    pointers = [clip for clip in small if _begins(clip.path) == LFS_POINTER]
     if pointers:
         names = some(["/".join(clip.inside) for clip in pointers])
         raise InputError(
@@ -130,6 +130,6 @@ def _entries(place: str) -> list[os.DirEntry[str]]:
 def _begins(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read(len(LFS))
+            return file.read(len(LFS_POINTER))
     except OSError:
         return b""
