@@ -21,7 +21,7 @@ from videmo.extras import SOURCES
 ROOT = Path(__file__).resolve().parents[1]
 STARTUP = ROOT / "tests" / "support" / "startup"
 EXTRA = [module for module, source in SOURCES.items() if source.extra]
-ALWAYS = ("torchvision", "albumentations", "pandas")  # come with them, and are ours to do without
+ALWAYS = ("retinaface", "albumentations", "pandas")  # come with them, and are ours to do without
 CORE = (
     "classify demo.mp4 --every 5",
     "classify demo.mp4 again.mp4 --every 5 -j 2 --out out.csv",

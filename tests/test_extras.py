@@ -63,7 +63,7 @@ def test_where_the_origin_is_gone_the_packages_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin = {"url": (tmp_path / "gone").as_uri(), "dir_info": {}}
-    said = "pip install onnx onnxscript retinaface-pytorch timm torch"
+    said = "pip install onnx onnxscript timm torch torchvision"
     assert from_(origin, monkeypatch) == said
 
 

@@ -60,14 +60,15 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "platformdirs": "files",
     "pyarrow": "train write",
     "ray": "runs.cluster",
-    "retinaface": "stages.detect.retinaface",
     "rich": "cli write.table show.evaluation",
     "safetensors": "store stages.embed.timm train store.zoo.adopt",
     "sklearn": "train.head evaluate.metrics",
     "timm": "stages.embed.timm",
-    "torch": "stages.embed.timm stages.embed.mobilefacenet stages.detect.retinaface doctor train",
+    "torch": "stages.embed.timm stages.embed.mobilefacenet stages.detect.retinaface "
+    "stages.detect.retina_network doctor train",
+    "torchvision": "stages.detect.retina_network",
 }
-NOISY = ("openvino", "timm", "retinaface", "matplotlib")  # they report, or leave files behind
+NOISY = ("openvino", "timm", "torchvision", "matplotlib")  # they report, or leave files behind
 HEAVY = (
     "torch", "timm", "sklearn", "scipy", "cv2", "openvino", "av", "decord", "retinaface", "rich",
     "onnx", "pyarrow", "PIL", "ray", "h5py",

@@ -38,10 +38,10 @@ SOURCES = {
     "pebble": Source("pebble"),
     "pyarrow": Source("pyarrow", "parquet"),
     "ray": Source("ray", "ray"),
-    "retinaface": Source("retinaface-pytorch", "torch"),
     "sklearn": Source("scikit-learn"),
     "timm": Source("timm", "torch"),
     "torch": Source("torch", "torch"),
+    "torchvision": Source("torchvision", "torch"),
 }
 
 

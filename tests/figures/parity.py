@@ -98,13 +98,13 @@ def show_retinaface(path: Path) -> None:
     """Print how near RetinaFace is on both engines, with the same random weights in each."""
     import torch
 
-    from videmo.stages.detect import Detection, retinaface
+    from videmo.stages.detect import Detection, retina_network
 
     with tempfile.TemporaryDirectory() as folder, decode.open_video(path) as video:
         os.environ["VIDEMO_CACHE"] = folder  # what is converted here is of no use to anybody
         torch.manual_seed(1)
         weights = Path(folder) / "random.pth"
-        torch.save(retinaface._empty().state_dict(), weights)
+        torch.save(retina_network.network().state_dict(), weights)
         options = Detection("retinaface-resnet50", score=0.6, max_side=320)
         frames = next(video.read(decode.Sampling(every=20)))
         one, two = (

@@ -25,11 +25,11 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of RetinaFace that know nothing: its promises are tested without a download."""
     import torch
 
-    from videmo.stages.detect.retinaface import _empty
+    from videmo.stages.detect.retina_network import network
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "random.pth"
-    torch.save(_empty().state_dict(), path)
+    torch.save(network().state_dict(), path)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from videmo.data import FrameBatch
 from videmo.errors import CorruptModel, ModelNotFound
-from videmo.stages.detect import Detection, retinaface
+from videmo.stages.detect import Detection, retina_network, retinaface
 
 
 def test_anchors_are_those_of_the_package() -> None:
@@ -35,6 +36,22 @@ def test_boxes_and_points_are_decoded_as_in_the_package(rng: np.random.Generator
     assert got_box == pytest.approx(theirs, rel=1e-4, abs=1e-2)  # float32 of up to 1000 px
     marks = box_utils.decode_landm(torch.from_numpy(points), priors, (0.1, 0.2)).numpy()
     assert got_points.reshape(-1, 10) == pytest.approx(marks, rel=1e-4, abs=1e-2)
+
+
+def test_the_network_is_that_of_the_package() -> None:
+    theirs = pytest.importorskip("retinaface.network")
+    import torch
+
+    torch.manual_seed(3)
+    ours = retina_network.network().eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it names an argument of torchvision by its old name
+        other = theirs.RetinaFace("Resnet50", False, 256, dict(layer2=1, layer3=2, layer4=3), 256)
+    other.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        pictures = torch.randn(2, 3, 70, 100)  # of no whole strides
+        for got, expected in zip(ours(pictures), other.eval()(pictures), strict=True):
+            assert torch.equal(got, expected)
 
 
 def test_a_file_that_torch_cannot_read_is_refused(tmp_path: Path) -> None:
@@ -75,7 +92,7 @@ def test_untrained_weights_give_the_answer_of_the_package(tmp_path: Path) -> Non
     from skimage.data import astronaut
 
     torch.manual_seed(1)
-    network = retinaface._empty()
+    network = retina_network.network()
     torch.save(network.state_dict(), tmp_path / "random.pth")
     theirs = Model(max_size=192)
     theirs.load_state_dict(network.state_dict())

@@ -1,7 +1,8 @@
-"""Faces and five points by the RetinaFace network of the package retinaface-pytorch.
+"""Faces and five points by RetinaFace with a ResNet-50, as the package retinaface-pytorch has it.
 
-The network is the package's, its weights are fetched once; batching, decoding and clipping are
-ours: the package looks at one frame at a time and returns boxes that it forgot to clip.
+Its weights are fetched once and its answers are the package's (tested), which is not needed for
+it: it brings OpenCV's desktop build, which wants libGL, looks at one frame at a time and returns
+boxes that it forgot to clip.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from videmo.files import cache_dir, sha256
 from videmo.files.compiled import kept
 from videmo.files.fetch import Wanted, fetch, files_dir
 from videmo.files.openvino import compile_network, from_torch, runner
-from videmo.files.quiet import quiet
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
+from videmo.stages.detect.retina_network import network as empty
 from videmo.stages.image import resize
 
 FILE = Wanted(
@@ -56,7 +57,7 @@ class RetinaFace:
     weights: the file of weights; None fetches it once into the user's cache
     engine: torch, or for the CPU openvino, which converts the network once; auto is that
 
-    Raises MissingDependency without torch or retinaface-pytorch, what `fetch` raises where the
+    Raises MissingDependency without torch, what `fetch` raises where the
     weights cannot be fetched, CorruptModel where they are not this network's.
     """
 
@@ -73,7 +74,7 @@ class RetinaFace:
     ) -> None:
         self._options = options or Detection()
         if not weights and not (files_dir() / FILE.name).is_file():
-            require("torch", "retinaface")  # before 100 MB are fetched for nothing
+            require("torch", "torchvision")  # before 100 MB are fetched for nothing
         path = Path(weights) if weights else fetch(FILE)
         if engine == "torch" or device != "cpu":
             self._answers = _by_torch(path, threads or 0, device)
@@ -177,7 +178,7 @@ def _network(path: Path) -> Any:
     "box" (N, A, 4), "score" (N, A) and "points" (N, A, 10), of the frames padded with the mean
     colour to whole strides of 32 px.
     """
-    torch, network, state = _torch(), _empty(), _state(path)
+    torch, network, state = _torch(), empty(), _state(path)
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError) as error:
@@ -215,25 +216,6 @@ def _state(path: Path) -> Any:
     except (OSError, EOFError, RuntimeError, UnpicklingError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise CorruptModel(str(path), "weights saved by torch", reason) from error
-
-
-def _empty() -> Any:
-    """Return the network before it has its weights."""
-    _torch()
-    try:
-        with quiet():
-            from retinaface.network import RetinaFace as Network
-    except ModuleNotFoundError as error:
-        raise missing("retinaface") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it names an argument of torchvision by its old name
-        return Network(
-            name="Resnet50",
-            pretrained=False,
-            return_layers={"layer2": 1, "layer3": 2, "layer4": 3},
-            in_channels=256,
-            out_channels=256,
-        )
 
 
 def _torch() -> Any:
