@@ -23,14 +23,16 @@ from videmo.data import Failure
 from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound
 from videmo.pipeline import Answer, Engine, load
 from videmo.runs import batch, cluster
-from videmo.runs.cluster import Bundle, ClusterExecutor, ClusterOptions
+from videmo.runs.cluster import ClusterExecutor
+from videmo.runs.cluster.bundles import Bundle, bundles_of, resolved
+from videmo.runs.cluster.connection import LOCAL, ClusterOptions, joined, ray_library, room_for
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip, find_clips
 from videmo.runs.workers import InProcessExecutor, PipelineSpec, unspooled
 
 if not find_spec("ray"):
     pytest.skip("Ray is not installed: pip install '.[ray]'", allow_module_level=True)
-ray = cluster._ray(cluster.LOCAL)
+ray = ray_library(LOCAL)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,8 +41,8 @@ def nodes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         tests = Path(__file__).parents[1]  # where its workers find the toys, and videmo
         patch.setenv("PYTHONPATH", f"{tests / 'support'}{os.pathsep}{tests.parent}")
-        fleet = ClusterOptions(2, address=cluster.LOCAL)
-        with cluster._joined(ray, fleet):
+        fleet = ClusterOptions(2, address=LOCAL)
+        with joined(ray, fleet):
             yield
             begun = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
         for process in begun:  # Ray does not wait for them, of which Python warns at its end
@@ -152,24 +154,22 @@ def test_a_worker_that_no_machine_has_room_for_is_refused() -> None:
 def test_room_is_counted_machine_by_machine(
     nodes: list[dict[str, float]], threads: int, gpus: float, room: int
 ) -> None:
-    assert cluster._room(nodes, threads, gpus) == room
+    assert room_for(nodes, threads, gpus) == room
 
 
 def test_a_model_that_a_machine_does_not_have_is_sent_to_it(tmp_path: Path) -> None:
     there = store.load("afew7").folder
-    parcels = cluster._bundles(PipelineSpec(load("afew7").recipe, str(there), Engine()), ray.put)
+    parcels = bundles_of(PipelineSpec(load("afew7").recipe, str(there), Engine()), ray.put)
     away = {
         role: Bundle(f"/nowhere/{tmp_path.name}/mine", parcel.files)
         for role, parcel in parcels.items()
     }
     spare = iter([tmp_path / "1", tmp_path / "2"])
-    sent = cluster._resolved(
-        PipelineSpec(load("afew7").recipe, "mine", Engine()), away, lambda: next(spare)
-    )
+    sent = resolved(PipelineSpec(load("afew7").recipe, "mine", Engine()), away, lambda: next(spare))
     assert sent.head == str(tmp_path / "1" / "mine")
     assert store.load(str(sent.head)).card == store.load("afew7").card
     assert store.load(sent.recipe.backbone).sha256 == sent.recipe.backbone_sha256
-    assert cluster._resolved(sent, parcels, lambda: next(spare)).head == str(there)
+    assert resolved(sent, parcels, lambda: next(spare)).head == str(there)
 
 
 def test_a_model_that_arrives_changed_is_refused(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import faults
+import interrupted
 import numpy as np
 import pytest
 from crowd import Crowd, crowd
@@ -298,6 +299,19 @@ def test_ten_thousand_clips_are_stopped_and_resumed(tmp_path: Path) -> None:
     _sound(made, 10_000)
     assert [seen.code for seen in made.stops] == [130, -9, 0]
     assert made.again.seconds < 5  # s; 1.4 where nothing else runs
+
+
+@pytest.mark.slow  # minutes
+def test_interrupted_runs_end_with_the_bytes_of_one_left_alone(tmp_path: Path) -> None:
+    for name in ("kills", "writers", "renamed"):
+        (tmp_path / name).mkdir()
+    tried = [
+        *interrupted.kills(tmp_path / "kills", 8, 0),
+        interrupted.writers(tmp_path / "writers", 3, 0),
+        interrupted.renamed(tmp_path / "renamed", 2, 40),
+    ]
+    assert [each.count for each in tried] == [4, 4, 3, 2]
+    assert [wrong for each in tried for wrong in each.wrong] == []
 
 
 def test_a_part_without_frames_is_no_clip_without_a_face(

@@ -176,8 +176,6 @@ class Run:
             "detector": self.pipeline.recipe.detection.detector,
             "recipe": self.pipeline.recipe.fingerprint(),
         }
-        if kind["detector_weights"]:
-            settings["detector_sha256"] = kind["detector_weights"]
         if self.features:
             settings["--frames"] = str(self.frames)
         more = {"--format": self.format, "--top": self.options.get("top")}
@@ -187,8 +185,11 @@ class Run:
         """Return what an output holds; raises OutputError where it cannot be gone on with."""
         from videmo.runs.resume import read_whole
 
+        expected = self._expected()
+        if self.options["engine"] != "ray":  # where this machine may lack what its workers have
+            expected.settings["detector_sha256"] = self.pipeline.detector.sha256
         with _fetched(out) as file:
-            return read_whole(out, file, self._expected())
+            return read_whole(out, file, expected)
 
     def _say(self, words: str) -> None:
         if not self.options["quiet"]:
@@ -286,7 +287,8 @@ class Run:
             yield folder
 
     def _cluster(self, faces: str | None) -> ClusterExecutor:
-        from videmo.runs.cluster import ClusterExecutor, ClusterOptions
+        from videmo.runs.cluster import ClusterExecutor
+        from videmo.runs.cluster.connection import ClusterOptions
         from videmo.runs.workers import PipelineSpec
 
         names = ("clip_timeout", "ray_address", "gpus_per_worker")

@@ -38,7 +38,7 @@ class Expected:
 
     clips: Sequence[Clip]
     kind: Kind
-    settings: Mapping[str, str | None]  # what each row says of itself, as far as it is known
+    settings: dict[str, str | None]  # what each row says of itself, as far as it is known
     format: str
     labelled: bool = False  # whether it keeps label, split and subject of clips
 

@@ -16,26 +16,25 @@ An IDLE worker is given the next clip that waits, and is BUSY.
 from __future__ import annotations
 
 import os
-import secrets
-import socket
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from videmo import store
-from videmo.errors import CorruptModel, InputError, ModelError, VidemoError
-from videmo.extras import missing
-from videmo.files import cache_dir, sha256
-from videmo.files.scratch import scratch
-from videmo.pipeline import Engine, Pipeline, cpus
-from videmo.recipe import Recipe
+from videmo.errors import InputError, ModelError, VidemoError
+from videmo.runs.cluster.bundles import bundles_of
+from videmo.runs.cluster.connection import (
+    ClusterOptions,
+    joined,
+    last_line,
+    ray_library,
+    room_for,
+)
+from videmo.runs.cluster.worker import ClusterWorker, Reply
 from videmo.runs.executor import (
     RESTARTS,
     ClipResult,
@@ -46,31 +45,10 @@ from videmo.runs.executor import (
     worker_died,
 )
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import PipelineSpec, WorkerOptions, run_clip
+from videmo.runs.workers import PipelineSpec
 from videmo.write.sink import output_errors
 
 WINDOW = 64  # clips a worker, the oldest awaited to the newest; tests/figures/scale.py says why
-LOCAL = "local"  # Ray's word for a cluster of this machine alone
-OBJECT_STORE = 128 << 20  # bytes that a cluster of this machine alone keeps in shared memory
-
-Reply = tuple[ClipResult, bytes | None]  # and the features of the faces, if they are wanted
-
-
-@dataclass(frozen=True)
-class ClusterOptions(WorkerOptions):
-    """Workers on a cluster; 0 jobs are as many as it has room for."""
-
-    address: str | None = None  # HOST:PORT or auto; None: RAY_ADDRESS, or one of this machine alone
-    gpus: float = 0.0  # of one worker
-
-    @property
-    def where(self) -> str:
-        """The cluster, as Ray is told of it."""
-        return self.address or os.environ.get("RAY_ADDRESS") or LOCAL
-
-    def engine(self, engine: Engine) -> Engine:
-        """Return the engine as it is: the threads of a worker depend on the cluster."""
-        return engine
 
 
 class ClusterExecutor:
@@ -81,7 +59,7 @@ class ClusterExecutor:
     """
 
     def __init__(self, spec: PipelineSpec, options: ClusterOptions) -> None:
-        self._ray = _ray(options.where)
+        self._ray = ray_library(options.where)
         self.spec, self.options, self.jobs = spec, options, options.jobs
         self._provenance: Provenance = {}
         self._waiting: deque[_Task] = deque()
@@ -92,12 +70,12 @@ class ClusterExecutor:
 
     def __enter__(self) -> ClusterExecutor:
         if not self._ray.is_initialized():
-            self._cluster.enter_context(_joined(self._ray, self.options))
+            self._cluster.enter_context(joined(self._ray, self.options))
         try:
             threads = self._plan()
             engine = replace(self.spec.engine, threads=threads, scratch=None)
             spec = replace(self.spec, engine=engine)
-            bundles = _bundles(spec, self._ray.put)
+            bundles = bundles_of(spec, self._ray.put)
             kind: Any = self._ray.remote(num_cpus=threads, num_gpus=self.options.gpus)(
                 ClusterWorker
             )
@@ -170,7 +148,7 @@ class ClusterExecutor:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         most = int(max((node.get("CPU", 0) for node in nodes), default=0))
         asked, gpus = self.spec.engine.threads, self.options.gpus
-        room = _room(nodes, asked or 1, gpus)
+        room = room_for(nodes, asked or 1, gpus)
         if not room:
             wanted = f"{asked or 1} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
             raise InputError(
@@ -178,9 +156,9 @@ class ClusterExecutor:
                 "--gpus-per-worker, or add machines"
             )
         self.jobs = self.options.jobs or room
-        self._machines = sum(_room([node], asked or 1, gpus) > 0 for node in nodes)
+        self._machines = sum(room_for([node], asked or 1, gpus) > 0 for node in nodes)
         all_of = min(self.jobs, room)
-        return asked or next(t for t in range(most, 0, -1) if _room(nodes, t, gpus) >= all_of)
+        return asked or next(t for t in range(most, 0, -1) if room_for(nodes, t, gpus) >= all_of)
 
     def _assign(self) -> None:
         """Give clips that wait to workers that do not, and begin workers while there is need."""
@@ -233,7 +211,8 @@ class ClusterExecutor:
         try:
             reply = self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
-            raise VidemoError(f"a worker failed in an unexpected way ({_last(error)})") from error
+            text = f"a worker failed in an unexpected way ({last_line(error)})"
+            raise VidemoError(text) from error
         except self._ray.exceptions.RayError as error:
             return Ended(worker, error)
         if isinstance(reply, VidemoError):
@@ -259,11 +238,11 @@ class ClusterExecutor:
     def _replace(self, worker: _Worker, error: Exception) -> None:
         """Note that the clip of a worker died with it; of one that loaded, that it ended."""
         if worker.task is not None:
-            worker.task.result = worker_died(worker.task.clip, _last(error))
+            worker.task.result = worker_died(worker.task.clip, last_line(error))
         elif not self._restarts.add():
             raise ModelError(
                 f"{RESTARTS} workers in a row ended while they loaded the models "
-                f"({_last(error)}); is videmo installed on every machine, and the memory "
+                f"({last_line(error)}); is videmo installed on every machine, and the memory "
                 "enough? give fewer --jobs, and --resume to go on"
             ) from error
 
@@ -346,202 +325,3 @@ class TimedOut:
 
 
 Event = Loaded | Replied | Ended | TimedOut
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A file or a model's folder that a spec names, with its content for other machines."""
-
-    place: str
-    files: Mapping[str, tuple[str, Any]]  # name -> SHA-256, reference to the bytes
-
-    def is_in(self, folder: Path) -> bool:
-        """Return whether these very files are in a folder."""
-        return all(
-            (folder / name).is_file() and sha256(folder / name) == expected
-            for name, (expected, _) in self.files.items()
-        )
-
-    def unpack(self, folder: Path) -> Path:
-        """Write the files into a new folder, and return it; raises CorruptModel."""
-        folder.mkdir(parents=True)
-        for name, (_, ref) in self.files.items():
-            (folder / name).write_bytes(_ray().get(ref))
-        if not self.is_in(folder):
-            raise CorruptModel(self.place, "the files that were sent", "others")
-        return folder
-
-
-class ClusterWorker:
-    """What runs on the cluster: models, loaded once, and clips, run one by one.
-
-    What videmo raises is returned, so that it comes back as it is.
-    """
-
-    def __init__(self, spec: PipelineSpec, bundles: Mapping[str, Bundle]) -> None:
-        self._spec, self._bundles = spec, bundles
-        self._pipeline: Pipeline | None = None
-
-    def load(self) -> Provenance | VidemoError:
-        """Load the models, and say what makes the numbers."""
-        with ExitStack() as stack:
-
-            def spare() -> Path:
-                return Path(stack.enter_context(scratch()))
-
-            try:
-                self._pipeline = _resolved(self._spec, self._bundles, spare).build()
-                return self._pipeline.provenance
-            except VidemoError as error:
-                return error
-
-    def run(self, clip: Clip) -> Reply | VidemoError:
-        """Look at one clip."""
-        assert self._pipeline is not None
-        try:
-            if self._spec.faces is None:
-                return run_clip(self._pipeline, clip, None), None
-            with scratch() as folder:
-                result = run_clip(self._pipeline, clip, folder)
-                faces = Path(result.faces).read_bytes() if result.faces else None
-                return replace(result, faces=None), faces
-        except VidemoError as error:
-            return error
-
-
-def _ray(where: str = "") -> Any:
-    """Return Ray, told before its import to count nobody's use.
-
-    Of a cluster of its own it lets in who has a token; left to itself, it keeps one in ~/.ray.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of the future
-    if where == LOCAL and "ray" not in sys.modules:  # it reads them once
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    try:
-        import ray
-        from ray._private import worker
-    except ImportError as error:
-        raise missing("ray") from error
-    worker._worker_logs_enabled = False  # it tells of ended workers on the standard output
-    return ray
-
-
-@contextmanager
-def _joined(ray: Any, options: ClusterOptions) -> Iterator[None]:
-    """Join the cluster of these options, and leave it; one of this machine alone leaves nothing."""
-    with ExitStack() as stack:
-        if options.where == LOCAL:
-            # its sockets lie there, whose names may have some 100 characters, most of them Ray's
-            near = "/tmp" if os.access("/tmp", os.W_OK) else None
-            folder = stack.enter_context(scratch(near))
-            stack.enter_context(_without_dashboard())
-            _connect(ray, options, _temp_dir=folder, _node_ip_address="127.0.0.1")
-        else:
-            _connect(ray, options)
-        stack.callback(ray.shutdown)
-        yield
-
-
-@contextmanager
-def _without_dashboard() -> Iterator[None]:
-    """Keep Ray from beginning the process of its dashboard.
-
-    Switched off, it runs still, and asks the addresses of three clouds which of them this is,
-    also where no usage is reported.
-    """
-    from ray._private.node import Node
-
-    start = Node.start_api_server
-    Node.start_api_server = lambda self, **_: None
-    try:
-        yield
-    finally:
-        Node.start_api_server = start
-
-
-def _connect(ray: Any, options: ClusterOptions, **more: Any) -> None:
-    """Join the cluster of these options, or begin it."""
-    if options.where == LOCAL:
-        more |= {"num_cpus": max(cpus(), options.jobs), "object_store_memory": OBJECT_STORE,
-                 "include_dashboard": False}  # fmt: skip
-    try:
-        if ":" in options.where:  # Ray itself tries for two minutes
-            _check_reachable(options.where.removeprefix("ray://"))
-        ray.init(address=options.where, log_to_driver=False, logging_level="critical", **more)
-    except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
-        raise InputError(
-            f"{options.where}: no Ray cluster can be used there ({_last(error)}); --ray-address "
-            "wants HOST:PORT"
-        ) from error
-
-
-def _check_reachable(address: str) -> None:
-    """Raise OSError, or ValueError, where nobody listens at HOST:PORT."""
-    host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
-def _room(nodes: Iterable[Mapping[str, float]], threads: int, gpus: float) -> int:
-    """Return how many workers have room on machines with these resources."""
-    return sum(
-        int(min(node.get("CPU", 0) // threads, node.get("GPU", 0) // gpus if gpus else 1 << 30))
-        for node in nodes
-    )
-
-
-def _last(error: Exception) -> str:
-    """Return the last line of what an error says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
-
-
-def _bundles(spec: PipelineSpec, put: Any) -> dict[str, Bundle]:
-    """Return what a spec names, packed: head, backbone and the detector's own weights."""
-    bundles, recipe = {}, _recipe(spec)
-    models = {"head": spec.head, "backbone": recipe.backbone if recipe else None}
-    for role, name in models.items():
-        if name:
-            model = store.load(name)
-            files = ["card.json", *map(str, model.card["files"])]
-            bundles[role] = _bundle(name, model.folder, files, put)
-    if weights := spec.engine.detector_weights:
-        path = Path(weights)
-        bundles["detector"] = _bundle(weights, path.parent, [path.name], put)
-    return bundles
-
-
-def _bundle(place: str, folder: Path, names: Iterable[str], put: Any) -> Bundle:
-    files = {name: (sha256(folder / name), put((folder / name).read_bytes())) for name in names}
-    return Bundle(place, files)
-
-
-def _resolved(
-    spec: PipelineSpec, bundles: Mapping[str, Bundle], spare: Callable[[], Path]
-) -> PipelineSpec:
-    """Return the spec with every file it names where this machine has it; else it is unpacked.
-
-    spare: makes a new folder
-    """
-    recipe = _recipe(spec)
-    for role, bundle in bundles.items():
-        name = Path(bundle.place).name
-        if role == "detector":
-            places = [Path(bundle.place).parent]
-        else:
-            places = [Path(bundle.place), store.EMBEDDED / name, cache_dir() / "models" / name]
-        folder = next(filter(bundle.is_in, places), None)
-        folder = folder or bundle.unpack(spare() / name)
-        if role == "head":
-            spec = replace(spec, head=str(folder))
-        elif role == "backbone" and recipe:
-            spec = replace(spec, recipe=replace(recipe, backbone=str(folder)))
-        else:
-            engine = replace(spec.engine, detector_weights=str(folder / name))
-            spec = replace(spec, engine=engine)
-    return spec
-
-
-def _recipe(spec: PipelineSpec) -> Recipe | None:
-    """Return the recipe of a spec; a stand-in may have none."""
-    return spec.recipe
