@@ -23,7 +23,7 @@ from videmo.people.persons import (
 )
 from videmo.pipeline import Answer
 from videmo.stages.embed import BACKBONES, make_backbone
-from videmo.stages.heads.attributes import Reading
+from videmo.stages.heads.attributes import AttributeOptions
 
 
 def features(track, index, side=None, **outputs) -> Features:
@@ -103,14 +103,14 @@ def test_short_tracks_are_left_out_on_demand():
 
 def test_a_clip_whose_tracks_are_all_too_short_says_so():
     scene = watched(features([0, 0], [0, 1])).scene(RECORD, answer(), min_frames=3)
-    (record,) = attribute_records(scene, {}, Reading())
+    (record,) = attribute_records(scene, {}, AttributeOptions())
     assert record["status"] == "no_face"
     assert "--min-frames" in record["warnings"][-1]
 
 
 def test_a_picture_counts_with_its_one_frame():
     scene = watched(features([0], [0])).scene(RECORD, answer("images", 1), min_frames=3)
-    (record,) = attribute_records(scene, {}, Reading())
+    (record,) = attribute_records(scene, {}, AttributeOptions())
     assert scene.still and record["status"] == "ok"
     assert record["box"] == [0, 0, 10, 10]
     assert not {"start", "end", "best_time"} & set(record)
@@ -120,7 +120,7 @@ def test_a_picture_counts_with_its_one_frame():
 def test_a_record_holds_what_was_asked_for_and_nothing_else():
     outputs = {"gender": ("female", "male")}
     scene = watched(features([0], [2], gender=np.log([[1, 3]]))).scene(RECORD, answer())
-    (record,) = attribute_records(scene, outputs, Reading())
+    (record,) = attribute_records(scene, outputs, AttributeOptions())
     assert (record["gender"], record["gender_probability"]) == ("male", 0.75)
     assert not [key for key in record if key.startswith(("age", "ethnicity", "label", "score"))]
     assert (record["face_frames"], record["frames"], record["coverage"]) == (1, 10, 0.1)
@@ -130,7 +130,7 @@ def test_an_age_and_an_ethnicity_are_told_with_how_sure_they_are():
     outputs = {"age": ("0", "1", "2"), "ethnicity": ("white", "black")}
     batch = features([0], [0], age=np.log([[1, 2, 1]]), ethnicity=np.log([[1, 3]]))
     scene = watched(batch).scene(RECORD, answer())
-    (record,) = attribute_records(scene, outputs, Reading(level=0.4))
+    (record,) = attribute_records(scene, outputs, AttributeOptions(level=0.4))
     assert (record["age"], record["age_interval"]) == (1.0, [1.0, 1.0])
     assert record["ethnicity"] == "black"
     assert record["ethnicity_scores"] == {"white": 0.25, "black": 0.75}
@@ -138,7 +138,10 @@ def test_an_age_and_an_ethnicity_are_told_with_how_sure_they_are():
 
 def test_warnings_of_a_clip_are_said_once():
     scene = watched(features([0, 1], [0, 0])).scene(RECORD, answer())
-    assert [r["warnings"] for r in attribute_records(scene, {}, Reading())] == [["damage"], []]
+    assert [r["warnings"] for r in attribute_records(scene, {}, AttributeOptions())] == [
+        ["damage"],
+        [],
+    ]
 
 
 def test_every_one_of_a_pair_is_compared_with_every_other():

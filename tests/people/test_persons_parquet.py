@@ -14,7 +14,7 @@ from records import OUTPUTS, clip, scene
 from videmo.evaluate.pairs import found_in
 from videmo.evaluate.rows import read_rows
 from videmo.people.persons import Grouping, attribute_records, pair_records, person_records
-from videmo.stages.heads.attributes import Reading
+from videmo.stages.heads.attributes import AttributeOptions
 from videmo.write import open_writer
 from videmo.write.persons import COLUMNS, attribute_columns, open_records
 
@@ -31,7 +31,7 @@ def table(path: Path, records: list, columns: tuple[str, ...]) -> list[dict]:
 
 def test_attributes_keep_their_types_and_nulls(tmp_path: Path) -> None:
     scenes = (ONE, STILL, NOBODY)
-    records = [r for of in scenes for r in attribute_records(of, OUTPUTS, Reading())]
+    records = [r for of in scenes for r in attribute_records(of, OUTPUTS, AttributeOptions())]
     rows = table(tmp_path / "x.parquet", records, attribute_columns(OUTPUTS))
     assert [row["age"] for row in rows] == [r.get("age") for r in records]
     assert rows[0]["p_white"] == records[0]["ethnicity_scores"]["white"]

@@ -24,7 +24,7 @@ from videmo.people.persons import (
 )
 from videmo.runs.batch import record as record_of
 from videmo.runs.inputs import Clip
-from videmo.stages.heads.attributes import Reading
+from videmo.stages.heads.attributes import AttributeOptions
 from videmo.write import open_features, open_writer
 from videmo.write.columns import column_types, record_columns
 from videmo.write.persons import COLUMNS, attribute_columns
@@ -117,7 +117,7 @@ def test_no_key_may_be_missing(key: str) -> None:
 )  # fmt: skip
 def test_records_of_attributes_are_valid(only: list[str], seen: Scene) -> None:
     outputs = {name: OUTPUTS[name] for name in only}
-    for record in attribute_records(seen, outputs, Reading()):
+    for record in attribute_records(seen, outputs, AttributeOptions()):
         assert errors("attributes", record) == [] and not unnamed("attributes", record)
 
 
@@ -135,7 +135,7 @@ def test_records_of_identify_are_valid() -> None:
 
 @pytest.mark.parametrize("name", ["attributes", "identify"])
 def test_a_person_that_is_seen_has_a_place(name: str) -> None:
-    (record,) = attribute_records(scene("a.mp4", 1), OUTPUTS, Reading())
+    (record,) = attribute_records(scene("a.mp4", 1), OUTPUTS, AttributeOptions())
     for key in ("track", "box"):
         broken = copy.deepcopy(record)
         del broken[key]

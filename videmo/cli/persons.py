@@ -135,10 +135,10 @@ def attributes(**options: Any) -> None:
     it; README.md says where it must not be used.
     """
     from videmo.people.persons import attribute_records
-    from videmo.stages.heads.attributes import Reading
+    from videmo.stages.heads.attributes import AttributeOptions
     from videmo.write.persons import attribute_columns
 
-    reading = Reading(
+    reading = AttributeOptions(
         options["age_rule"], options["age_offset"], options["age_level"], options["male_from"]
     )
     clips = clips_of(options)

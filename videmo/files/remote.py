@@ -91,7 +91,7 @@ def walk(url: str) -> Iterator[str]:
             yield "/".join(parts)
 
 
-def state(url: str) -> tuple[int, str]:
+def file_state(url: str) -> tuple[int, str]:
     """Return the size of a file and what changes with it: its tag, or its time; -1, '' for none."""
     try:
         with _translated_errors(url, "cannot be looked at"):

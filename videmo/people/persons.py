@@ -25,7 +25,7 @@ from videmo.errors import InputError, UnknownName
 from videmo.pipeline import Answer, Engine, Pipeline
 from videmo.stages.heads.attributes import (
     IDENTITY,
-    Reading,
+    AttributeOptions,
     age,
     ethnicity,
     gender,
@@ -228,13 +228,13 @@ def group(likeness: Array, apart: Iterable[tuple[int, int]], grouping: Grouping)
 
 
 def attribute_records(
-    scene: Scene, outputs: Mapping[str, Sequence[str]], reading: Reading
+    scene: Scene, outputs: Mapping[str, Sequence[str]], options: AttributeOptions
 ) -> list[Record]:
     """Return one record for each sighting, or the scene's own where there is none.
 
     outputs: what is told: age, gender, ethnicity -> labels in order
     """
-    told = [_attributes(sighting.means, outputs, reading) for sighting in scene.sightings]
+    told = [_attributes(sighting.means, outputs, options) for sighting in scene.sightings]
     return _records(scene, told)
 
 
@@ -326,14 +326,14 @@ def _location(scene: Scene, sighting: Sighting) -> Record:
 
 
 def _attributes(
-    means: Mapping[str, F64], outputs: Mapping[str, Sequence[str]], reading: Reading
+    means: Mapping[str, F64], outputs: Mapping[str, Sequence[str]], options: AttributeOptions
 ) -> Record:
     told: Record = {}
     if "age" in outputs:
-        years, low, high = age(means["age"], outputs["age"], reading)
+        years, low, high = age(means["age"], outputs["age"], options)
         told |= {"age": round(years, 1), "age_interval": [low, high]}
     if "gender" in outputs:
-        word, share = gender(means["gender"], outputs["gender"], reading)
+        word, share = gender(means["gender"], outputs["gender"], options)
         told |= {"gender": word, "gender_probability": round(share, SCORE_DIGITS)}
     if "ethnicity" in outputs:
         word, scores = ethnicity(means["ethnicity"], outputs["ethnicity"])

@@ -298,7 +298,7 @@ def _sum_of(kind: Kind) -> str:
 def state_of(path: str) -> State:
     """Return the size of a file and when it was changed, or its tag at a URL; -1 where none is."""
     if remote.is_url(path):
-        return remote.state(path)
+        return remote.file_state(path)
     try:
         found = os.stat(path)
         return found.st_size, found.st_mtime_ns

@@ -25,11 +25,11 @@ from videmo.stages.decode import (
     ImageFolder,
     Sampling,
     batches,
-    fit,
     open_video,
-    plan,
     prefetch,
     pyav,
+    sampled_indices,
+    scaled_size,
 )
 
 needs_decord = pytest.mark.skipif(
@@ -42,35 +42,35 @@ TIMES = st.lists(st.integers(1, 900), min_size=1, max_size=80).map(lambda ms: np
 
 
 def test_every_counts_from_frame_0_also_inside_a_window() -> None:
-    assert plan(np.arange(20) / 10, Sampling(every=5, start=0.3)).tolist() == [5, 10, 15]
+    assert sampled_indices(np.arange(20) / 10, Sampling(every=5, start=0.3)).tolist() == [5, 10, 15]
 
 
 def test_the_end_is_exclusive() -> None:
-    assert plan(np.arange(5) / 10, Sampling(start=0.1, end=0.3)).tolist() == [1, 2]
+    assert sampled_indices(np.arange(5) / 10, Sampling(start=0.1, end=0.3)).tolist() == [1, 2]
 
 
 def test_a_tick_takes_the_first_frame_at_or_after_it() -> None:
     times = np.array([0, 0.4, 0.9, 1.1, 1.2, 3.5, 3.6])  # ticks 0 1 2 3: the last two share 3.5
-    assert plan(times, Sampling(fps=1)).tolist() == [0, 3, 5]
+    assert sampled_indices(times, Sampling(fps=1)).tolist() == [0, 3, 5]
 
 
 def test_times_rounded_to_milliseconds_are_sampled_evenly() -> None:
     times = np.round(np.arange(60) / 30, 3)  # as Matroska stores 30 frames a second
-    assert plan(times, Sampling(fps=15)).tolist() == list(range(0, 60, 2))
+    assert sampled_indices(times, Sampling(fps=15)).tolist() == list(range(0, 60, 2))
 
 
 @pytest.mark.parametrize("fps", [30, 60, 1000])
 def test_a_rate_above_the_clips_own_takes_each_frame_once(fps: float) -> None:
-    assert plan(np.arange(60) / 30, Sampling(fps=fps)).tolist() == list(range(60))
+    assert sampled_indices(np.arange(60) / 30, Sampling(fps=fps)).tolist() == list(range(60))
 
 
 def test_a_thousand_frames_a_second_are_all_taken_when_asked_for() -> None:
-    assert plan(np.arange(1000) / 1000, Sampling(fps=1000)).tolist() == list(range(1000))
+    assert sampled_indices(np.arange(1000) / 1000, Sampling(fps=1000)).tolist() == list(range(1000))
 
 
 @given(TIMES, st.floats(0.1, 100))
 def test_between_ticks_there_is_never_more_than_one_frame(times: np.ndarray, fps: float) -> None:
-    taken = plan(times, Sampling(fps=fps))
+    taken = sampled_indices(times, Sampling(fps=fps))
     assert taken[0] == 0
     assert (np.diff(taken) > 0).all()
     ticks = np.floor((times[taken] - times[0] + min(1e-3, 0.1 / fps)) * fps)
@@ -80,7 +80,10 @@ def test_between_ticks_there_is_never_more_than_one_frame(times: np.ndarray, fps
 @given(TIMES, st.floats(0.1, 100), st.floats(0, 1000))
 def test_a_later_clock_takes_the_same_frames(times: np.ndarray, fps: float, later: float) -> None:
     grid = np.round(times * fps * 10) / (fps * 10) + 0.03 / fps  # no frame lies on a tick's edge
-    assert plan(grid, Sampling(fps=fps)).tolist() == plan(grid + later, Sampling(fps=fps)).tolist()
+    assert (
+        sampled_indices(grid, Sampling(fps=fps)).tolist()
+        == sampled_indices(grid + later, Sampling(fps=fps)).tolist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,9 +108,9 @@ def test_a_sampling_that_means_nothing_is_refused(wrong: dict[str, float]) -> No
 
 
 def test_the_scale_is_that_of_the_longer_side() -> None:
-    assert fit(1080, 1920, 640) == (360, 640, 1 / 3)
-    assert fit(1, 5000, 50) == (1, 50, 0.01)
-    assert fit(480, 640, None) == (480, 640, 1.0)
+    assert scaled_size(1080, 1920, 640) == (360, 640, 1 / 3)
+    assert scaled_size(1, 5000, 50) == (1, 50, 0.01)
+    assert scaled_size(480, 640, None) == (480, 640, 1.0)
 
 
 # batches
@@ -367,7 +370,7 @@ def test_auto_seeks_what_is_far_behind(
         sought.clear()
         with open_video(clip) as video:
             got = [clips.number(p) for b in video.read(sampling) for p in b.pixels]
-        assert got == plan(np.arange(700) / 25, sampling).tolist()
+        assert got == sampled_indices(np.arange(700) / 25, sampling).tolist()
         assert len(sought) == seeks, sampling
 
 

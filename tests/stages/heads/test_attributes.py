@@ -9,10 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from videmo.errors import InputError, ModelError, UnknownName
-from videmo.stages.heads.attributes import Reading, age, ethnicity, gender, per_face, similarity
+from videmo.stages.heads.attributes import (
+    AttributeOptions,
+    age,
+    ethnicity,
+    gender,
+    per_face,
+    similarity,
+)
 
 YEARS = tuple(str(year) for year in range(100))
-TOP2 = Reading(age="top2")
+TOP2 = AttributeOptions(age="top2")
 
 
 def ages(**years: float) -> np.ndarray:
@@ -34,8 +41,8 @@ def test_the_published_age_looks_at_the_two_most_probable_years_alone():
 
 @pytest.mark.parametrize("offset", [0, 0.5, 1])
 def test_the_offset_of_the_published_variants_is_added(offset):
-    reading = Reading(age="top2", offset=offset)
-    assert age(ages(y20=0.5, y21=0.5), YEARS, reading) == pytest.approx(
+    options = AttributeOptions(age="top2", offset=offset)
+    assert age(ages(y20=0.5, y21=0.5), YEARS, options) == pytest.approx(
         (20.5 + offset, 20 + offset, 21 + offset)
     )
 
@@ -49,7 +56,7 @@ def test_the_interval_of_an_even_spread_has_its_tenth_and_ninetieth_years():
 
 
 def test_the_level_chooses_how_wide_the_interval_is():
-    assert age(np.full(100, 0.01), YEARS, Reading(level=0.5))[1:] == (24, 74)
+    assert age(np.full(100, 0.01), YEARS, AttributeOptions(level=0.5))[1:] == (24, 74)
 
 
 @settings(deadline=None, max_examples=50)
@@ -59,7 +66,7 @@ def test_the_level_chooses_how_wide_the_interval_is():
 )
 def test_the_interval_holds_its_level_and_no_more_than_it_must(p, level):
     p = p / p.sum()
-    _, low, high = age(p, YEARS, Reading(level=level))
+    _, low, high = age(p, YEARS, AttributeOptions(level=level))
     below, above = p[: int(low)].sum(), p[int(high) + 1 :].sum()
     rest = (1 - level) / 2
     assert below <= rest + 1e-6 and above <= rest + 1e-6  # rounding of sums of 100 numbers
@@ -83,7 +90,9 @@ def test_labels_that_are_not_years_are_a_model_error():
     ],
 )
 def test_a_gender_is_male_from_the_threshold_on(male, threshold, said):
-    word, share = gender(np.array([1 - male, male]), ("female", "male"), Reading(male=threshold))
+    word, share = gender(
+        np.array([1 - male, male]), ("female", "male"), AttributeOptions(male=threshold)
+    )
     assert (word, pytest.approx(share)) == said
 
 
@@ -130,10 +139,10 @@ def test_an_embedding_of_nothing_is_like_nobody():
 
 @pytest.mark.parametrize("wrong", [{"level": 0}, {"level": 1}, {"male": 1.5}])
 def test_shares_that_are_none_are_refused(wrong):
-    with pytest.raises(InputError, match="between 0 and 1"):
-        Reading(**wrong)
+    with pytest.raises(InputError, match="give a number (between 0 and|from 0 to) 1"):
+        AttributeOptions(**wrong)
 
 
 def test_a_rule_nobody_knows_lists_the_rules():
     with pytest.raises(UnknownName, match="mean, top2"):
-        Reading(age="mode")  # type: ignore[arg-type]
+        AttributeOptions(age="mode")  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ DECODERS = {
     "pyav": "videmo.stages.decode.pyav:PyAV",
     "decord": "videmo.stages.decode.decord:Decord",
 }
-PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURE_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp")
 SLACK = 1e-3  # s; Matroska and FLV store whole milliseconds, so a frame may lie this far before
 ROUNDING = 1e-6  # s; times are sums of floats
 
@@ -107,15 +107,15 @@ def open_video(
     make = find("decoder", DECODERS, decoder)
     path = os.fsdecode(path)
     if is_url(path):
-        from videmo.stages.decode.remote import Fetched
+        from videmo.stages.decode.remote import RemoteVideo
 
         def local(copy: str) -> Decoder:
             return open_video(copy, decoder, batch_bytes, threads, pixels)
 
-        return Fetched(path, local, scratch)
+        return RemoteVideo(path, local, scratch)
     if os.path.isdir(path):
         make = ImageFolder
-    elif path.lower().endswith(PICTURES) or looks_like_webp(path):
+    elif path.lower().endswith(PICTURE_SUFFIXES) or looks_like_webp(path):
         from videmo.stages.decode.pictures import Animation, is_animated
 
         make = Animation if is_animated(path) else ImageFolder
@@ -135,7 +135,7 @@ def looks_like_webp(path: str) -> bool:
     return head[:4] == b"RIFF" and head[8:] == b"WEBP"
 
 
-class Picker:
+class Sampler:
     """Says of each frame in turn whether a Sampling takes it.
 
     With `fps` it takes the first frame at or after each tick, each frame at most once. Ticks
@@ -168,12 +168,12 @@ class Picker:
         return self._sampling.end is not None and time >= self._sampling.end - ROUNDING
 
 
-def plan(time: F64, sampling: Sampling) -> I64:
+def sampled_indices(time: F64, sampling: Sampling) -> I64:
     """Return the numbers of the frames that are taken, of a clip with these times.
 
     time: (N,) s, ascending
     """
-    pick = Picker(sampling)
+    pick = Sampler(sampling)
     return np.array([i for i, t in enumerate(time.tolist()) if pick(i, t)], np.int64)
 
 
@@ -191,7 +191,7 @@ def batches(frames: Iterable[Frame], batch_bytes: int) -> Iterator[FrameBatch]:
     room, rows = np.empty((0, 0, 0, 3), np.uint8), list[tuple[int, float, float]]()
     for frame in frames:
         if rows and (frame.pixels.shape != room.shape[1:] or frame.scale != rows[0][2]):
-            yield _batch(room, rows)
+            yield _stack(room, rows)
             rows = []
         if not rows:
             count = max(1, batch_bytes // max(1, frame.pixels.nbytes))
@@ -199,18 +199,18 @@ def batches(frames: Iterable[Frame], batch_bytes: int) -> Iterator[FrameBatch]:
         room[len(rows)] = frame.pixels
         rows.append((frame.number, frame.time, frame.scale))
         if len(rows) == len(room):
-            yield _batch(room, rows)
+            yield _stack(room, rows)
             rows = []
     if rows:
-        yield _batch(room, rows)
+        yield _stack(room, rows)
 
 
-def _batch(room: U8, rows: list[tuple[int, float, float]]) -> FrameBatch:
+def _stack(room: U8, rows: list[tuple[int, float, float]]) -> FrameBatch:
     index, time, scale = zip(*rows, strict=True)
     return FrameBatch(room[: len(rows)], np.array(index, np.int64), np.array(time), scale[0])
 
 
-def fit(height: int, width: int, max_side: int | None) -> tuple[int, int, float]:
+def scaled_size(height: int, width: int, max_side: int | None) -> tuple[int, int, float]:
     """Return the height, width and scale at which the longer side is at most `max_side`.
 
     The shorter side is rounded down, so that a box inside the smaller frame lies inside the
@@ -230,7 +230,7 @@ def prefetch(source: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     """
     done, slots = threading.Event(), threading.Semaphore(max(1, depth))
     items: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()  # (is an item, what)
-    thread = threading.Thread(target=_fill, args=(source, items, slots, done), daemon=True)
+    thread = threading.Thread(target=_produce, args=(source, items, slots, done), daemon=True)
     thread.start()
     try:
         while True:
@@ -248,7 +248,7 @@ def prefetch(source: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
         thread.join()
 
 
-def _fill(
+def _produce(
     source: Iterable[T],
     items: queue.SimpleQueue[tuple[bool, Any]],
     slots: threading.Semaphore,
@@ -309,7 +309,7 @@ class ImageFolder(Decoder):
         pass
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
-        for index in plan(np.arange(len(self._files)) / self.rate, sampling).tolist():
+        for index in sampled_indices(np.arange(len(self._files)) / self.rate, sampling).tolist():
             try:
                 pixels, count = self._still(str(self._files[index]), self._pixels)
             except VideoError as error:
@@ -318,7 +318,7 @@ class ImageFolder(Decoder):
             if count > 1:
                 name = self._files[index].name
                 self.warnings.append(f"{name}: holds {count} pictures; the first is taken")
-            height, width, scale = fit(pixels.shape[0], pixels.shape[1], sampling.max_side)
+            height, width, scale = scaled_size(pixels.shape[0], pixels.shape[1], sampling.max_side)
             if scale < 1:
                 pixels = resize(pixels, height, width)
             yield Frame(pixels, index, index / self.rate, scale)
@@ -328,7 +328,7 @@ def _pictures(path: str) -> list[Path]:
     """Return the pictures of a folder in natural order, or the one picture."""
     if not os.path.isdir(path):
         return [Path(path)]
-    files = [p for p in Path(path).iterdir() if p.suffix.lower() in PICTURES]
+    files = [p for p in Path(path).iterdir() if p.suffix.lower() in PICTURE_SUFFIXES]
     if not files:
         raise VideoError(path, "a folder without pictures; name the videos in it")
     return sorted(files, key=lambda file: (_natural(file.name), file.name))

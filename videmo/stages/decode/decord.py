@@ -13,7 +13,7 @@ import numpy as np
 from videmo.data import U8, FrameBatch
 from videmo.errors import VideoError
 from videmo.extras import missing
-from videmo.stages.decode import Decoder, Frame, Sampling, batches, fit, plan
+from videmo.stages.decode import Decoder, Frame, Sampling, batches, sampled_indices, scaled_size
 from videmo.stages.decode.formats import PIXELS
 from videmo.stages.decode.pyav import PyAV, misnumbered
 
@@ -59,7 +59,7 @@ class Decord(Decoder):
 
     def _open(self, max_side: int | None) -> float:
         """Open the file at the wanted size and return the scale; decord shrinks as it decodes."""
-        height, width, scale = fit(self.info.height, self.info.width, max_side)
+        height, width, scale = scaled_size(self.info.height, self.info.width, max_side)
         decord = _decord()
         with _translated_errors(self._path, "decord cannot open it; use --decoder pyav"):
             self._reader = decord.VideoReader(
@@ -74,7 +74,7 @@ class Decord(Decoder):
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
         scale = self._open(sampling.max_side)
-        for number in plan(self._time, sampling).tolist():
+        for number in sampled_indices(self._time, sampling).tolist():
             yield Frame(self._frame(number), number, float(self._time[number]), scale)
 
     def _frame(self, number: int) -> U8:

@@ -15,9 +15,9 @@ import numpy as np
 from videmo.data import U8, FrameBatch, VideoInfo
 from videmo.errors import VideoError
 from videmo.extras import missing
-from videmo.stages.decode import Decoder, Frame, Picker, Sampling, batches, fit
-from videmo.stages.decode.files import check
+from videmo.stages.decode import Decoder, Frame, Sampler, Sampling, batches, scaled_size
 from videmo.stages.decode.formats import PIXELS, refuse_large
+from videmo.stages.decode.probe import check_readable
 from videmo.stages.image import resize
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
@@ -64,12 +64,14 @@ class Animation(Decoder):
         pass
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
-        pick, time = Picker(sampling), 0.0
+        pick, time = Sampler(sampling), 0.0
         for number, (picture, lasts) in enumerate(self._shown()):
             if pick.past(time):
                 return
             if pick(number, time):
-                height, width, scale = fit(picture.shape[0], picture.shape[1], sampling.max_side)
+                height, width, scale = scaled_size(
+                    picture.shape[0], picture.shape[1], sampling.max_side
+                )
                 yield Frame(resize(picture, height, width) if scale < 1 else picture,
                             number, time, scale)  # fmt: skip
             time += lasts
@@ -115,7 +117,7 @@ def _upright(picture: Any) -> U8:
 @contextmanager
 def _opened(path: str, pixels: int) -> Iterator[Any]:
     """Yield a picture that is open; raises VideoError for what is none, damaged or too large."""
-    check(path)
+    check_readable(path)
     try:
         from PIL import Image
     except ImportError as error:

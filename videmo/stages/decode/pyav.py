@@ -18,10 +18,20 @@ import numpy as np
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
 from videmo.errors import VideoError
 from videmo.extras import missing
-from videmo.stages.decode import SLACK, Decoder, Frame, Picker, Sampling, batches, fit, hdr, plan
+from videmo.stages.decode import (
+    SLACK,
+    Decoder,
+    Frame,
+    Sampler,
+    Sampling,
+    batches,
+    hdr,
+    sampled_indices,
+    scaled_size,
+)
 from videmo.stages.decode.clock import Clock
-from videmo.stages.decode.files import check, why_unreadable
 from videmo.stages.decode.formats import PIXELS, options, refuse_large
+from videmo.stages.decode.probe import check_readable, why_unreadable
 
 LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
 MAX_FAILURES = 100  # packets in a row that cannot be read before the file is taken to have ended
@@ -73,7 +83,7 @@ class PyAV(Decoder):
             raise VideoError(self._path, unsure)
         shown = np.sort(packets.stamps)
         times = self.seconds(shown)
-        wanted = plan(times, sampling).tolist()
+        wanted = sampled_indices(times, sampling).tolist()
         if not wanted:
             return
         key = packets.stamps[packets.keys & (packets.stamps <= shown[wanted[0]])].max()
@@ -119,7 +129,7 @@ class PyAV(Decoder):
         return _Reader(self._path, self._threads, self._warn, self._pixels)
 
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
-        reader, pick, whole = self._reader(), Picker(sampling), False
+        reader, pick, whole = self._reader(), Sampler(sampling), False
         try:
             for frame, number, time in reader:
                 if pick.past(time):
@@ -214,7 +224,7 @@ class _Reader:
         """
         size = _square_size(frame, self.aspect)
         refuse_large(self._path, *size, self._most)  # it may change from frame to frame
-        height, width, scale = fit(*size, max_side)
+        height, width, scale = scaled_size(*size, max_side)
         pixels = self._pixels(frame, width, height)
         if frame.rotation != self._rotation:
             self._rotation, self.turns = frame.rotation, _orientation(frame)
@@ -448,7 +458,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _open(path: str, pixels: int) -> tuple[Any, Any]:
     """Return the container and its best video stream, whose decoder takes frames of so many px."""
-    check(path)
+    check_readable(path)
     told = options(pixels)
     try:
         import av

@@ -10,10 +10,10 @@ from videmo.data import FrameBatch
 from videmo.errors import InputError, VideoError
 from videmo.files.remote import checked_url, local_copy
 from videmo.stages.decode import Decoder, Sampling
-from videmo.stages.decode.files import NO_SUCH_FILE, NOT_ALLOWED
+from videmo.stages.decode.probe import NO_SUCH_FILE, NOT_ALLOWED
 
 
-class Fetched(Decoder):
+class RemoteVideo(Decoder):
     """Reads the copy of a clip, which takes as much of the disk as the clip until it is closed.
 
     make: opens a local file

@@ -23,7 +23,7 @@ AFFECT = "valence_arousal"  # the output of two numbers, about -1 to 1
 
 
 @dataclass(frozen=True)
-class Reading:
+class AttributeOptions:
     """How probabilities become answers.
 
     The published rules (Savchenko 2021, facial_analysis.py of HSE_FaceRec_tf and the Android
@@ -87,7 +87,7 @@ def affect(values: Array, labels: Sequence[str]) -> Affect:
     return Affect(**{name: float(values[list(labels).index(name)]) for name in Affect._fields})
 
 
-def age(p: Array, labels: Sequence[str], reading: Reading | None = None) -> Age:
+def age(p: Array, labels: Sequence[str], options: AttributeOptions | None = None) -> Age:
     """Return the age that the probabilities p (C,) of single years tell.
 
     labels: the years in rising order, as text ("0", "1", ...)
@@ -99,17 +99,19 @@ def age(p: Array, labels: Sequence[str], reading: Reading | None = None) -> Age:
 
     Raises ModelError for labels that are not years.
     """
-    reading = reading or Reading()
-    years = _years(labels) + reading.offset
+    options = options or AttributeOptions()
+    years = _years(labels) + options.offset
     p = p.astype(np.float64) / p.sum()
-    chosen = np.argsort(-p, kind="stable")[: 2 if reading.age == "top2" else None]
+    chosen = np.argsort(-p, kind="stable")[: 2 if options.age == "top2" else None]
     sums = p.cumsum() + 1e-9  # rounding may leave the sum just below a round share
-    shares = (1 - reading.level) / 2, (1 + reading.level) / 2
+    shares = (1 - options.level) / 2, (1 + options.level) / 2
     low, high = (float(years[np.searchsorted(sums, share)]) for share in shares)
     return Age(float(years[chosen] @ p[chosen] / p[chosen].sum()), low, high)
 
 
-def gender(p: Array, labels: Sequence[str], reading: Reading | None = None) -> tuple[str, float]:
+def gender(
+    p: Array, labels: Sequence[str], options: AttributeOptions | None = None
+) -> tuple[str, float]:
     """Return male or female and its probability, from p (2,) and its labels.
 
     With a threshold other than 0.5 the probability of the word that is said may be below 0.5.
@@ -119,7 +121,7 @@ def gender(p: Array, labels: Sequence[str], reading: Reading | None = None) -> t
     if sorted(labels) != ["female", "male"]:
         raise ModelError(f"output gender has the labels {', '.join(labels)}, not female and male")
     male = float(p[list(labels).index("male")])
-    return ("male", male) if male >= (reading or Reading()).male else ("female", 1 - male)
+    return ("male", male) if male >= (options or AttributeOptions()).male else ("female", 1 - male)
 
 
 def ethnicity(p: Array, labels: Sequence[str]) -> tuple[str, dict[str, float]]:

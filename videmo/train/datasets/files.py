@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from videmo.errors import InputError
 from videmo.runs.inputs import VIDEO_SUFFIXES
-from videmo.stages.decode import PICTURES
-from videmo.stages.decode.files import LFS_POINTER
+from videmo.stages.decode import PICTURE_SUFFIXES
+from videmo.stages.decode.probe import LFS_POINTER
 
 SPLITS = {  # names of folders
     "train": "train", "training": "train", "train_afew": "train",
@@ -51,7 +51,7 @@ def walk(top: str) -> Iterator[ClipFile]:
             elif suffix in VIDEO_SUFFIXES:
                 kept = True
                 yield ClipFile(entry.path, (*inside, entry.name), file_size(entry.path))
-            pictures = pictures or suffix in PICTURES
+            pictures = pictures or suffix in PICTURE_SUFFIXES
         if inside and pictures and not kept:
             yield ClipFile(place, inside, None)
 

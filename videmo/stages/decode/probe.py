@@ -14,7 +14,7 @@ NO_SUCH_FILE = "no such file; check the path"
 NOT_ALLOWED = "permission denied; ask for the right to read it"
 
 
-def check(path: str) -> None:
+def check_readable(path: str) -> None:
     """Raise VideoError where the file system already says that there is nothing to decode."""
     try:
         if os.path.isdir(path):
