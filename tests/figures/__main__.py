@@ -351,13 +351,19 @@ def parity() -> None:
 
 def broken(given: argparse.Namespace) -> None:
     """Read broken clips in every way, interrupt runs, and judge what comes of it."""
+    import clocks
     import faults
     import hostile
     import interrupted
     import lists
+    import pictures
 
     with tempfile.TemporaryDirectory() as folder:
         faults.report(Path(folder), given.mutants, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        pictures.report(Path(folder), given.pictures, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        clocks.report(Path(folder), given.clocks, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         lists.report(Path(folder), given.lists, given.seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -474,6 +480,8 @@ def main() -> None:
     parser.add_argument("--png", type=Path, help="a picture of curve or scale, by matplotlib")
     parser.add_argument("--lists", type=int, default=200, help="that name others, for faults")
     parser.add_argument("--mutants", type=int, default=500, help="broken clips, for faults")
+    parser.add_argument("--pictures", type=int, default=500, help="broken pictures, for faults")
+    parser.add_argument("--clocks", type=int, default=100, help="joined recordings, for faults")
     parser.add_argument("--kills", type=int, default=60, help="runs that are killed, for faults")
     parser.add_argument("--seed", type=int, default=0, help="of the damage, for faults")
     parser.add_argument("--clips", type=int, default=10_000, help="for many")

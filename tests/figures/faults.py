@@ -305,29 +305,39 @@ def report(folder: Path, count: int, seed: int) -> None:
     (folder / "good").mkdir()
     clips = good(folder / "good")
     made = mutants(folder, clips, count, seed)
-    names = ("read by", "mutants", "frames", "ok", "error", "crashes", "hangs", "no record", "lies",
-             "codec died", "unforeseen", "s")  # fmt: skip
     print(
         f"{count} mutants of {len(clips)} clips ({', '.join(p.name for p in clips)}), seed {seed}"
     )
-    print("".join(f"{name:>13}" for name in names))
+    print_head()
     for name, (decoder, every) in RUNS.items():
-        paths = [mutant.path for mutant in made]
-        ran = classify(paths, "--decoder", decoder, "--every", str(every))
-        found = judge(made, ran, counted(paths, decoder, every))
-        lists = (
-            found.crashes,
-            found.hangs,
-            found.missing,
-            found.lies,
-            found.died,
-            found.unforeseen,
-        )
-        row = (name, found.tried, found.frames, found.statuses["ok"], found.statuses["error"],
-               *map(len, lists), round(ran.seconds))  # fmt: skip
-        print("".join(f"{cell!s:>13}" for cell in row))
-        for line in (line for lines in lists for line in lines):
-            print(f"    {line}")
+        print_row(name, made, decoder, every)
+
+
+def print_head() -> None:
+    """Print the names of the columns."""
+    names = ("read by", "mutants", "frames", "ok", "error", "crashes", "hangs", "no record", "lies",
+             "codec died", "unforeseen", "s")  # fmt: skip
+    print("".join(f"{name:>13}" for name in names))
+
+
+def print_row(name: str, made: Sequence[Mutant], decoder: str, every: int) -> None:
+    """Print what mutants did to the command, read in one way, and each fault on a line."""
+    paths = [mutant.path for mutant in made]
+    ran = classify(paths, "--decoder", decoder, "--every", str(every), timeout=3600)
+    found = judge(made, ran, counted(paths, decoder, every))
+    lists = (
+        found.crashes,
+        found.hangs,
+        found.missing,
+        found.lies,
+        found.died,
+        found.unforeseen,
+    )
+    row = (name, found.tried, found.frames, found.statuses["ok"], found.statuses["error"],
+           *map(len, lists), round(ran.seconds))  # fmt: skip
+    print("".join(f"{cell!s:>13}" for cell in row), flush=True)
+    for line in (line for lines in lists for line in lines):
+        print(f"    {line}")
 
 
 def _count(path: str, decoder: str, every: int) -> int:
