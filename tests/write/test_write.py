@@ -25,7 +25,11 @@ from toys import descriptor, features
 
 from videmo.data import Descriptor, Features
 from videmo.errors import InputError, OutputError, ReaderGone, UnknownName
+from videmo.evaluate.rows import read_rows
+from videmo.runs.shards.parts import PARTS as RECORDS
+from videmo.runs.shards.parts import Files
 from videmo.write import format_of, open_writer
+from videmo.write.escape import escaped, unescaped
 from videmo.write.formats import FORMATS
 from videmo.write.npz import FeatureFile, load_features
 
@@ -245,7 +249,7 @@ def test_any_path_and_warning_comes_back_from_json(path: str, warnings: list[str
     line.encode("utf-8")  # no escaped byte is left that UTF-8 cannot hold
     assert len(line.splitlines()) == 1
     for got in (json.loads(line), json.loads(text("json", odd))[0]):
-        assert (got["path"], got["warnings"]) == (path, warnings)
+        assert (unescaped(got["path"]), [*map(unescaped, got["warnings"])]) == (path, warnings)
 
 
 # columns
@@ -308,18 +312,30 @@ def test_tsv_escapes_instead_of_quoting() -> None:
 @given(path=names, warning=texts)
 def test_any_path_and_warning_comes_back_from_columns(format: str, path: str, warning: str) -> None:
     row = cells(format, record(path, warnings=[warning]))[0]
-    assert (row["path"], row["warnings"]) == (path, warning)
+    assert (unescaped(row["path"]), unescaped(row["warnings"])) == (path, warning)
 
 
-@pytest.mark.parametrize("format", ["csv", "tsv"])
-def test_bytes_of_a_name_that_are_not_utf8_are_written_as_they_were(
-    format: str, tmp_path: Path
+@pytest.mark.parametrize("format", ["csv", "tsv", "ndjson", "json"])
+@pytest.mark.parametrize(
+    "path", [os.fsdecode(b"\xff\xe9.mp4"), "\ud800.mp4", r"\udcff.mp4", r"C:\up\a.mp4"]
+)
+def test_a_name_that_is_not_utf8_is_escaped_and_comes_back(
+    format: str, path: str, tmp_path: Path
 ) -> None:
-    with open_writer(format, tmp_path / "out", labels=LABELS) as writer:
-        writer.write(record(os.fsdecode(b"\xff\xe9.mp4")))
-        writer.write(record("\ud800.mp4"))  # no bytes at all: Windows can have it
-    got = (tmp_path / "out").read_bytes()
-    assert b"\n\xff\xe9.mp4" in got and b"\n\\ud800.mp4" in got
+    out = tmp_path / f"out.{format}"
+    with open_writer(format, out, labels=LABELS) as writer:
+        writer.write(record(path))
+    out.read_bytes().decode("utf-8")  # strictly, as pandas does
+    (row,) = read_rows(str(out))
+    assert row.cells["path"] == path
+    (fact,) = RECORDS[format](str(out), Files()).summaries(False)
+    assert fact.path == path
+
+
+@given(names)
+def test_escaping_is_undone_by_its_way_back(text: str) -> None:
+    escaped(text).encode("utf-8")
+    assert unescaped(escaped(text)) == text
 
 
 # the table

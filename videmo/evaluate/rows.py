@@ -11,6 +11,7 @@ from typing import Any
 
 from videmo.errors import InputError, ManifestError
 from videmo.runs.inputs import csv_rows, separator_of
+from videmo.write.escape import unescaped
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _csv_rows(file: str, text: str) -> Iterator[Row]:
             reason = f"has {len(cells)} cells under {len(names)} columns; look at the quotes"
             raise ManifestError(file, line, reason)
         told = [_unescaped(cell) for cell in cells] if ours else cells
-        yield Row(file, line, dict(zip(names, told + [""] * len(names), strict=False)))
+        yield Row(file, line, _named(dict(zip(names, told + [""] * len(names), strict=False))))
 
 
 def _header(file: str, line: int, cells: Sequence[str]) -> list[str]:
@@ -124,7 +125,14 @@ def _json_rows(file: str, text: str) -> Iterator[Row]:
 def _json_row(file: str, line: int, record: Any) -> Row:
     if not isinstance(record, dict):
         raise ManifestError(file, line, "is no JSON object; write one for each clip")
-    return Row(file, line, record)
+    return Row(file, line, _named(record))
+
+
+def _named(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of a row, and the path of one of ours as it is on the disk."""
+    if "schema_version" not in cells or not isinstance(cells.get("path"), str):
+        return cells
+    return {**cells, "path": unescaped(cells["path"])}
 
 
 def _loads(file: str, line: int, text: str) -> Any:

@@ -14,8 +14,8 @@ from videmo.write.record import RecordWriter, plain, tidy
 from videmo.write.schema import SCORE_DIGITS
 
 _TSV = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-# Escaped, though JSON lets them stand: bytes of file names that are not UTF-8 (lone surrogates),
-# which no encoding takes, and controls and separators that some readers take for line ends.
+# Escaped, though JSON lets them stand: controls and separators that some readers take for line
+# ends, and halves of surrogate pairs, which no encoding takes.
 _ESCAPE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 

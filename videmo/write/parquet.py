@@ -5,8 +5,7 @@ r"""Records, features of clips and their faces as Parquet files, and the way bac
     feats.frames.parquet   a row a face, only on demand
 
 `videmo.write.schema` lists the columns. What is not known is null. Files grow by row groups, so
-memory holds no more than one. Text is UTF-8; in a path that is not, its other bytes stand as JSON
-has them (\udcff), and the way back makes them bytes again.
+memory holds no more than one. Text is UTF-8; a path that is not is escaped (`videmo.write.escape`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +24,7 @@ from videmo.errors import InputError
 from videmo.extras import missing
 from videmo.write import frames_of
 from videmo.write.columns import column_types
+from videmo.write.escape import escaped, unescaped
 from videmo.write.npz import (
     FACTS,
     TIMES,
@@ -35,7 +34,7 @@ from videmo.write.npz import (
     table_of,
     text_array,
 )
-from videmo.write.record import RecordWriter, tidy
+from videmo.write.record import RecordWriter, plain, tidy
 from videmo.write.schema import PROVENANCE, TYPES, VERSION, keys
 from videmo.write.sink import AtomicOutput, Sink, open_file
 
@@ -44,7 +43,6 @@ NAMES = "videmo.feature_names"  # of feature files: JSON
 FRAMES = "videmo.frames"  # of feature files with faces: the name of the file beside it
 GROUP = 4096  # rows of a group, fewer where they are wide
 _BYTES = 16 << 20  # of the vectors of a group
-_ESCAPED = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 _PER_FACE = ("index", "time", "track", "box", "score")
 
 
@@ -142,7 +140,8 @@ class FeatureParquet(AtomicOutput):
         seen = (descriptor.seen, descriptor.frames, descriptor.faces) if descriptor else (0, 0, 0)
         known = None if duration is None or math.isnan(duration) else duration
         texts = (text or None for text in (error, label, split, subject))
-        self._groups.add([path, status, *texts, start, end, *seen, known, values])
+        facts = plain([path, status, *texts, start, end, *seen, known])
+        self._groups.add([*facts, values])
         self._clips += 1
 
     def close(self) -> None:
@@ -220,7 +219,7 @@ def write_records(
             if not n:
                 made = {name: row.get(name) for name in PROVENANCE} | {"decoder": None}
                 groups.meta = {META: meta_text({**meta, "provenance": made})}
-            groups.add([row.get(name) for name in columns])
+            groups.add(plain([row.get(name) for name in columns]))
         groups.close()
     sink.close()
 
@@ -337,15 +336,18 @@ def rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
 def _plain(table: Any) -> list[dict[str, Any]]:
     """Return the rows of a table of Arrow, file names as on the disk."""
-    return [
-        {k: _bytes(v) if isinstance(v, str) else v for k, v in row.items()}
-        for row in table.to_pylist()
-    ]
+    return [{name: _unescaped(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def _unescaped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unescaped(one) for one in value]
+    return unescaped(value) if isinstance(value, str) else value
 
 
 def texts(column: Any) -> Array:
     """Return a column of text, "" where there is none, in which file names are as on the disk."""
-    return text_array([_bytes(text) if text else "" for text in column.to_pylist()])
+    return text_array([unescaped(text) if text else "" for text in column.to_pylist()])
 
 
 class _Faces:
@@ -388,7 +390,7 @@ class _Faces:
         """Write what waits as one group."""
         some, self._waiting, self._rows = self._waiting, [], 0
         clips = np.repeat([clip for clip, _, _ in some], [len(one.values) for _, _, one in some])
-        paths = [path for _, path, one in some for _ in one.values]
+        paths = [escaped(path) for _, path, one in some for _ in one.values]
         columns = [np.concatenate([getattr(one.faces, n) for _, _, one in some]) for n in _PER_FACE]
         groups.add_group([clips, paths, *columns, np.concatenate([x.values for _, _, x in some])])
 
@@ -422,15 +424,7 @@ def _array(pa: Any, values: Any, of: Any) -> Any:
             return pa.array(values, of)
         flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
         return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    if pa.types.is_string(of):
-        values = [None if value is None else _utf8(value) for value in values]
-    elif pa.types.is_list(of) and pa.types.is_string(of.value_type):
-        values = [None if value is None else [*map(_utf8, value)] for value in values]
     return pa.array(values, of)
-
-
-def _utf8(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _read(name: str, kind: str, alone: bool) -> tuple[Any, dict[str, str]]:
@@ -473,11 +467,6 @@ def _names(path: str, meta: Mapping[str, str]) -> list[str]:
         return [str(name) for name in json.loads(meta[NAMES])]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: its metadata {NAMES} is no JSON list; make it again") from error
-
-
-def _bytes(text: str) -> str:
-    """Return a text in which the bytes that are not UTF-8 are such again."""
-    return _ESCAPED.sub(lambda found: chr(int(found[0][2:], 16)), text) if "\\u" in text else text
 
 
 def _matrix(path: str, column: Any, width: int) -> Array:

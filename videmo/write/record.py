@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from videmo.write.columns import Column, record_columns
+from videmo.write.escape import escaped
 from videmo.write.schema import PART, RECORDS, SCORE_DIGITS, keys
 from videmo.write.sink import AtomicOutput, Sink
 
@@ -95,7 +96,14 @@ def order(
 
 
 def plain(value: Any, digits: int | None = None) -> Any:
-    """Return `value` as JSON has it: NumPy's scalars and arrays undone, no NaN, no infinity."""
+    """Return `value` as JSON has it: NumPy's scalars and arrays undone, no NaN, no infinity.
+
+    Bytes of file names that are no UTF-8 are escaped, see `videmo.write.escape`.
+    """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str):
+        return escaped(value)
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -104,7 +112,7 @@ def plain(value: Any, digits: int | None = None) -> Any:
         return [plain(v, digits) for v in value]
     if isinstance(value, float):
         return _round(value, digits)
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    return value
 
 
 def _round(value: float, digits: int | None) -> float | None:

@@ -118,7 +118,8 @@ def _no_face(path: str, descriptor: Any) -> str:
     return reason(NoFaceError(path, descriptor.seen))
 
 
-_PATH = Key("path", "text", "the input as given", of=attrgetter("clip.path"))
+_PATH = Key("path", "text", "the input as given; a byte in it that is no UTF-8 is \\udc and its "
+            "two digits, a backslash before such \\u005c", of=attrgetter("clip.path"))  # fmt: skip
 _STATUS = Key("status", "status", "ok, no_face (read to its end, no face found) or error",
               of=_status)  # fmt: skip
 _COUNTS = (

@@ -17,6 +17,7 @@ import numpy as np
 from videmo.data import Array, Descriptor, Faces, Features
 from videmo.errors import InputError, MergeError
 from videmo.write import load_features, open_features
+from videmo.write.escape import unescaped
 from videmo.write.schema import PROVENANCE
 from videmo.write.sink import Out, open_sink
 
@@ -252,6 +253,8 @@ class Csv(RecordPart):
                 continue
             fits = cells and len(cells) == len(self.columns)
             record = dict(zip(self.columns, map(self._plain, cells), strict=True)) if fits else None
+            if record and "path" in record:
+                record["path"] = unescaped(record["path"])
             yield _RawRow(line, begin, length, record)
         if not self.columns:
             yield _RawRow(1, 0, 0, None)
@@ -470,7 +473,9 @@ def _flat(text: bytes) -> Mapping[str, Any] | None:
         return None
     if not isinstance(record, dict) or not isinstance(record.get("provenance"), dict):
         return None
-    return {**record["provenance"], **record}
+    path = record.get("path")
+    named = {"path": unescaped(path)} if isinstance(path, str) else {}
+    return {**record["provenance"], **record, **named}
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
