@@ -60,7 +60,7 @@ def test_a_folder_that_was_meant_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = toys.network(Path("my_head"), "emotion")
-    with pytest.raises(ModelNotFound, match=r"the folder of that name here is \./my_head"):
+    with pytest.raises(ModelNotFound, match=r"write \./my_head for the folder of that name"):
         store.load("my_head")
     assert model.handle == "./my_head"
     assert store.load(model.handle).sha256 == model.sha256
@@ -240,7 +240,7 @@ def test_a_folder_is_shown_where_it_is_written_as_one(
 
     monkeypatch.chdir(tmp_path)
     toys.network(Path("mine"), "emotion")
-    with pytest.raises(ModelNotFound, match=r"the folder of that name here is \./mine"):
+    with pytest.raises(ModelNotFound, match=r"write \./mine for the folder of that name"):
         entry("mine")
     assert (shown("./mine").state, shown("./mine").kind) == ("elsewhere", "backbone")
 

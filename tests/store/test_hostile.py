@@ -69,3 +69,27 @@ def test_a_graph_reads_no_file_outside_its_folder(tmp_path: Path, where: str) ->
     (model.folder / "graph.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(CorruptModel, match="outside"):
         make_backbone(model.backbone_spec(), model.folder, engine="openvino", threads=1)
+
+
+def test_a_graph_in_a_model_folder_makes_no_huge_tensor(tmp_path: Path) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = toys.network(tmp_path / "net", "emotion")
+    graph = onnx.load(model.folder / "graph.onnx")
+    shape = numpy_helper.from_array(np.array([1 << 16, 1 << 15]), "shape")
+    first = graph.graph.node[0]
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["huge"]),
+        helper.make_node("ReduceMax", ["huge"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["pixels"], ["plain"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Add", ["plain", "most"], list(first.output)),
+    ]
+    graph.graph.node.remove(first)
+    rest = list(graph.graph.node)
+    del graph.graph.node[:]
+    graph.graph.node.extend([*nodes, *rest])
+    graph.graph.initializer.append(shape)
+    (model.folder / "graph.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(CorruptModel, match="tensors of at most"):
+        make_backbone(model.backbone_spec(), model.folder, engine="openvino", threads=1)

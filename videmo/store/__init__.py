@@ -319,7 +319,7 @@ def find(name: str | Path) -> Path:
     if is_path(name):
         raise ModelNotFound(str(name), names(), why="no folder with a card.json is there")
     here = folder_called(str(name))
-    step = f"the folder of that name here is {here}" if here else ""
+    step = f"write {here} for the folder of that name" if here else ""
     raise ModelNotFound(str(name), names(), step=step)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from videmo.files.openvino import compile_network, from_torch, import_openvino, 
 from videmo.stages.embed import BackboneSpec, in_batches
 
 BATCH = 16  # rows a call, always
+LARGEST = (
+    1 << 28
+)  # numbers of a tensor for one batch: a gibibyte; light networks have some millions
 PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
@@ -82,10 +86,21 @@ def _compile(
             if output.names.isdisjoint(wanted):  # what leads to no result is not compiled
                 model.remove_result(output.node)
         model.reshape({"pixels": [BATCH, spec.input_size, spec.input_size, 3]})
+        _refuse_large(path, model)
         return compile_network(model, threads=threads, precision=hint)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CorruptModel(str(path), "a graph that compiles", reason) from error
+
+
+def _refuse_large(path: Path, model: Any) -> None:
+    """Raise CorruptModel for a graph that makes a huge tensor, before OpenVINO calculates it."""
+    for operation in model.get_ops():
+        for output in operation.outputs():
+            shape = output.get_partial_shape()
+            if shape.is_static and prod(shape.to_shape()) > LARGEST:
+                got = f"{operation.get_type_name()} makes one of {shape}"
+                raise CorruptModel(str(path), f"tensors of at most {LARGEST} numbers", got)
 
 
 def _read(graph: Path) -> Any:

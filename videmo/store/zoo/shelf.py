@@ -63,7 +63,7 @@ def entry(name: str) -> Entry:
     if plain(name) not in found:
         near = get_close_matches(name, found)
         here = store.folder_called(name)
-        step = f"the folder of that name here is {here}" if here else ""
+        step = f"write {here} for the folder of that name" if here else ""
         raise ModelNotFound(name, near or [one.name for one in store.folders()], step=step)
     return found[name]
 
