@@ -6,6 +6,7 @@ Run in an environment that has the core alone, or in a whole one, where the rest
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -94,6 +95,13 @@ def test_the_core_does_without_extras_and_without_a_home(work: Path, line: str) 
     ran = run(work, "-m", "videmo", *line.split())
     assert ran.returncode == 0, ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_the_doctor_names_the_extra_of_what_is_missing(work: Path) -> None:
+    facts = json.loads(run(work, "-m", "videmo", "doctor", "--format", "json").stdout)["facts"]
+    if facts["torch"].startswith("missing"):  # its metadata are here where the rest is hidden
+        assert facts["torch"].endswith("[torch]'") and facts["pyarrow"].endswith("[parquet]'")
+    assert facts["torch devices"].startswith("none: torch is not installed; ")
 
 
 @pytest.mark.parametrize("line", WANTING)

@@ -100,10 +100,11 @@ def _libraries() -> Iterator[Part]:
     extras: dict[str, str] = {}  # of each library; the empty one is always installed
     for line in sorted(metadata.requires("videmo") or [], key=lambda x: ("extra ==" in x, x)):
         named = re.search(r"extra == ['\"]([\w-]+)", line)
-        extras.setdefault(re.split(r"[^\w.-]", line)[0], named[1] if named else "")
+        extra = named[1] if named else ""
+        if extra not in ("all", "test"):  # which hold the others
+            extras.setdefault(re.split(r"[^\w.-]", line)[0], extra)
     for name, extra in extras.items():
-        if name != "videmo" and extra != "test":
-            yield name, partial(_version, name, extra)
+        yield name, partial(_version, name, extra)
 
 
 def _version(name: str, extra: str) -> str:
