@@ -6,6 +6,7 @@ available, 130 interrupted, 141 nobody reads the output any more.
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,19 @@ videmo.add_command(doctor)
 videmo.add_command(export)
 
 
+_STEPS = {
+    errno.EMFILE: "raise the limit (ulimit -n), or give fewer --jobs",
+    errno.ENFILE: "close other programs, or give fewer --jobs",
+    errno.ENOSPC: "free some space",
+    errno.ENOMEM: "give fewer --jobs, or --max-side",
+    **dict.fromkeys(
+        (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ETIMEDOUT,
+         errno.ECONNRESET),
+        "look at the network, or give --offline",
+    ),
+}  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
@@ -96,7 +110,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         say(f"videmo: error: {_known_elsewhere(error) or error}")
         code = exit_code(error)
+    except OSError as error:  # of the system itself: no room has named a file for it
+        drop_output()
+        if debug:
+            raise
+        say(f"videmo: error: {_of_the_system(error)}")
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _of_the_system(error: OSError) -> str:
+    """Return what the system says, of what, and what to do."""
+    said = (error.strerror or str(error) or type(error).__name__).lower()
+    step = _STEPS.get(error.errno or 0, "try again, with --debug to see where it comes from")
+    return f"{error.filename or 'the system'}: {said}; {step}"
 
 
 def _known_elsewhere(error: VidemoError) -> str:

@@ -12,7 +12,7 @@ import clips
 import numpy as np
 import pytest
 
-from videmo.stages.decode import Sampling, open_video
+from videmo.stages.decode import Sampling, open_video, pyav
 from videmo.stages.decode.clock import Clock
 
 HOUR = 600 * 3600  # ticks of clips.make
@@ -201,3 +201,16 @@ def test_motion_jpeg_with_exif_is_read_and_turned_upright(
     assert len(frames) == 5
     upright = {1: lambda p: p, 2: lambda p: p[:, ::-1], 6: lambda p: np.rot90(p)}[orientation]
     assert clips.number(upright(frames.pixels[3])) == 3
+
+
+@pytest.mark.parametrize(("tiles", "refused"), [(1, False), (2, False), (12, True)])
+def test_one_tile_of_a_photograph_is_not_taken_for_it(tiles: int, refused: bool) -> None:
+    from av.stream import Disposition
+
+    streams = [
+        SimpleNamespace(disposition=Disposition.dependent, width=512, height=512)
+        for _ in range(tiles)
+    ]
+    streams.append(SimpleNamespace(disposition=Disposition.default, width=320, height=240))
+    assert pyav._is_tile(streams[0], streams) is refused
+    assert not pyav._is_tile(streams[-1], streams)

@@ -139,7 +139,7 @@ def test_an_embedding_of_nothing_is_like_nobody():
 
 @pytest.mark.parametrize("wrong", [{"level": 0}, {"level": 1}, {"male": 1.5}])
 def test_shares_that_are_none_are_refused(wrong):
-    with pytest.raises(InputError, match="give a number (between 0 and|from 0 to) 1"):
+    with pytest.raises(InputError, match=r"give a number (between 0 and|from 0 to) 1"):
         AttributeOptions(**wrong)
 
 

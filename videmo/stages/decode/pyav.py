@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -486,9 +486,29 @@ def _video_stream(container: Any, path: str) -> Any:
     if not streams:
         raise VideoError(path, "no video stream; it holds sound or other data only")
     stream = best if best in streams else streams[0]
+    if _is_tile(stream, streams):
+        raise VideoError(
+            path, "a photograph in tiles, of which one alone would be read; save it as JPEG"
+        )
     if stream.codec_context is None:
         raise VideoError(path, "its video codec is unknown here; convert it to H.264")
     return stream
+
+
+def _is_tile(stream: Any, streams: Sequence[Any]) -> bool:
+    """Return whether a stream is one tile of a HEIC, as phones write it.
+
+    FFmpeg tells how they lie, PyAV does not. An image and its alpha plane are two that depend on
+    others; tiles are more.
+    """
+    from av.stream import Disposition
+
+    tiles = [
+        other for other in streams
+        if other.disposition & Disposition.dependent
+        and (other.width, other.height) == (stream.width, stream.height)
+    ]  # fmt: skip
+    return stream in tiles and len(tiles) > 2
 
 
 def _is_cover(stream: Any) -> bool:
