@@ -125,6 +125,17 @@ def test_a_file_whose_clock_begins_at_5_s_lasts_as_long_as_its_picture(shared: P
     assert (times[0], duration) == (0.0, pytest.approx(5.166)) and not warnings
 
 
+def test_a_stream_that_declares_no_duration_has_that_of_its_frames(shared: Path) -> None:
+    times, _, duration = read(shared / "clips/reported/raw.h264")
+    assert duration == pytest.approx(times[-1] + 0.04)
+    assert read(shared / "clips/reported/raw.h264", end=0.5)[2] is None  # not read to its end
+
+
+def test_an_avi_of_two_ticks_a_frame_lacks_none(shared: Path) -> None:
+    times, warnings, duration = read(shared / "clips/reported/mjpeg_with_exif.avi")
+    assert (len(times), duration, warnings) == (10, pytest.approx(1.0), [])
+
+
 # the clock by itself
 
 

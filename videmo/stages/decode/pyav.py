@@ -270,9 +270,9 @@ class _Reader:
         Where clocks were joined a declared time is nonsense, so the end is known once it is read.
         """
         last, step = self._clock.last, self._clock.step
-        if self._clock.joined:
+        if self._clock.joined or declared is None:
             return last + step if whole else None
-        return last + step if declared and declared < last + SLACK else declared
+        return last + step if declared < last + SLACK else declared
 
     def _miss(self) -> None:
         told, step, last = self.declared, self._step, self._clock.last
@@ -570,7 +570,8 @@ def _declared(container: Any, stream: Any) -> Declared:
     sane = 0 < length < 1e7 and math.isfinite(length)
     rates = [float(r) for r in (stream.average_rate, stream.guessed_rate) if r]
     rate = next((r for r in rates if 0 < r < 1000), None)
-    frames = stream.frames if 0 < stream.frames < 1e8 else None
+    counts = container.format.name != "avi"  # there it is the length in ticks
+    frames = stream.frames if counts and 0 < stream.frames < 1e8 else None
     if frames and sane and rate and not 0.5 < frames / (length * rate) < 2:
         frames = None
     end = max(0.0, begin) + length if sane and begin < 1e7 else None
