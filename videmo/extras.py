@@ -6,7 +6,6 @@ import json
 import shlex
 import shutil
 import sys
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +104,8 @@ def _with_extra(extra: str) -> str:
 
 def _origin() -> dict[str, Any]:
     """Return what the installation has written down of where it is from (PEP 610)."""
+    from importlib import metadata  # half of the time in which `videmo --help` answers
+
     try:
         text = metadata.distribution("videmo").read_text("direct_url.json")
     except metadata.PackageNotFoundError:  # run from its source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import (
     Callable,
     Collection,
@@ -74,6 +75,42 @@ class Answer:
     warnings: tuple[str, ...]
     affect: Affect | None = None  # None without a face, or where the network does not tell it
     looks: Looks = field(default_factory=Looks)
+
+
+Link = Callable[[str, Iterator[Any]], Generator[Any, None, None]]  # of one stage to the next
+
+
+def _ahead(stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
+    """Return what a stage gives; decoding, and finding and cutting, go on in threads of their own.
+
+    So three threads are at work: these two, and the one in which the network sees the crops.
+    """
+    return prefetch(items) if stage in ("decode", "crop") else (item for item in items)
+
+
+class Clock:
+    """Takes the time of each stage, one after the other in one thread."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}  # stage -> s, of all that come before it as well
+        self._now = time.perf_counter
+
+    def __call__(self, stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
+        self._until[stage] = 0.0
+        while True:
+            begun = self._now()
+            item = next(items, None)
+            self._until[stage] += self._now() - begun
+            if item is None:
+                return
+            yield item
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """The s that each stage took by itself."""
+        until = sorted(self._until.items(), key=lambda item: item[1])  # the first stage first
+        before = [0.0, *(s for _, s in until)]
+        return {stage: s - b for (stage, s), b in zip(until, before, strict=False)}
 
 
 Through = Callable[[Iterator[Features]], Iterator[Features]]
@@ -159,6 +196,16 @@ class Pipeline:
             prediction = self._predict(descriptor, ear, path) if descriptor.faces else None
             told = ear.affect(self.outputs)
             return Answer(video.info, descriptor, prediction, tuple(video.warnings), told, looks)
+
+    def spent(self, path: str | Path) -> dict[str, float]:
+        """Return the s that each stage takes on a clip, all in one thread; raises VideoError."""
+        clock = Clock()
+        with closing(self._open(path)) as video:
+            river = self._river(video, self._sampling(None, None), Looks(), clock)
+            pooled = (pool(of, self.recipe.pooling) for of in (river,))
+            for _ in clock("pool", pooled):
+                pass
+        return clock.spent
 
     def describe(
         self, path: str | Path, *, start: float | None = None, end: float | None = None
@@ -315,15 +362,17 @@ class Pipeline:
         return replace(self.recipe.sampling, start=start, end=end)
 
     def _river(
-        self, video: Decoder, sampling: Sampling, looks: Looks
+        self, video: Decoder, sampling: Sampling, looks: Looks, link: Link | None = None
     ) -> Generator[Features, None, None]:
         self.prepare()
-        frames = prefetch(video.read(sampling))  # FrameBatch ...
+        link = link or _ahead
+        frames = link("decode", video.read(sampling))  # FrameBatch ...
         with closing(frames):
-            faces = self._faces(frames, looks)  # ..., Faces ...
-            tracked = track(faces, self.recipe.tracking)
-            crops = crop(tracked, self.recipe.cropping)  # Crops ...
-            yield from embed(crops, self.backbone)  # Features ...
+            faces = link("find", self._faces(frames, looks))  # ..., Faces ...
+            tracked = link("track", track(faces, self.recipe.tracking))
+            crops = link("crop", crop(tracked, self.recipe.cropping))  # Crops ...
+            with closing(crops):
+                yield from link("embed", embed(crops, self.backbone))  # Features ...
 
     def _faces(
         self, frames: Iterable[FrameBatch], looks: Looks

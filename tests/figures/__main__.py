@@ -3,6 +3,7 @@
 python tests/figures.py odd         # how many odd files give frames, and what the others say
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
 python tests/figures.py detectors   # the same of each detector, false faces and pace, in one run
+python tests/figures.py following   # each shared clip with and without: faces, boxes, labels
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
 python tests/figures.py memory      # peak memory of a long clip beside a short one
@@ -340,6 +341,14 @@ def _mobilenet(folder: Path) -> store.Model:
     return model
 
 
+def followed() -> None:
+    """Compare MTCNN on every frame with RetinaFace-MobileNet and following, on the shared clips."""
+    import following
+
+    folders = [SHARED / "clips" / "faces", SHARED / "clips" / "odd"]
+    following.report([Path(clip.path) for clip in find_clips(folders)], "afew7")
+
+
 def parity() -> None:
     """Compare engines on the faces of all shared clips, at five frames a second."""
     from parity import compare, show_retinaface
@@ -460,7 +469,7 @@ def scaled(given: argparse.Namespace) -> None:
 PLAIN: dict[str, Callable[[], None]] = {
     "odd": odd, "detector": detector, "detectors": detectors, "speed": speed, "memory": memory,
     "jobs": jobs,
-    "crop": crop_geometry, "embedding": embedding, "parity": parity,
+    "crop": crop_geometry, "embedding": embedding, "following": followed, "parity": parity,
 }  # fmt: skip
 OF_MANY = {"faults": broken, "many": many, "scale": scaled}
 OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}

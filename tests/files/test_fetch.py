@@ -20,9 +20,10 @@ from pages import BODY, PAGE, POINTER, Site, answer
 
 from videmo.errors import CorruptModel, InputError, ModelError, OutputError
 from videmo.files import source
-from videmo.files.fetch import Wanted, fetch, files_dir, forget, offline
+from videmo.files.fetch import fetch, forget
 from videmo.files.lock import alone
 from videmo.files.sums import check, git_blob, recorded
+from videmo.files.wanted import Wanted, files_dir, offline
 
 SHA256 = hashlib.sha256(BODY).hexdigest()
 BLOB = hashlib.sha1(b"blob %d\0" % len(BODY) + BODY).hexdigest()
@@ -442,7 +443,8 @@ def test_a_read_only_cache_can_be_read(tmp_path: Path, monkeypatch: pytest.Monke
 PROGRAM = """
 import sys
 from pathlib import Path
-from videmo.files.fetch import Wanted, fetch
+from videmo.files.fetch import fetch
+from videmo.files.wanted import Wanted
 print("ready", flush=True)
 print(fetch(Wanted("net.pt", (sys.argv[1],), sha256=sys.argv[3]), Path(sys.argv[2])))
 """

@@ -13,7 +13,7 @@ import pytest
 
 from videmo.errors import CorruptModel, ModelError
 from videmo.files import wheels
-from videmo.files.fetch import Wanted
+from videmo.files.wanted import Wanted
 from videmo.files.wheels import RETINAFACE_MOBILENET, Packed, lay, network, place
 
 NETWORK = b"\x08\x06 not really ONNX \x00\xff"

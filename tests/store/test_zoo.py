@@ -16,8 +16,9 @@ from pages import BODY, Site
 
 from videmo import store
 from videmo.errors import CorruptModel, InputError, ModelError, ModelNotFound
-from videmo.files.fetch import check_url, plain
+from videmo.files.fetch import check_url
 from videmo.files.sums import recorded
+from videmo.files.wanted import plain
 from videmo.labels import LABELS
 from videmo.store.zoo import ZOO, Published, shelf
 from videmo.store.zoo.pull import pull

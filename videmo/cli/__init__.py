@@ -14,16 +14,7 @@ from collections.abc import Sequence
 import click
 
 from videmo import __version__
-from videmo.cli.dataset import dataset
-from videmo.cli.doctor import doctor
-from videmo.cli.evaluate import evaluate
-from videmo.cli.export import export
-from videmo.cli.learn import train
-from videmo.cli.merge import merge
-from videmo.cli.models import models
-from videmo.cli.persons import attributes, identify
-from videmo.cli.schema import schema
-from videmo.cli.score import classify, extract_features
+from videmo.cli.lazy import Commands, LazyGroup
 from videmo.cli.signals import interruptible
 from videmo.cli.streams import drop_output, guard_streams, quiet_libraries, say
 from videmo.errors import (
@@ -36,8 +27,35 @@ from videmo.errors import (
 )
 from videmo.extras import SOURCES, missing
 
+COMMANDS = {  # name -> its place, and what it does
+    "classify": ("videmo.cli.score:classify", "Tell the emotion of each clip: a record for each."),
+    "extract-features": ("videmo.cli.score:extract_features", "Keep one descriptor of each clip."),
+    "merge": ("videmo.cli.merge:merge", "Put together what --shard wrote."),
+    "dataset": (
+        "videmo.cli.dataset:dataset",
+        "List the clips of a data set, with labels.",
+    ),
+    "evaluate": (
+        "videmo.cli.evaluate:evaluate",
+        "Measure predictions against the truth.",
+    ),
+    "attributes": (
+        "videmo.cli.persons:attributes",
+        "Tell age, gender, ethnicity of each person.",
+    ),
+    "identify": ("videmo.cli.persons:identify", "Tell whether two clips show one person."),
+    "train": ("videmo.cli.learn:train", "Train models on data of your own."),
+    "schema": ("videmo.cli.schema:schema", "Print the JSON Schema of a record."),
+    "models": ("videmo.cli.models:models", "List, fetch, check and remove models."),
+    "doctor": ("videmo.cli.doctor:doctor", "Tell what is installed here and whether it works."),
+    "bench": ("videmo.cli.bench:bench", "Measure how fast clips are read here."),
+    "export": ("videmo.cli.export:export", "Write a backbone for other programs."),
+}
+
 
 @click.group(
+    cls=LazyGroup,
+    commands=Commands({name: place for name, (place, _) in COMMANDS.items()}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example:  videmo classify clip.mp4",
 )
@@ -50,18 +68,7 @@ def videmo() -> None:
     """
 
 
-videmo.add_command(classify)
-videmo.add_command(extract_features)
-videmo.add_command(merge)
-videmo.add_command(dataset)
-videmo.add_command(evaluate)
-videmo.add_command(attributes)
-videmo.add_command(identify)
-videmo.add_command(train)
-videmo.add_command(schema)
-videmo.add_command(models)
-videmo.add_command(doctor)
-videmo.add_command(export)
+videmo.brief = {name: brief for name, (_, brief) in COMMANDS.items()}
 
 
 _STEPS = {

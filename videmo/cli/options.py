@@ -402,7 +402,7 @@ def use_cache(options: dict[str, Any]) -> None:
     """Let this process, and those that it starts, keep to --cache-dir and --offline."""
     import os
 
-    from videmo.files.fetch import OFFLINE
+    from videmo.files.wanted import OFFLINE
 
     if options.get("cache_dir"):
         os.environ["VIDEMO_CACHE"] = os.path.abspath(options["cache_dir"])

@@ -22,7 +22,8 @@ from videmo import __version__, store
 from videmo.errors import MissingDependency, VidemoError
 from videmo.extras import command, require
 from videmo.files import cache_dir
-from videmo.files.fetch import Wanted, fetch, files_dir
+from videmo.files.fetch import fetch
+from videmo.files.wanted import Wanted, files_dir
 from videmo.files.wheels import EMBEDDED, built_in, network
 from videmo.pipeline import cpus, load
 from videmo.stages.decode import DECODERS, Sampling, open_video

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from videmo.errors import CorruptModel, InputError, ModelError, OutputError
-from videmo.files import cache_dir, sha256
+from videmo.errors import CorruptModel, ModelError, OutputError
+from videmo.files import sha256
 from videmo.files.lock import alone
 from videmo.files.source import LIMIT, Lost, Patience, Refused, Slow, check_url, opened
 from videmo.files.sums import git_blob, member_sha256, note, record, recorded
+from videmo.files.wanted import Wanted, files_dir, offline, plain
 
 Tell = Callable[[int, "int | None"], None]  # hears how many bytes are here, of how many if told
 
 TIMEOUT = 30.0  # s without a byte after which a download is given up
 LONGEST = 3600.0  # s that a download may take in all
 TRIES = 3  # of one URL, as long as each brings the file further
-OFFLINE = "--offline"
-_YES = ("1", "true", "yes", "on")
 _ELSEWHERE = "name another place with --cache-dir or VIDEMO_CACHE"
 _REASONS = {
     errno.ENOSPC: f"the disk is full; free some space, or {_ELSEWHERE}",
@@ -41,41 +39,6 @@ _REASONS = {
     errno.EEXIST: f"a part of this path is a file, not a folder; {_ELSEWHERE}",
     errno.ENAMETOOLONG: "the name is too long",
 }
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file that is to be had, and by what it is told from another of its name."""
-
-    name: str
-    urls: tuple[str, ...]  # http, https or file; tried in this order
-    sha256: str = ""  # in hex: all digits, or the first ones
-    git_blob: str = ""  # the first digits of its id in git
-    packed: bool = False  # the SHA-256 may be that of the only member of the archive it is
-
-    @property
-    def sum(self) -> str:
-        """By what it is known, in words."""
-        if self.sha256:
-            return f"SHA-256 {self.sha256}"
-        return f"git blob {self.git_blob}" if self.git_blob else "of a sum not known"
-
-
-def files_dir() -> Path:
-    """Return the folder of the cache that holds what was fetched."""
-    return cache_dir() / "files"
-
-
-def offline() -> str:
-    """Return what forbids the network, in words, or nothing: a variable, or the option that set it
-    for this process and those that it starts."""
-    for name in ("VIDEMO_OFFLINE", "HF_HUB_OFFLINE"):
-        said = os.environ.get(name, "").strip().lower()
-        if said == OFFLINE:
-            return f"{OFFLINE} is given"
-        if said in _YES:
-            return f"{name} is set"
-    return ""
 
 
 def fetch(
@@ -126,14 +89,6 @@ def forget(path: Path) -> list[Path]:
         with told(one):
             one.unlink()
     return there
-
-
-def plain(name: str) -> str:
-    """Return `name` if a file or folder may be called so; raises InputError."""
-    odd = any(c in "/\\:" or not c.isprintable() for c in name)
-    if odd or not name or name.startswith("."):
-        raise InputError(f"{name!r} is no plain name; give one without folders, such as own_net")
-    return name
 
 
 @dataclass(frozen=True)

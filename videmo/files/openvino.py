@@ -37,13 +37,18 @@ def compile_network(network: Any, *, threads: int, streams: int = 1, precision: 
     threads: how many it may use, 0 for all; streams: how many requests run at once
     precision: what it calculates in; of f32 some processors would make bf16 unasked
     """
-    settings = {
+    settings = cpu_settings(threads, streams, precision)
+    return import_openvino().Core().compile_model(network, "CPU", settings)
+
+
+def cpu_settings(threads: int, streams: int, precision: str) -> dict[str, Any]:
+    """Return what OpenVINO is told of the CPU; the options are those of `compile_network`."""
+    return {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
     }
-    return import_openvino().Core().compile_model(network, "CPU", settings)
 
 
 def runner(network: Any) -> Callable[[Mapping[str, Any]], Any]:

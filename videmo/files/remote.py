@@ -16,8 +16,8 @@ from typing import Any
 
 from videmo.errors import InputError, MissingDependency
 from videmo.extras import missing
-from videmo.files.fetch import offline
 from videmo.files.scratch import scratch
+from videmo.files.wanted import offline
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@]*:[^/]*@")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from videmo.errors import CorruptModel, ModelError
 from videmo.files import sha256
-from videmo.files.fetch import Wanted, files_dir
+from videmo.files.wanted import Wanted, files_dir
 
 PACKAGE = "videmo_networks"  # what is beside videmo where it is installed: a folder a network
 NETWORK, LICENSE = "network.onnx", "LICENSE"

@@ -31,8 +31,8 @@ from videmo.errors import (
     UnknownName,
 )
 from videmo.files import cache_dir, sha256
-from videmo.files.fetch import plain
 from videmo.files.scratch import scratch
+from videmo.files.wanted import plain
 from videmo.recipe import Recipe
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.heads import Head, HeadSpec, make_head

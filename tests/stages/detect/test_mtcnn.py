@@ -56,7 +56,8 @@ def test_the_networks_give_the_numbers_of_the_original() -> None:
     rng = np.random.default_rng(0)
     for name, (shape, expected) in ORIGINAL.items():
         pixels = rng.integers(0, 256, shape).astype(np.uint8)
-        network = networks.network_of(name, networks.folder_of_weights())
+        packed = networks._packed(networks.folder_of_weights(), name)
+        network = networks.network_of(name, packed)
         answers = networks.Network(compile_network(network, threads=1))(pixels)
         first = answers.reshape(-1, answers.shape[-1])[0].astype(np.float64)
         first[-1] = 1 / (1 + np.exp(-first[-1]))

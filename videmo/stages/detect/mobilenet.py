@@ -15,7 +15,8 @@ import numpy as np
 
 from videmo.data import F64, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel
-from videmo.files.openvino import compile_network, import_openvino, runner
+from videmo.files.compiled import compiled
+from videmo.files.openvino import import_openvino, runner
 from videmo.files.wheels import RETINAFACE_MOBILENET, network
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.detect.networks import WEIGHTS
@@ -108,18 +109,23 @@ def _settled(onet: ONet, pixels: U8, box: F64, points: F64) -> tuple[F64, F64]:
 
 def _compiled(content: bytes, threads: int) -> Any:
     """Return the network ready for frames of any size: uint8 (1, H, W, 3) RGB in."""
-    openvino = import_openvino()
-    layout, kind = openvino.Layout, openvino.Type
-    colours = openvino.preprocess.ColorFormat
+    facts = f"{RETINAFACE_MOBILENET.name} {RETINAFACE_MOBILENET.sha256} less {MEAN}"
     try:
-        steps = openvino.preprocess.PrePostProcessor(openvino.Core().read_model(content))
-        pixels = steps.input()
-        pixels.tensor().set_element_type(kind.u8).set_layout(layout("NHWC"))
-        pixels.tensor().set_color_format(colours.RGB)
-        pixels.model().set_layout(layout("NCHW"))
-        pixels.preprocess().convert_element_type(kind.f32).convert_color(colours.BGR)
-        pixels.preprocess().mean([float(one) for one in MEAN[::-1]])
-        return compile_network(steps.build(), threads=threads)
+        return compiled(facts, lambda: _made(content), threads=threads)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CorruptModel(RETINAFACE_MOBILENET.name, "a network that compiles", reason) from error
+
+
+def _made(content: bytes) -> Any:
+    openvino = import_openvino()
+    layout, kind = openvino.Layout, openvino.Type
+    colours = openvino.preprocess.ColorFormat
+    steps = openvino.preprocess.PrePostProcessor(openvino.Core().read_model(content))
+    pixels = steps.input()
+    pixels.tensor().set_element_type(kind.u8).set_layout(layout("NHWC"))
+    pixels.tensor().set_color_format(colours.RGB)
+    pixels.model().set_layout(layout("NCHW"))
+    pixels.preprocess().convert_element_type(kind.f32).convert_color(colours.BGR)
+    pixels.preprocess().mean([float(one) for one in MEAN[::-1]])
+    return steps.build()

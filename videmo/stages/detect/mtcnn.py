@@ -16,7 +16,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from videmo.data import F64, I64, U8, Array, Faces, FrameBatch
-from videmo.files.openvino import ONE_FIRST, compile_network, runner
+from videmo.files.openvino import ONE_FIRST, runner
 from videmo.stages.detect import Detection, ordered, select, suppress
 from videmo.stages.detect.networks import (
     CELL,
@@ -24,8 +24,8 @@ from videmo.stages.detect.networks import (
     R_SIDE,
     WEIGHTS,
     Network,
+    compiled_of,
     folder_of_weights,
-    network_of,
 )
 from videmo.stages.detect.onet import ONet, faces_in, moved, squares, window
 from videmo.stages.image import resize
@@ -65,10 +65,7 @@ class MTCNN:
         folder = Path(weights) if weights else folder_of_weights()
         threads = threads or os.cpu_count() or 1
         self._workers = min(threads, STREAMS)
-        made = [
-            compile_network(network_of(name, folder), threads=threads, streams=self._workers)
-            for name in WEIGHTS
-        ]
+        made = [compiled_of(name, folder, threads, self._workers) for name in WEIGHTS]
         with ONE_FIRST:
             Network(made[0])(np.zeros((1, CELL, CELL, 3), np.uint8))
         self.look = ONet(runner(made[-1]))

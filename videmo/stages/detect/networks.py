@@ -16,6 +16,7 @@ import numpy as np
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, ModelNotFound
 from videmo.extras import missing
+from videmo.files.compiled import compiled
 from videmo.files.openvino import import_openvino
 
 CELL, R_SIDE, O_SIDE = 12, 24, 48  # px of what P-Net, R-Net and O-Net look at
@@ -72,7 +73,32 @@ def folder_of_weights() -> Path:
     return Path(spec.submodule_search_locations[0]) / "assets" / "weights"
 
 
-def _arrays(folder: Path, name: str) -> list[F32]:
+def compiled_of(name: str, folder: Path, threads: int, streams: int = 1) -> Any:
+    """Return a network ready to be run, as `network_of` makes it; the rest is as in `compiled`.
+
+    folder: where its file of weights lies
+
+    Raises MissingDependency, ModelNotFound, CorruptModel.
+    """
+    packed = _packed(folder, name)
+    facts = f"{name} of mtcnn 1.0.0, {WEIGHTS[name][0]}"
+    return compiled(facts, lambda: network_of(name, packed), threads=threads, streams=streams)
+
+
+def _packed(folder: Path, name: str) -> bytes:
+    """Return the file of weights of a network, whose hash is that of mtcnn 1.0.0."""
+    path, (expected, _) = folder / f"{name}.lz4", WEIGHTS[name]
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(str(path), ()) from error
+    got = hashlib.sha256(packed).hexdigest()
+    if got != expected:
+        raise CorruptModel(str(path), f"{name} of mtcnn 1.0.0, SHA-256 {expected[:12]}", got[:12])
+    return packed
+
+
+def _arrays(name: str, packed: bytes) -> list[F32]:
     """Return the arrays of one network.
 
     The file is a pickle with raw arrays in between. It is not unpickled: its hash says that it is
@@ -82,16 +108,8 @@ def _arrays(folder: Path, name: str) -> list[F32]:
         import lz4.frame
     except ModuleNotFoundError as error:
         raise missing("lz4") from error
-    path, (expected, shapes) = folder / f"{name}.lz4", WEIGHTS[name]
-    try:
-        packed = path.read_bytes()
-    except OSError as error:
-        raise ModelNotFound(str(path), ()) from error
-    got = hashlib.sha256(packed).hexdigest()
-    if got != expected:
-        raise CorruptModel(str(path), f"{name} of mtcnn 1.0.0, SHA-256 {expected[:12]}", got[:12])
     raw, at, arrays = lz4.frame.decompress(packed), 0, []
-    for shape in shapes:
+    for shape in WEIGHTS[name][1]:
         at = raw.index(b"K\x10ub", at) + 4  # alignment 16, end of the array's description
         at += 1 + raw[at]  # the padding, and its length before it
         arrays.append(np.frombuffer(raw, "<f4", prod(shape), at).reshape(shape))
@@ -99,19 +117,16 @@ def _arrays(folder: Path, name: str) -> list[F32]:
     return arrays
 
 
-def network_of(name: str, folder: Path) -> Any:
+def network_of(name: str, packed: bytes) -> Any:
     """Return a network as an OpenVINO model: uint8 (N, H, W, 3) RGB in, numbers last out.
 
     The numbers are four for the box, ten for the points if there are any, and the logit.
-    folder: where its file of weights lies
-
-    Raises MissingDependency, ModelNotFound, CorruptModel.
+    packed: its file of weights
     """
     openvino = import_openvino()
     ops = openvino.opset8
-    first, bias, *rest = _arrays(
-        folder, name
-    )  # do to them, once, what (x - 127.5) / 128 does to each picture
+    first, bias, *rest = _arrays(name, packed)
+    # do to them, once, what (x - 127.5) / 128 does to each picture
     arrays = [first / np.float32(128), bias - first.sum((0, 1, 2)) * np.float32(127.5 / 128), *rest]
     pixels = ops.parameter([-1, SIDES[name], SIDES[name], 3], np.uint8)
     x = ops.transpose(ops.convert(pixels, "f32"), [0, 3, 1, 2])

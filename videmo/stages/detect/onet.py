@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from videmo.data import F64, I64, U8, Array
-from videmo.files.openvino import compile_network, runner
+from videmo.files.openvino import runner
 from videmo.stages.detect.networks import (
     O_SIDE,
+    compiled_of,
     folder_of_weights,
-    network_of,
 )
 from videmo.stages.image import resize
 
@@ -31,9 +31,8 @@ class ONet:
 
     @classmethod
     def of_package(cls, threads: int) -> ONet:
-        """Return it with the weights of the package mtcnn; raises what `network_of` raises."""
-        network = network_of("onet", folder_of_weights())
-        return cls(runner(compile_network(network, threads=threads)))
+        """Return it with the weights of the package mtcnn; raises what `compiled_of` raises."""
+        return cls(runner(compiled_of("onet", folder_of_weights(), threads)))
 
     def __call__(self, pixels: U8, box: Array) -> tuple[F64, F64, F64]:
         """Return box (M, 4), score (M,) and points (M, 5, 2) of the face about each box.

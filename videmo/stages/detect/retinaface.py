@@ -22,8 +22,9 @@ from videmo.errors import CorruptModel, ModelNotFound
 from videmo.extras import missing, require
 from videmo.files import cache_dir, sha256
 from videmo.files.compiled import kept
-from videmo.files.fetch import Wanted, fetch, files_dir
+from videmo.files.fetch import fetch
 from videmo.files.openvino import compile_network, from_torch, runner
+from videmo.files.wanted import Wanted, files_dir
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.detect.retina_network import network as empty
 from videmo.stages.image import resize

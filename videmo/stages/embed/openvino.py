@@ -12,8 +12,8 @@ from typing import Any
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError
 from videmo.files import cache_dir, sha256
-from videmo.files.compiled import kept
-from videmo.files.openvino import compile_network, from_torch, import_openvino, runner
+from videmo.files.compiled import compiled, kept
+from videmo.files.openvino import from_torch, import_openvino, runner
 from videmo.stages.embed import BackboneSpec, in_batches
 
 BATCH = 16  # rows a call, always
@@ -80,14 +80,20 @@ def _compile(
 ) -> Any:
     graph, weights = folder / "graph.onnx", folder / "weights.safetensors"
     path = graph if graph.is_file() else weights
-    try:
+
+    def make() -> Any:
         model = _read(graph) if path is graph else _convert(spec, weights)
         for output in model.outputs:
             if output.names.isdisjoint(wanted):  # what leads to no result is not compiled
                 model.remove_result(output.node)
         model.reshape({"pixels": [BATCH, spec.input_size, spec.input_size, 3]})
         _refuse_large(path, model)
-        return compile_network(model, threads=threads, precision=hint)
+        return model
+
+    try:
+        sums = [sha256(file) for file in (graph, weights) if file.is_file()]
+        facts = json.dumps([*sums, BATCH, asdict(spec), sorted(wanted)], default=repr)
+        return compiled(facts, make, threads=threads, precision=hint)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CorruptModel(str(path), "a graph that compiles", reason) from error

@@ -13,10 +13,11 @@ from videmo import store
 from videmo.errors import InputError
 from videmo.extras import require
 from videmo.files import cache_dir, sha256
-from videmo.files.fetch import LONGEST, Tell, Wanted, fetch, files_dir, told
+from videmo.files.fetch import LONGEST, Tell, fetch, told
 from videmo.files.lock import alone
 from videmo.files.source import LIMIT
 from videmo.files.sums import check
+from videmo.files.wanted import Wanted, files_dir
 from videmo.store.zoo import ZOO, needs
 from videmo.store.zoo.shelf import Entry, entry, wanted
 

@@ -12,8 +12,9 @@ from typing import Any
 from videmo import store
 from videmo.errors import ModelError, ModelNotFound
 from videmo.files import cache_dir
-from videmo.files.fetch import Wanted, files_dir, forget, plain
+from videmo.files.fetch import forget
 from videmo.files.sums import check, recorded
+from videmo.files.wanted import Wanted, files_dir, plain
 from videmo.files.wheels import EMBEDDED, built_in
 from videmo.stages.detect import MEASURED
 from videmo.stages.embed import BackboneSpec
