@@ -14,6 +14,7 @@ from typing import Any
 import clips
 import numpy as np
 import pytest
+import toys
 from toys import ToySpec
 
 from videmo.data import Failure
@@ -22,6 +23,7 @@ from videmo.pipeline import Answer, Engine, _share, cpus, load
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip
 from videmo.runs.workers import (
+    PipelineSpec,
     ProcessExecutor,
     WorkerOptions,
     _reachable,
@@ -235,3 +237,14 @@ def test_other_processes_read_what_this_one_has_open(tmp_path: Path) -> None:
 
 
 SIZE = "import sys; print(len(open(sys.argv[1], 'rb').read()))"
+
+
+def test_work_names_a_folder_as_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is a name: a head in the folder `net` here is not found as "net"."""
+    monkeypatch.chdir(tmp_path)
+    toys.network(Path("net"), "emotion")
+    for head in ("./net", Path("net")):
+        spec = PipelineSpec.of(load(head), WorkerOptions(1))
+        assert spec.head == str(tmp_path / "net")
+        model = spec.build().head_model
+        assert model is not None and model.name == "net"

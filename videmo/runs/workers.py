@@ -66,7 +66,7 @@ class PipelineSpec:
         cls, pipeline: Pipeline, options: WorkerOptions, faces: str | None = None
     ) -> PipelineSpec:
         """Return the spec of a pipeline, which need not be prepared, for one of several workers."""
-        head = str(pipeline.head_model.folder) if pipeline.head_model else None
+        head = str(pipeline.head_model.folder.absolute()) if pipeline.head_model else None
         engine = options.engine(pipeline.engine)
         return cls(pipeline.recipe, head, engine, tuple(pipeline.outputs), faces)
 
