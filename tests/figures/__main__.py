@@ -4,6 +4,7 @@ python tests/figures.py odd         # how many odd files give frames, and what t
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
 python tests/figures.py detectors   # the same of each detector, false faces and pace, in one run
 python tests/figures.py following   # each shared clip with and without: faces, boxes, labels
+python tests/figures.py filmed      # accuracy on filmed stills that have to be found, both ways
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
 python tests/figures.py memory      # peak memory of a long clip beside a short one
@@ -349,6 +350,14 @@ def followed() -> None:
     following.report([Path(clip.path) for clip in find_clips(folders)], "afew7")
 
 
+def filmed_stills(given: argparse.Namespace) -> None:
+    """Score a head on filmed stills that detection has to find, with both recipes."""
+    import filmed
+
+    each = max(1, given.n // 60)  # of each label
+    filmed.report(FERPLUS, given.head, each, given.split)
+
+
 def parity() -> None:
     """Compare engines on the faces of all shared clips, at five frames a second."""
     from parity import compare, show_retinaface
@@ -471,7 +480,7 @@ PLAIN: dict[str, Callable[[], None]] = {
     "jobs": jobs,
     "crop": crop_geometry, "embedding": embedding, "following": followed, "parity": parity,
 }  # fmt: skip
-OF_MANY = {"faults": broken, "many": many, "scale": scaled}
+OF_MANY = {"faults": broken, "many": many, "scale": scaled, "filmed": filmed_stills}
 OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}
 
 
