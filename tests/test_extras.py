@@ -12,7 +12,7 @@ import pytest
 
 from videmo import extras
 from videmo.errors import MissingDependency
-from videmo.extras import SOURCES, command, missing, require
+from videmo.extras import SOURCES, install_command, missing_dependency, require
 
 GIT = {"url": "https://example.org/videmo.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
 
@@ -25,7 +25,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> None:
 def from_(origin: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the command for the extra torch where videmo was installed from `origin`."""
     monkeypatch.setattr(extras, "_origin", lambda: origin)
-    return command("timm", "torch")
+    return install_command("timm", "torch")
 
 
 def test_every_source_is_a_dependency_of_videmo_in_that_extra() -> None:
@@ -104,4 +104,4 @@ def test_what_is_there_is_not_missing_and_what_is_not_is_named(
 
 
 def test_a_package_that_videmo_always_brings_is_installed_by_its_own_name() -> None:
-    assert missing("PIL").step == "pip install pillow"
+    assert missing_dependency("PIL").step == "pip install pillow"

@@ -61,7 +61,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "pyarrow": "train write",
     "ray": "runs.cluster",
     "rich": "cli write.table show.evaluation",
-    "safetensors": "store stages.embed.timm train store.zoo.adopt",
+    "safetensors": "store stages.embed.timm train store.zoo.importer",
     "sklearn": "train.head evaluate.metrics",
     "timm": "stages.embed.timm",
     "torch": "stages.embed.timm stages.embed.mobilefacenet stages.detect.retinaface "

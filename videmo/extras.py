@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from videmo.errors import MissingDependency
 
 
-class Source(NamedTuple):
+class Requirement(NamedTuple):
     """Where a module comes from."""
 
     package: str  # its name for pip
@@ -22,25 +22,25 @@ class Source(NamedTuple):
 
 
 SOURCES = {
-    "PIL": Source("pillow"),
-    "av": Source("av"),
-    "cv2": Source("opencv-python-headless"),
-    "decord": Source("decord"),
-    "fsspec": Source("fsspec", "remote"),
-    "h5py": Source("h5py", "keras"),
-    "lz4": Source("lz4"),
-    "matplotlib": Source("matplotlib", "plots"),
-    "mtcnn": Source("mtcnn"),
-    "onnx": Source("onnx", "torch"),
-    "onnxscript": Source("onnxscript", "torch"),
-    "openvino": Source("openvino"),
-    "pebble": Source("pebble"),
-    "pyarrow": Source("pyarrow", "parquet"),
-    "ray": Source("ray", "ray"),
-    "sklearn": Source("scikit-learn"),
-    "timm": Source("timm", "torch"),
-    "torch": Source("torch", "torch"),
-    "torchvision": Source("torchvision", "torch"),
+    "PIL": Requirement("pillow"),
+    "av": Requirement("av"),
+    "cv2": Requirement("opencv-python-headless"),
+    "decord": Requirement("decord"),
+    "fsspec": Requirement("fsspec", "remote"),
+    "h5py": Requirement("h5py", "keras"),
+    "lz4": Requirement("lz4"),
+    "matplotlib": Requirement("matplotlib", "plots"),
+    "mtcnn": Requirement("mtcnn"),
+    "onnx": Requirement("onnx", "torch"),
+    "onnxscript": Requirement("onnxscript", "torch"),
+    "openvino": Requirement("openvino"),
+    "pebble": Requirement("pebble"),
+    "pyarrow": Requirement("pyarrow", "parquet"),
+    "ray": Requirement("ray", "ray"),
+    "sklearn": Requirement("scikit-learn"),
+    "timm": Requirement("timm", "torch"),
+    "torch": Requirement("torch", "torch"),
+    "torchvision": Requirement("torchvision", "torch"),
 }
 
 
@@ -51,16 +51,16 @@ def require(*modules: str) -> None:
     """
     for module in modules:
         if not _is_there(module):
-            raise missing(module)
+            raise missing_dependency(module)
 
 
-def missing(module: str) -> MissingDependency:
+def missing_dependency(module: str) -> MissingDependency:
     """Return the error of a module that is not installed, with the command that installs it."""
-    package, extra = SOURCES.get(module, Source(module))
-    return MissingDependency(package, extra or None, step=command(package, extra))
+    package, extra = SOURCES.get(module, Requirement(module))
+    return MissingDependency(package, extra or None, step=install_command(package, extra))
 
 
-def command(package: str, extra: str = "") -> str:
+def install_command(package: str, extra: str = "") -> str:
     """Return what installs a package, by the extra that brings it, into videmo as it is here."""
     return f"{_pip()} {_with_extra(extra) if extra else shlex.quote(package)}"
 

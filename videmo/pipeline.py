@@ -42,12 +42,12 @@ from videmo.stages.embed import Backbone, embed, make_backbone
 from videmo.stages.follow import Looks, follow
 from videmo.stages.heads import Head, WindowHead, predict
 from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
-from videmo.stages.heads.windows import Windows
+from videmo.stages.heads.windows import WindowMean
 from videmo.stages.pool import FEATURES, Moments, pool
 from videmo.stages.track import track
 
 DETECTED = "frames_detected"  # of a record: frames that were looked at as a whole
-DECODING = 2  # threads at most that decode: the stages behind need the others
+DECODE_THREADS = 2  # threads at most that decode: the stages behind need the others
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ class Clock:
         return {stage: s - b for (stage, s), b in zip(until, before, strict=False)}
 
 
-Through = Callable[[Iterator[Features]], Iterator[Features]]
+FeatureHook = Callable[[Iterator[Features]], Iterator[Features]]
 
 
-def _straight(river: Iterator[Features]) -> Iterator[Features]:
+def _unchanged(river: Iterator[Features]) -> Iterator[Features]:
     return river
 
 
@@ -180,7 +180,7 @@ class Pipeline:
         *,
         start: float | None = None,
         end: float | None = None,
-        through: Through = _straight,
+        through: FeatureHook = _unchanged,
     ) -> Answer:
         """Return descriptor, prediction, facts and warnings of one clip, also without a face.
 
@@ -188,13 +188,13 @@ class Pipeline:
         Raises VideoError where the clip cannot be read, FewFacesError where it shows a face, but
         in fewer frames than the head needs.
         """
-        ear, looks = _Ear(self._pooled(), self._windows()), Looks()
+        collector, looks = _OutputCollector(self._pooled(), self._windows()), Looks()
         with closing(self._open(path)) as video:
             river = self._river(video, self._sampling(start, end), looks)
             with closing(river):
-                descriptor = pool(ear(through(river)), self.recipe.pooling)
-            prediction = self._predict(descriptor, ear, path) if descriptor.faces else None
-            told = ear.affect(self.outputs)
+                descriptor = pool(collector(through(river)), self.recipe.pooling)
+            prediction = self._predict(descriptor, collector, path) if descriptor.faces else None
+            told = collector.affect(self.outputs)
             return Answer(video.info, descriptor, prediction, tuple(video.warnings), told, looks)
 
     def spent(self, path: str | Path) -> dict[str, float]:
@@ -258,7 +258,7 @@ class Pipeline:
         return self._spec.labels if self._spec else ()
 
     @property
-    def also(self) -> tuple[str, ...]:
+    def extra_keys(self) -> tuple[str, ...]:
         """The keys that its records have beside those of every record."""
         told = Affect._fields if AFFECT in self._pooled() else ()
         return (*told, DETECTED) if self.recipe.following.follows else told
@@ -328,7 +328,7 @@ class Pipeline:
         assert self.head_model is not None
         return self.head_model.head()
 
-    def _windows(self) -> Windows | None:
+    def _windows(self) -> WindowMean | None:
         head = self._head if self._spec and self._spec.level == "window" else None
         return head.windows() if isinstance(head, WindowHead) else None
 
@@ -341,19 +341,21 @@ class Pipeline:
         tells = AFFECT in self.backbone_model.backbone_spec().outputs
         return (of, AFFECT) if own and tells else (of,)
 
-    def _predict(self, descriptor: Descriptor, ear: _Ear, path: str | Path) -> Prediction | None:
+    def _predict(
+        self, descriptor: Descriptor, collector: _OutputCollector, path: str | Path
+    ) -> Prediction | None:
         if self._spec is None:
             return None
-        if ear.windows is None:
+        if collector.windows is None:
             return predict(self._head, self._spec, descriptor)
-        if ear.windows.rows < ear.windows.needed:
-            raise FewFacesError(str(path), ear.windows.rows, ear.windows.needed)
-        return Prediction(self._spec.labels, ear.windows.scores, descriptor)
+        if collector.windows.rows < collector.windows.needed:
+            raise FewFacesError(str(path), collector.windows.rows, collector.windows.needed)
+        return Prediction(self._spec.labels, collector.windows.scores, descriptor)
 
     def _open(self, path: str | Path) -> Decoder:
         return open_video(
             path, self.engine.decoder,
-            batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODING),
+            batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODE_THREADS),
             pixels=round(self.engine.megapixels * 1e6),
             scratch=self.engine.scratch,
         )  # fmt: skip
@@ -388,10 +390,10 @@ class Pipeline:
             yield batch, select(faces, self.recipe.detection.faces)
 
 
-class _Ear:
+class _OutputCollector:
     """Hears what flows to the pooling, and tells the pooling what outputs mean."""
 
-    def __init__(self, outputs: Collection[str], windows: Windows | None) -> None:
+    def __init__(self, outputs: Collection[str], windows: WindowMean | None) -> None:
         self.outputs, self.windows = outputs, windows
         self._affect = Moments()
 
@@ -428,10 +430,10 @@ def cpus() -> int:
     there = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         there = len(os.sched_getaffinity(0))
-    return max(1, min(there, _share("/sys/fs/cgroup/cpu.max", there)))
+    return max(1, min(there, _cgroup_cpus("/sys/fs/cgroup/cpu.max", there)))
 
 
-def _share(path: str, otherwise: int) -> int:
+def _cgroup_cpus(path: str, otherwise: int) -> int:
     """Return the CPUs that a cgroup may use, from its quota and period in microseconds."""
     try:
         quota, period = Path(path).read_text().split()

@@ -20,7 +20,7 @@ from videmo.stages.pool import FEATURES, Pooling
 from videmo.stages.track import Tracking
 
 # Options, and a stage, that older recipes lack, with what they meant.
-_LATER = {("pooling", "of"): FEATURES}
+_ADDED_LATER = {("pooling", "of"): FEATURES}
 _LATER_STAGES = {"following": Following()}
 
 
@@ -44,7 +44,7 @@ class Recipe:
         that a recipe is written, and called, as it ever was.
         """
         plain = self._plain()
-        for (stage, option), before in _LATER.items():
+        for (stage, option), before in _ADDED_LATER.items():
             if plain[stage][option] == before:
                 del plain[stage][option]
         for stage, meant in _LATER_STAGES.items():

@@ -264,9 +264,11 @@ def test_other_records_do_not_have_them(models, tmp_path) -> None:
 def test_they_are_columns_before_start_and_end(faces, tmp_path, format_: str) -> None:
     clip = Clip(str(toys.clip(tmp_path / "clip", [RED, GREY, BLUE])), 0.0, None)
     (found,) = classify([clip], faces)
-    failed = record(clip, Failure(clip.path, "VideoError", "x"), found["provenance"], faces.also)
+    failed = record(
+        clip, Failure(clip.path, "VideoError", "x"), found["provenance"], faces.extra_keys
+    )
     out = tmp_path / f"out.{format_}"
-    extra = [*faces.also, "start"]
+    extra = [*faces.extra_keys, "start"]
     with open_writer(format_, out, labels=faces.labels, extra=extra) as writer:
         writer.write(found)
         writer.write(failed)
@@ -279,7 +281,7 @@ def test_they_are_columns_before_start_and_end(faces, tmp_path, format_: str) ->
 def test_in_json_they_follow_the_scores(faces, tmp_path) -> None:
     (found,) = classify([Clip(str(toys.clip(tmp_path / "clip", [RED])))], faces)
     out = tmp_path / "out.ndjson"
-    with open_writer("ndjson", out, labels=faces.labels, extra=faces.also) as writer:
+    with open_writer("ndjson", out, labels=faces.labels, extra=faces.extra_keys) as writer:
         writer.write({**found, "valence": 0.12345678})
     told = json.loads(out.read_text())
     assert [*told][3:7] == ["label", "scores", "valence", "arousal"]
@@ -291,10 +293,10 @@ def test_in_parquet_they_are_numbers(faces, tmp_path) -> None:
     clip = Clip(str(toys.clip(tmp_path / "clip", [RED])))
     (found,) = classify([clip], faces)
     with open_writer(
-        "parquet", tmp_path / "r.parquet", labels=faces.labels, extra=faces.also
+        "parquet", tmp_path / "r.parquet", labels=faces.labels, extra=faces.extra_keys
     ) as writer:
         writer.write(found)
-        writer.write(record(clip, Failure("x", "y", "z"), found["provenance"], faces.also))
+        writer.write(record(clip, Failure("x", "y", "z"), found["provenance"], faces.extra_keys))
     assert pq.read_table(tmp_path / "r.parquet")["valence"].to_pylist() == [1.0, None]
 
 
@@ -305,7 +307,9 @@ def test_in_the_table_they_have_columns_of_their_own(
     monkeypatch.setenv("COLUMNS", str(width))
     (found,) = classify([Clip(str(toys.clip(tmp_path / "clip", [RED, GREY])))], faces)
     stream = io.StringIO()
-    with open_writer("table", None, labels=faces.labels, extra=faces.also, stream=stream) as writer:
+    with open_writer(
+        "table", None, labels=faces.labels, extra=faces.extra_keys, stream=stream
+    ) as writer:
         writer.write(found)
         writer.write({**found, "status": "no_face", "scores": None, "valence": None})
     head, rule, row, _ = stream.getvalue().splitlines()
@@ -316,7 +320,7 @@ def test_in_the_table_they_have_columns_of_their_own(
 def test_a_narrow_table_leaves_them_out(faces, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     stream = io.StringIO()
-    with open_writer("table", None, labels=faces.labels, extra=faces.also, stream=stream):
+    with open_writer("table", None, labels=faces.labels, extra=faces.extra_keys, stream=stream):
         pass
     head, rule = stream.getvalue().splitlines()
     assert "valence" not in head and len(rule) <= 60
@@ -359,7 +363,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same(faces, moving, tm
     with Journal(tmp_path / "out.csv") as journal:
         journal.begin({"recipe": faces.recipe.fingerprint()})
         done = run_clip(faces, clips[0], None)
-        first = record(clips[0], done.answer, faces.provenance, faces.also)
+        first = record(clips[0], done.answer, faces.provenance, faces.extra_keys)
         journal.add(clips[0], done, first)
     with Journal(tmp_path / "out.csv") as journal:
         journal.resume({"recipe": faces.recipe.fingerprint()})

@@ -184,7 +184,7 @@ class Pipeline:
     """Answers Happy to everything but one clip, which is broken."""
 
     labels: tuple[str, ...] = LABELS["afew7"]
-    also: tuple[str, ...] = ()
+    extra_keys: tuple[str, ...] = ()
     head_model: None = None
     provenance: dict[str, str | None] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)

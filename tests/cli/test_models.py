@@ -15,7 +15,7 @@ from pages import BODY, PAGE, Site
 
 from videmo import store
 from videmo.cli import videmo as group
-from videmo.cli.catalogue import DownloadJson, DownloadLines
+from videmo.cli.models_text import DownloadJson, DownloadLines
 from videmo.store.zoo import ZOO
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from videmo.errors import InputError, ManifestError
-from videmo.evaluate import Judging, judge, judge_numbers, with_protocol
+from videmo.evaluate import EvaluationOptions, evaluate_labels, evaluate_numbers, with_protocol
 from videmo.evaluate.pairs import (
-    Columns,
-    found_in,
+    ColumnNames,
     match,
-    read_found,
+    predictions_in,
+    read_predictions,
     read_training,
     read_truth,
     refuse_leaks,
@@ -56,11 +56,11 @@ def three(put):
     records = [record("a.mp4"), record("b.mp4", "no_face"), record("c.mp4", "error")]
     put("found.ndjson", "".join(json.dumps(r) + "\n" for r in records))
     put("truth.csv", "path,label\na.mp4,Happy\nb.mp4,Happy\nc.mp4,Sad\n")
-    return match(read_found("found.ndjson"), read_truth("truth.csv"))
+    return match(read_predictions("found.ndjson"), read_truth("truth.csv"))
 
 
 def test_both_denominators_are_counted(three):
-    got = judge(three)
+    got = evaluate_labels(three)
     assert (got["clips"], got["ok"], got["no_face"], got["error"]) == (3, 1, 1, 1)
     assert (got["with_face"]["n"], got["with_face"]["accuracy"]) == (1, 1)
     assert (got["all"]["n"], got["all"]["accuracy"]) == (3, round(1 / 3, 4))
@@ -75,7 +75,9 @@ def test_figures_equal_those_of_scikit_learn_on_both_sides(put, rng):
     put(
         "truth.csv", "path,label\n" + "".join(f"{n}.mp4,{LABELS[t]}\n" for n, t in enumerate(truth))
     )
-    got = judge(match(read_found("found.json"), read_truth("truth.csv")), Judging(draws=100))
+    got = evaluate_labels(
+        match(read_predictions("found.json"), read_truth("truth.csv")), EvaluationOptions(draws=100)
+    )
     found = np.array([LABELS.index(r["label"]) if r["label"] else 3 for r in records])
     for side, rows in (("with_face", found < 3), ("all", found < 4)):
         right = {
@@ -100,7 +102,7 @@ def test_every_format_that_classify_writes_is_read_back(put, tmp_path, suffix):
         writer.write(record(name, scores=(0.1, 0.7, 0.2)))
         writer.write(record("none.mp4", "no_face"))
     put("put", "")
-    first, second = read_found(f"out.{suffix}")
+    first, second = read_predictions(f"out.{suffix}")
     assert (first.path, first.label) == (name, "Happy")
     assert first.scores == {"Angry": 0.1, "Happy": 0.7, "Sad": 0.2}
     assert (second.status, second.label, second.scores) == ("no_face", None, {})
@@ -109,48 +111,55 @@ def test_every_format_that_classify_writes_is_read_back(put, tmp_path, suffix):
 def test_clips_are_matched_by_name_whatever_the_order(put):
     put("found.csv", "path,label\nb,Sad\na,Happy\n")
     put("truth.csv", "path,label\na,Happy\nb,Sad\n")
-    pairs = match(read_found("found.csv"), read_truth("truth.csv"))
+    pairs = match(read_predictions("found.csv"), read_truth("truth.csv"))
     assert [p.truth.clip.path for p in pairs] == ["a", "b"]
-    assert judge(pairs)["all"]["accuracy"] == 1
+    assert evaluate_labels(pairs)["all"]["accuracy"] == 1
 
 
 @pytest.mark.parametrize("path", ["clips/a.mp4", "./clips//a.mp4", "{here}/clips/a.mp4"])
 def test_a_truth_counts_from_its_own_folder_as_a_manifest_does(put, tmp_path, path):
     put("clips/truth.csv", "path,label\na.mp4,Happy\n")
     put("found.csv", f"path,label\n{path.format(here=tmp_path)},Happy\n")
-    assert len(match(read_found("found.csv"), read_truth("clips/truth.csv"))) == 1
+    assert len(match(read_predictions("found.csv"), read_truth("clips/truth.csv"))) == 1
 
 
 def test_a_truth_counts_as_written_where_the_answers_have_it_so(put):
     put("lists/truth.csv", "path,label\n01-02,Happy\n")
     put("found.csv", "path,label\n01-02,Happy\n")
-    assert len(match(read_found("found.csv"), read_truth("lists/truth.csv"))) == 1
+    assert len(match(read_predictions("found.csv"), read_truth("lists/truth.csv"))) == 1
 
 
 @pytest.mark.parametrize(("by", "path"), [("name", "x/a.mp4"), ("stem", "x/a.avi")])
 def test_names_or_stems_are_compared_when_asked(put, by, path):
     put("found.csv", f"path,label\n{path},Happy\n")
     put("truth.csv", "path,label\ny/a.mp4,Happy\n")
-    assert len(match(read_found("found.csv"), read_truth("truth.csv"), by=by)) == 1
+    assert len(match(read_predictions("found.csv"), read_truth("truth.csv"), by=by)) == 1
 
 
 def test_two_parts_of_one_clip_are_two(put):
     put("found.csv", "path,label,start,end\na,Sad,1,2\na,Happy,0,1\n")
     put("truth.csv", "path,label,start,end\na,Happy,0,1.00001\na,Sad,1,2\n")
-    assert judge(match(read_found("found.csv"), read_truth("truth.csv")))["all"]["accuracy"] == 1
+    assert (
+        evaluate_labels(match(read_predictions("found.csv"), read_truth("truth.csv")))["all"][
+            "accuracy"
+        ]
+        == 1
+    )
 
 
 def test_a_missing_clip_is_an_error_that_names_it(put):
     put("found.csv", "path,label\na,Happy\n")
     put("truth.csv", "path,label\na,Happy\nb,Sad\n")
     with pytest.raises(ManifestError, match=r"^truth.csv:3: b has no prediction"):
-        match(read_found("found.csv"), read_truth("truth.csv"))
+        match(read_predictions("found.csv"), read_truth("truth.csv"))
 
 
 def test_a_missing_clip_is_wrong_when_asked(put):
     put("found.csv", "path,label\na,Happy\n")
     put("truth.csv", "path,label\na,Happy\nb,Sad\n")
-    got = judge(match(read_found("found.csv"), read_truth("truth.csv"), missing="wrong"))
+    got = evaluate_labels(
+        match(read_predictions("found.csv"), read_truth("truth.csv"), missing="wrong")
+    )
     assert (got["missing"], got["with_face"]["n"], got["all"]["accuracy"]) == (1, 1, 0.5)
 
 
@@ -158,22 +167,24 @@ def test_a_surplus_clip_is_an_error_that_names_it(put):
     put("found.csv", "path,label\na,Happy\nb,Sad\n")
     put("truth.csv", "path,label\na,Happy\n")
     with pytest.raises(ManifestError, match=r"^found.csv:3: b is not in the truth \(truth.csv\)"):
-        match(read_found("found.csv"), read_truth("truth.csv"), missing="wrong")
+        match(read_predictions("found.csv"), read_truth("truth.csv"), missing="wrong")
 
 
 def test_only_the_clips_of_a_split_count(put):
     put("found.csv", "path,label\na,Happy\nb,Sad\n")
     put("truth.csv", "path,label,split\na,Happy,train\nb,Sad,val\n")
     truth = read_truth("truth.csv")
-    assert [p.truth.clip.path for p in match(read_found("found.csv"), truth, split="val")] == ["b"]
+    assert [
+        p.truth.clip.path for p in match(read_predictions("found.csv"), truth, split="val")
+    ] == ["b"]
     with pytest.raises(InputError, match=r"no clip of the split 'test'; there is train, val"):
-        match(read_found("found.csv"), truth, split="test")
+        match(read_predictions("found.csv"), truth, split="test")
 
 
 def test_folders_tell_the_truth(put):
     put("found.csv", "path,label\nx/Happy/a,Happy\nx/Sad/b,Happy\n")
-    found = read_found("found.csv")
-    assert judge(match(found, truth_in_folders(found)))["all"]["accuracy"] == 0.5
+    found = read_predictions("found.csv")
+    assert evaluate_labels(match(found, truth_in_folders(found)))["all"]["accuracy"] == 0.5
 
 
 def test_a_feature_file_tells_the_truth(tmp_path):
@@ -215,7 +226,7 @@ def test_a_feature_file_tells_the_truth(tmp_path):
 def test_wrong_data_is_one_line_that_names_file_and_row(put, text, said):
     put("found.csv", text)
     with pytest.raises(InputError) as caught:
-        found = read_found("found.csv")
+        found = read_predictions("found.csv")
         match(found, truth_of([Clip("a", label="Sad")], "truth"))
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
@@ -224,12 +235,12 @@ def test_wrong_data_is_one_line_that_names_file_and_row(put, text, said):
 def test_a_file_that_cannot_be_read_says_why(put, tmp_path):
     for name, said in ((str(tmp_path), "is a directory"), ("none.csv", "no such file")):
         with pytest.raises(InputError, match=said):
-            read_found(name)
+            read_predictions(name)
 
 
 def test_probabilities_can_be_passed_over(put):
     put("found.csv", "path,label,p_sad,p_happy\na,Sad,0.7,0.5\n")
-    (found,) = read_found("found.csv", scores=False)
+    (found,) = read_predictions("found.csv", scores=False)
     assert found.scores == {}
 
 
@@ -237,33 +248,33 @@ def pairs_of(found, truth):
     """Pair labels without a file for each test."""
     rows = [Row("found", n, {"path": str(n), "label": label}) for n, label in enumerate(found, 1)]
     clips = [Clip(str(n), label=label) for n, label in enumerate(truth, 1)]
-    return match(found_in(rows), truth_of(clips, "truth"))
+    return match(predictions_in(rows), truth_of(clips, "truth"))
 
 
 def test_an_unknown_label_is_an_error_that_names_the_row():
     with pytest.raises(ManifestError, match=r"^found:2: label 'happy' is not among Happy, Sad; "):
-        judge(pairs_of(["Happy", "happy"], ["Happy", "Sad"]))
+        evaluate_labels(pairs_of(["Happy", "happy"], ["Happy", "Sad"]))
     with pytest.raises(ManifestError, match=r"^truth:1: label 'Happy' is not among Sad"):
-        judge(pairs_of(["Sad"], ["Happy"]), Judging(labels=("Sad",)))
+        evaluate_labels(pairs_of(["Sad"], ["Happy"]), EvaluationOptions(labels=("Sad",)))
 
 
 def test_a_truth_that_the_model_cannot_answer_is_an_error(put):
     put("found.json", json.dumps([record("a")]))
-    pairs = match(read_found("found.json"), truth_of([Clip("a", label="Contempt")], "truth"))
+    pairs = match(read_predictions("found.json"), truth_of([Clip("a", label="Contempt")], "truth"))
     with pytest.raises(
         ManifestError, match=r"^truth:1: label 'Contempt' is not among Angry, Happy"
     ):
-        judge(pairs)
+        evaluate_labels(pairs)
 
 
 def test_a_clip_without_a_true_label_is_an_error():
     with pytest.raises(ManifestError, match=r"^truth:1: 1 has no true label"):
-        judge(pairs_of(["Sad"], [None]))
+        evaluate_labels(pairs_of(["Sad"], [None]))
 
 
 def test_labels_of_other_names_are_matched_by_meaning_when_asked():
     pairs = pairs_of(["happiness", "sadness", "joy"], ["Happy", "Sad", "Angry"])
-    got = judge(pairs, Judging(by_meaning=True))
+    got = evaluate_labels(pairs, EvaluationOptions(by_meaning=True))
     assert got["all"]["accuracy"] == round(2 / 3, 4)
     assert got["labels"][:2] == ["Angry", "Disgust"]  # of the whole published set
 
@@ -271,7 +282,9 @@ def test_labels_of_other_names_are_matched_by_meaning_when_asked():
 def test_seven_labels_are_read_as_three_from_their_probabilities(put):
     put("found.json", json.dumps([record("a", scores=(0.3, 0.4, 0.3))]))  # Angry + Sad is more
     truth = truth_of([Clip("a", label="Negative")], "truth")
-    got = judge(match(read_found("found.json"), truth), Judging(by_meaning=True))
+    got = evaluate_labels(
+        match(read_predictions("found.json"), truth), EvaluationOptions(by_meaning=True)
+    )
     assert got["labels"] == ["Positive", "Neutral", "Negative"]
     assert got["all"]["accuracy"] == 1
     assert got["with_face"]["ece"] == pytest.approx(0.4)
@@ -279,23 +292,23 @@ def test_seven_labels_are_read_as_three_from_their_probabilities(put):
 
 def test_a_label_without_a_meaning_is_an_error_that_names_the_row():
     with pytest.raises(ManifestError, match=r"^found:1: no emotion is called 'tired'"):
-        judge(pairs_of(["tired"], ["Happy"]), Judging(by_meaning=True))
+        evaluate_labels(pairs_of(["tired"], ["Happy"]), EvaluationOptions(by_meaning=True))
     with pytest.raises(ManifestError, match=r"^found:1: label 'surprise' means none of Positive"):
-        judge(pairs_of(["surprise"], ["Positive"]), Judging(by_meaning=True))
+        evaluate_labels(pairs_of(["surprise"], ["Positive"]), EvaluationOptions(by_meaning=True))
 
 
 def test_nothing_answered_is_an_error(put):
     put("found.json", json.dumps([record("a", "no_face")]))
-    pairs = match(read_found("found.json"), truth_of([Clip("a", label="Sad")], "truth"))
+    pairs = match(read_predictions("found.json"), truth_of([Clip("a", label="Sad")], "truth"))
     with pytest.raises(InputError, match="not one of 1 clips has an answer"):
-        judge(pairs)
+        evaluate_labels(pairs)
 
 
 def test_subjects_are_drawn_where_every_clip_has_one(put):
     put("truth.csv", "path,label,actor\n1,a,x\n2,b,x\n3,a,y\n")
     put("found.csv", "path,label\n1,a\n2,a\n3,a\n")
-    truth = read_truth("truth.csv", Columns(subject="actor"))
-    got = judge(match(read_found("found.csv"), truth))
+    truth = read_truth("truth.csv", ColumnNames(subject="actor"))
+    got = evaluate_labels(match(read_predictions("found.csv"), truth))
     assert (got["bootstrap"]["units"], got["subjects"]) == ("subjects", 2)
     assert got["all"]["intervals"]["accuracy"] == [0.5, 1]  # x is half right, y is right
 
@@ -303,7 +316,7 @@ def test_subjects_are_drawn_where_every_clip_has_one(put):
 def test_a_subject_on_both_sides_is_an_error_that_names_it(put):
     put("truth.csv", "path,label,subject\na,Sad,anna\n")
     put("train.csv", "path,label,subject\nc,Sad,bert\nb,Sad,anna\n")
-    pairs = match(read_found("truth.csv"), read_truth("truth.csv"))
+    pairs = match(read_predictions("truth.csv"), read_truth("truth.csv"))
     with pytest.raises(ManifestError) as caught:
         refuse_leaks(pairs, read_training("train.csv"))
     assert str(caught.value).startswith(
@@ -314,7 +327,7 @@ def test_a_subject_on_both_sides_is_an_error_that_names_it(put):
 def test_a_clip_on_both_sides_is_an_error_that_names_it(put):
     put("truth.csv", "path,label\nclips/a,Sad\n")
     put("clips/train.csv", "path,label\na,Sad\n")
-    pairs = match(read_found("truth.csv"), read_truth("truth.csv"))
+    pairs = match(read_predictions("truth.csv"), read_truth("truth.csv"))
     with pytest.raises(ManifestError, match=r"the clip clips/a is in the training data too"):
         refuse_leaks(pairs, read_training("clips/train.csv"))
 
@@ -323,7 +336,7 @@ def test_clips_of_one_name_in_two_folders_are_no_leak(put):
     put("val/truth.csv", "path,label,subject\na,Sad,anna\n")
     put("train/train.csv", "path,label,subject\na,Sad,bert\n")
     put("found.csv", "path,label\nval/a,Sad\n")
-    pairs = match(read_found("found.csv"), read_truth("val/truth.csv"))
+    pairs = match(read_predictions("found.csv"), read_truth("val/truth.csv"))
     assert refuse_leaks(pairs, read_training("train/train.csv")) == {"clips": 1, "subjects": 1}
 
 
@@ -354,9 +367,9 @@ def test_numbers_are_judged_over_the_clips_that_have_one(put, rng):
     put("truth.csv", "path,valence\n" + "".join(f"{n},{t}\n" for n, t in enumerate([*truth, 0])))
     rows = "".join(f"{n},ok,{f}\n" for n, f in enumerate(found))
     put("found.csv", f"path,status,guess\n{rows}40,no_face,\n")
-    columns = Columns(found="guess", truth="valence")
-    pairs = match(read_found("found.csv", columns), read_truth("truth.csv", columns))
-    got = judge_numbers(pairs)
+    columns = ColumnNames(found="guess", truth="valence")
+    pairs = match(read_predictions("found.csv", columns), read_truth("truth.csv", columns))
+    got = evaluate_numbers(pairs)
     assert (got["clips"], got["no_face"], got["with_face"]["n"]) == (41, 1, 40)
     assert got["with_face"]["mae"] == pytest.approx(
         metrics.mean_absolute_error(truth, found), abs=1e-4
@@ -367,11 +380,11 @@ def test_numbers_are_judged_over_the_clips_that_have_one(put, rng):
 
 def test_a_word_where_a_number_is_expected_names_the_row():
     with pytest.raises(ManifestError, match=r"^found:2: there is 'much' where a number is"):
-        judge_numbers(pairs_of(["1", "much"], ["1", "2"]))
+        evaluate_numbers(pairs_of(["1", "much"], ["1", "2"]))
 
 
 def test_the_official_figure_is_over_all_clips_and_comes_first(three):
-    got = with_protocol(judge(three), protocol_of("afew"))
+    got = with_protocol(evaluate_labels(three), protocol_of("afew"))
     assert list(got)[:2] == ["protocol", "official"]
     assert got["official"]["accuracy"]["value"] == got["all"]["accuracy"]
     assert got["official"]["accuracy"]["with_face"] == 1
@@ -382,9 +395,9 @@ def test_the_published_predictions_on_ravdess_have_their_published_accuracy(shar
     file = folder / "reference_bilstm_val_predictions.csv"
     if not file.is_file():
         pytest.skip(f"{file.name} is not in ../shared/reference/ravdess_au")
-    columns = Columns(path="clip", found="pred", truth="label", subject="actor")
-    found, truth = read_found(str(file), columns), read_truth(str(file), columns)
-    got = judge(match(found, truth))["all"]
+    columns = ColumnNames(path="clip", found="pred", truth="label", subject="actor")
+    found, truth = read_predictions(str(file), columns), read_truth(str(file), columns)
+    got = evaluate_labels(match(found, truth))["all"]
     assert (got["n"], got["accuracy"]) == (1440, 0.6236)
     labels = [t.clip.label for t in truth], [f.label for f in found]
     assert got["uar"] == pytest.approx(metrics.balanced_accuracy_score(*labels), abs=1e-4)

@@ -328,12 +328,12 @@ def embedding() -> None:
 def _mobilenet(folder: Path) -> store.Model:
     """Write mobilenetv3_large_100 with random weights as a model folder."""
     from videmo.stages.embed import BackboneSpec
-    from videmo.stages.embed.timm import network, write_graph
+    from videmo.stages.embed.timm import create_network, write_graph
 
     spec = BackboneSpec("mobilenetv3_large_100", 112, (0.5,) * 3, (0.5,) * 3, 1280)
     tensors = {
         name.removeprefix("body."): tensor.numpy()
-        for name, tensor in network(spec).state_dict().items()
+        for name, tensor in create_network(spec).state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     card = {"kind": "backbone", "name": "mobilenetv3_large_100", "spec": vars(spec)}

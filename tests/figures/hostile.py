@@ -144,10 +144,10 @@ def _tell(folder: Path) -> str:
 def _build(folder: Path) -> str:
     """Build a network of timm as its card says."""
     from videmo import store
-    from videmo.stages.embed.timm import network
+    from videmo.stages.embed.timm import create_network
 
     model = store.load(folder)
-    network(model.backbone_spec(), model.folder / store.WEIGHTS)
+    create_network(model.backbone_spec(), model.folder / store.WEIGHTS)
     return ""
 
 

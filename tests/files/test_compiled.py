@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from videmo.files import compiled as rooms
-from videmo.files.compiled import GRAPH, NUMBERS, compiled
+from videmo.files.compiled import GRAPH, WEIGHTS, compiled
 from videmo.files.openvino import import_openvino, runner
 
 owned = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs owners of files")
-KEPT = {GRAPH: b"graph", NUMBERS: b"numbers"}
+KEPT = {GRAPH: b"graph", WEIGHTS: b"numbers"}
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_what_was_kept_is_this_users_alone(there: Path) -> None:
 
 
 @owned
-@pytest.mark.parametrize("suffix", [rooms.GRAPH, rooms.NUMBERS, rooms.SUMS])
+@pytest.mark.parametrize("suffix", [rooms.GRAPH, rooms.WEIGHTS, rooms.SUMS])
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_what_others_may_write_is_made_again(there: Path, suffix: str, mode: int) -> None:
     there.with_suffix(suffix).chmod(mode)
@@ -117,12 +117,12 @@ def test_what_another_owns_is_made_again(there: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
     assert rooms._read(there, tuple(KEPT)) == (KEPT if os.geteuid() == 0 else {})
     if os.geteuid() == 0:  # what the system's own user wrote is believed
-        os.chown(there.with_suffix(rooms.NUMBERS), 12345, 12345)
+        os.chown(there.with_suffix(rooms.WEIGHTS), 12345, 12345)
         assert rooms._read(there, tuple(KEPT)) == {}
 
 
 @owned
 def test_a_sum_is_that_of_its_own_network(there: Path) -> None:
-    for suffix in (rooms.GRAPH, rooms.NUMBERS, rooms.SUMS):
+    for suffix in (rooms.GRAPH, rooms.WEIGHTS, rooms.SUMS):
         there.with_suffix(suffix).rename(there.with_name("1" * 64).with_suffix(suffix))
     assert rooms._read(there.with_name("1" * 64), tuple(KEPT)) == {}

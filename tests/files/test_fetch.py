@@ -19,11 +19,11 @@ import pytest
 from pages import BODY, PAGE, POINTER, Site, answer
 
 from videmo.errors import CorruptModel, InputError, ModelError, OutputError
-from videmo.files import source
-from videmo.files.fetch import fetch, forget
-from videmo.files.lock import alone
-from videmo.files.sums import check, git_blob, recorded
-from videmo.files.wanted import Wanted, files_dir, offline
+from videmo.files import http
+from videmo.files.checksums import git_blob, read_sum, verify_file
+from videmo.files.download import Download, files_dir, offline
+from videmo.files.fetch import fetch, remove_download
+from videmo.files.lock import file_lock
 
 SHA256 = hashlib.sha256(BODY).hexdigest()
 BLOB = hashlib.sha1(b"blob %d\0" % len(BODY) + BODY).hexdigest()
@@ -37,8 +37,8 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def wanted(*urls: str, **more: Any) -> Wanted:
-    return Wanted("net.pt", urls, **more)
+def wanted(*urls: str, **more: Any) -> Download:
+    return Download("net.pt", urls, **more)
 
 
 def names(folder: Path) -> list[str]:
@@ -96,7 +96,7 @@ def test_a_sum_may_be_known_in_part_and_in_capitals(
 def test_a_file_may_be_known_by_its_id_in_git(site: Site, tmp_path: Path) -> None:
     path = fetch(wanted(site.put("a"), git_blob=BLOB[:12]), tmp_path)
     assert git_blob(path) == BLOB
-    assert recorded(path) == SHA256
+    assert read_sum(path) == SHA256
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_the_first_download_settles_the_sum_of_a_later_one(site: Site, tmp_path:
     with pytest.raises(CorruptModel, match=f"expected SHA-256 {SHA256[:12]}"):
         fetch(wanted(site.put("a", OTHER)), tmp_path)
     assert not path.exists()
-    forget(path)
+    remove_download(path)
     assert fetch(wanted(site.url("a")), tmp_path).read_bytes() == OTHER
 
 
 def test_a_damaged_file_is_found_when_it_is_used(site: Site, tmp_path: Path) -> None:
     path = fetch(wanted(site.put("a")), tmp_path)
     path.write_bytes(BODY[:-1] + b"!")
-    assert check(path)[0] == "corrupt"
+    assert verify_file(path)[0] == "corrupt"
     with pytest.raises(CorruptModel, match=rf"net\.pt: expected SHA-256 {SHA256[:12]}"):
         fetch(wanted(site.url("a")), tmp_path)
 
@@ -147,11 +147,11 @@ def test_a_file_that_somebody_has_put_there_is_checked_and_known(tmp_path: Path)
     with pytest.raises(CorruptModel, match="expected SHA-256 abc"):
         fetch(wanted(sha256="abc"), tmp_path)
     path = fetch(wanted(git_blob=BLOB[:12]), tmp_path)
-    assert recorded(path) == SHA256
+    assert read_sum(path) == SHA256
 
 
 def test_a_missing_file_is_told_apart_from_a_corrupt_one(tmp_path: Path) -> None:
-    assert check(tmp_path / "net.pt") == ("missing", f"{tmp_path / 'net.pt'}: no file")
+    assert verify_file(tmp_path / "net.pt") == ("missing", f"{tmp_path / 'net.pt'}: no file")
 
 
 @pytest.mark.parametrize("tag", ['"v1"', None])
@@ -348,9 +348,9 @@ def test_a_redirection_elsewhere_is_not_followed(target: str, site: Site, tmp_pa
 
 
 def test_a_redirection_does_not_lose_its_secrecy() -> None:
-    request = source.Request("https://example.org/a")
-    with pytest.raises(source.Refused, match="not followed"):
-        source._Redirects().http_error_302(
+    request = http.Request("https://example.org/a")
+    with pytest.raises(http.URLRefused, match="not followed"):
+        http._Redirects().http_error_302(
             request, io.BytesIO(), 302, "", {"location": "http://example.org/a"}
         )
 
@@ -374,7 +374,7 @@ def test_what_is_no_url_is_refused(url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc/x", ".x", "a\\b", "a\nb"])
 def test_a_name_stays_in_its_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no plain name"):
-        fetch(Wanted(name, ("http://127.0.0.1/a",)), tmp_path)
+        fetch(Download(name, ("http://127.0.0.1/a",)), tmp_path)
 
 
 @pytest.mark.parametrize("variable", ["VIDEMO_OFFLINE", "HF_HUB_OFFLINE"])
@@ -444,7 +444,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from videmo.files.fetch import fetch
-from videmo.files.wanted import Wanted
+from videmo.files.download import Wanted
 print("ready", flush=True)
 print(fetch(Wanted("net.pt", (sys.argv[1],), sha256=sys.argv[3]), Path(sys.argv[2])))
 """
@@ -475,7 +475,7 @@ def test_two_processes_fetch_one_file_once(site: Site, tmp_path: Path) -> None:
 
 def test_a_lock_that_was_left_behind_holds_nobody_up(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_bytes(b"")
-    with alone(tmp_path / ".lock") as locked:
+    with file_lock(tmp_path / ".lock") as locked:
         assert locked
     assert names(tmp_path) == []
 
@@ -484,11 +484,11 @@ def test_who_comes_second_waits(tmp_path: Path) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with alone(tmp_path / ".lock", pause=0.001):
+        with file_lock(tmp_path / ".lock", pause=0.001):
             order.append("second")
 
     thread = threading.Thread(target=second)
-    with alone(tmp_path / ".lock"):
+    with file_lock(tmp_path / ".lock"):
         thread.start()
         thread.join(0.05)
         order.append("first")

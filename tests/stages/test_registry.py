@@ -13,11 +13,11 @@ from videmo.stages.decode import DECODERS
 from videmo.stages.detect import DETECTORS
 from videmo.stages.embed import BACKBONES
 from videmo.stages.heads import HEADS
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 
 
 def test_a_name_gives_what_it_stands_for() -> None:
-    assert find("number", {"pi": "math:pi"}, "pi") == importlib.import_module("math").pi
+    assert resolve("number", {"pi": "math:pi"}, "pi") == importlib.import_module("math").pi
 
 
 def test_nothing_is_imported_before_the_name_is_asked_for(tmp_path, monkeypatch) -> None:
@@ -25,13 +25,13 @@ def test_nothing_is_imported_before_the_name_is_asked_for(tmp_path, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     table = {"late": "imported_late:answer", "never": "there_is_no_such_module:x"}
     assert "imported_late" not in sys.modules
-    assert find("thing", table, "late") == 42
+    assert resolve("thing", table, "late") == 42
     del sys.modules["imported_late"]
 
 
 def test_an_unknown_name_lists_the_names_there_are() -> None:
     with pytest.raises(UnknownName, match="no number is called 'tau'; there is pi, e") as caught:
-        find("number", {"pi": "math:pi", "e": "math:e"}, "tau")
+        resolve("number", {"pi": "math:pi", "e": "math:e"}, "tau")
     assert (caught.value.kind, caught.value.known) == ("number", ("pi", "e"))
 
 

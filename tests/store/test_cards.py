@@ -220,23 +220,23 @@ def test_the_arguments_in_use_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["hf-hub:some/where", "local-dir:/tmp", "http://x", "a/b", "a b"])
 def test_a_network_is_no_place_on_a_hub(name: str) -> None:
-    from videmo.stages.embed.timm import body
+    from videmo.stages.embed.timm import create_body
 
     with pytest.raises(InputError, match="timm has no network"):
-        body(name, {}, ())
+        create_body(name, {}, ())
 
 
 def test_an_argument_that_a_network_does_not_take_is_one_clear_error() -> None:
-    from videmo.stages.embed.timm import body
+    from videmo.stages.embed.timm import create_body
 
     with pytest.raises(InputError, match="mobilenetv3_small_050 cannot be made with stem_type"):
-        body("mobilenetv3_small_050", {"stem_type": "deep"}, ())
+        create_body("mobilenetv3_small_050", {"stem_type": "deep"}, ())
 
 
 def test_a_folder_is_shown_where_it_is_written_as_one(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from videmo.store.zoo.shelf import entry, shown
+    from videmo.store.zoo.catalogue import entry, shown
 
     monkeypatch.chdir(tmp_path)
     toys.network(Path("mine"), "emotion")
@@ -246,24 +246,26 @@ def test_a_folder_is_shown_where_it_is_written_as_one(
 
 
 def test_a_card_cannot_move_the_cursor_of_a_terminal(backbone: store.Model) -> None:
-    from videmo.cli.catalogue import model_text, models_table
-    from videmo.store.zoo.shelf import facts, shown
+    from videmo.cli.models_text import model_text, models_table
+    from videmo.store.zoo.catalogue import describe, shown
 
     folder = rewritten(
         backbone, lambda c: c.update(about="\x1b[2J", license={"weights": "\x1b]0;x"})
     )
     one = shown(str(folder))
-    assert "\x1b" not in model_text(facts(one), one.card) + models_table([facts(one)])
+    assert "\x1b" not in model_text(describe(one), one.card) + models_table([describe(one)])
 
 
 def test_a_label_cannot_move_the_cursor_in_a_table(tmp_path: Path) -> None:
-    from videmo.evaluate import judge
-    from videmo.evaluate.pairs import Columns, match, read_found, read_truth
+    from videmo.evaluate import evaluate_labels
+    from videmo.evaluate.pairs import ColumnNames, match, read_predictions, read_truth
     from videmo.show.evaluation import as_markdown, as_table
 
     file = tmp_path / "p.csv"
     file.write_text("path,label,truth\na,x\x1b[2J,x\x1b[2J\nb,y,y\n")
-    columns = Columns(truth="truth")
-    result = judge(match(read_found(str(file), columns), read_truth(str(file), columns)))
+    columns = ColumnNames(truth="truth")
+    result = evaluate_labels(
+        match(read_predictions(str(file), columns), read_truth(str(file), columns))
+    )
     named = {"predictions": "p\x1b[2J", "truth": "t"}
     assert "\x1b" not in as_table({**named, **result}) + as_markdown({**named, **result})

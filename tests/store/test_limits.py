@@ -14,7 +14,7 @@ import pytest
 from videmo.errors import CorruptModel, ModelError
 from videmo.stages.embed import BackboneSpec
 from videmo.store.zoo import graphs
-from videmo.store.zoo.adopt import adopt
+from videmo.store.zoo.importer import import_model
 
 SPEC = BackboneSpec("", 32, (0.0, 0, 0), (1.0, 1, 1), 0, {"emotion": tuple("abcdefghij")})
 HUGE = 1 << 31  # numbers: 8 GiB
@@ -78,7 +78,7 @@ def test_a_graph_that_makes_a_tensor_of_8_gib_is_refused_before_it_runs(
     onnx.save(bomb(kind), path)
     assert path.stat().st_size < 5 << 20
     with pytest.raises(CorruptModel, match=r"tensor of \d+ bytes|sparse tensor|nobody knows"):
-        adopt(path, "mine", spec=SPEC)
+        import_model(path, "mine", spec=SPEC)
     assert not (cache / "models" / "mine").exists()
 
 
@@ -111,7 +111,7 @@ def test_a_file_to_import_has_a_limit_that_says_how_to_raise_it(
     with pytest.raises(
         ModelError, match=re.escape("4 MB, and 2 are the most that is read; --max-mb 4")
     ):
-        adopt(path, "mine", spec=replace(SPEC, architecture="resnet18"), most=2 << 20)
+        import_model(path, "mine", spec=replace(SPEC, architecture="resnet18"), most=2 << 20)
 
 
 def test_a_file_of_bfloat16_is_read(cache: Path, tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ def random_tensors(spec: BackboneSpec = SPEC, seed: int = 0) -> dict[str, Any]:
     """Return weights in 16 bits, as models are kept, whose features are not all alike."""
     import torch
 
-    from videmo.stages.embed.timm import network
+    from videmo.stages.embed.timm import create_network
 
     torch.manual_seed(seed)
-    net = network(spec)
+    net = create_network(spec)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.5, 0.5)

@@ -406,7 +406,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder of a tiny network with random weights and the five outputs."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
-    from videmo.stages.embed.timm import network, write_graph
+    from videmo.stages.embed.timm import create_network, write_graph
 
     spec = {
         "architecture": "resnet10t", "input_size": 32, "dim": 16, "changes": [],
@@ -415,7 +415,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     torch.manual_seed(0)
     card = {"kind": "backbone", "name": "tiny", "spec": spec}
-    built = network(store.Model(Path(), card).backbone_spec())
+    built = create_network(store.Model(Path(), card).backbone_spec())
     weights = {
         name.removeprefix("body."): tensor.numpy()
         for name, tensor in built.state_dict().items()

@@ -25,11 +25,17 @@ from videmo.errors import (
     ReaderGone,
     VidemoError,
 )
-from videmo.extras import SOURCES, missing
+from videmo.extras import SOURCES, missing_dependency
 
 COMMANDS = {  # name -> its place, and what it does
-    "classify": ("videmo.cli.score:classify", "Tell the emotion of each clip: a record for each."),
-    "extract-features": ("videmo.cli.score:extract_features", "Keep one descriptor of each clip."),
+    "classify": (
+        "videmo.cli.classify:classify",
+        "Tell the emotion of each clip: a record for each.",
+    ),
+    "extract-features": (
+        "videmo.cli.classify:extract_features",
+        "Keep one descriptor of each clip.",
+    ),
     "merge": ("videmo.cli.merge:merge", "Put together what --shard wrote."),
     "dataset": (
         "videmo.cli.dataset:dataset",
@@ -44,7 +50,7 @@ COMMANDS = {  # name -> its place, and what it does
         "Tell age, gender, ethnicity of each person.",
     ),
     "identify": ("videmo.cli.persons:identify", "Tell whether two clips show one person."),
-    "train": ("videmo.cli.learn:train", "Train models on data of your own."),
+    "train": ("videmo.cli.train_head:train", "Train models on data of your own."),
     "schema": ("videmo.cli.schema:schema", "Print the JSON Schema of a record."),
     "models": ("videmo.cli.models:models", "List, fetch, check and remove models."),
     "doctor": ("videmo.cli.doctor:doctor", "Tell what is installed here and whether it works."),
@@ -106,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         module = (error.name or "").partition(".")[0]
         if debug or module not in SOURCES:
             raise
-        say(f"videmo: error: {missing(module)}")
+        say(f"videmo: error: {missing_dependency(module)}")
         code = 4
     except ReaderGone:
         drop_output()
@@ -115,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drop_output()
         if debug:
             raise
-        say(f"videmo: error: {_known_elsewhere(error) or error}")
+        say(f"videmo: error: {_pull_hint(error) or error}")
         code = exit_code(error)
     except OSError as error:  # of the system itself: no room has named a file for it
         drop_output()
@@ -133,7 +139,7 @@ def _of_the_system(error: OSError) -> str:
     return f"{error.filename or 'the system'}: {said}; {step}"
 
 
-def _known_elsewhere(error: VidemoError) -> str:
+def _pull_hint(error: VidemoError) -> str:
     """Return how a model that is not here, but published, is to be had, or nothing."""
     from videmo.errors import ModelNotFound
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import word_options
+from videmo.cli.options import message_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 
@@ -47,7 +47,7 @@ class _NamesDataSets(click.Command):
 @click.option("--out", type=OutputPath(), metavar="FILE.csv",
               help="Write here instead of to standard output.")  # fmt: skip
 @overwrite_option
-@word_options
+@message_options
 def dataset(name: str, root: str, fold: int | None, out: str | None, **options: Any) -> None:
     """List the clips of a data set: path, label, split and subject, as --manifest reads them.
 

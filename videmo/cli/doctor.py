@@ -31,10 +31,10 @@ def doctor(format_: str) -> None:
     """
     import json
 
-    from videmo.doctor import examine
+    from videmo.doctor import run_checks
 
     findings = []
-    for finding in examine():
+    for finding in run_checks():
         findings.append(finding)
         if format_ == "text":
             mark = "" if finding.good else "  <- wrong"

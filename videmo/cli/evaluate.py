@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import engine_options, given, pipeline_of, recipe_options, word_options
+from videmo.cli.options import (
+    engine_options,
+    is_given,
+    message_options,
+    pipeline_of,
+    recipe_options,
+)
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.evaluate import Result
-    from videmo.evaluate.pairs import Columns, Found, Truth
+    from videmo.evaluate.pairs import ColumnNames, PredictedClip, Truth
     from videmo.pipeline import Pipeline
     from videmo.runs.inputs import Clip
 
@@ -75,7 +81,7 @@ Examples:
 @overwrite_option
 @recipe_options
 @engine_options
-@word_options
+@message_options
 def evaluate(**options: Any) -> None:
     """Measure how well predictions agree with the truth.
 
@@ -85,13 +91,13 @@ def evaluate(**options: Any) -> None:
     from videmo.show.evaluation import FORMATS
     from videmo.write.sink import open_sink
 
-    _check(options)
+    _check_options(options)
     check_outputs()
     format_ = _format_of(options["out"], options["format_"])
-    _check_place(options["confusion"])
+    _check_picture(options["confusion"])
     result = _result(options)
     if options["confusion"]:
-        _draw(result, options["confusion"])
+        _draw_confusion(result, options["confusion"])
     _note(result, options)
     sink = open_sink(options["out"])
     sink.write(FORMATS[format_](result))
@@ -100,7 +106,7 @@ def evaluate(**options: Any) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _check(options: dict[str, Any]) -> None:
+def _check_options(options: dict[str, Any]) -> None:
     """Refuse options that do not go together, before anything is read."""
     from videmo.train.datasets import protocol_of
 
@@ -126,24 +132,24 @@ def _check(options: dict[str, Any]) -> None:
 
 def _result(options: dict[str, Any]) -> Result:
     """Return the figures that the options ask for."""
-    from videmo.evaluate import Judging, judge, judge_numbers, with_protocol
+    from videmo.evaluate import EvaluationOptions, evaluate_labels, evaluate_numbers, with_protocol
     from videmo.evaluate.leaks import checked as looked_up
     from videmo.evaluate.pairs import match, read_training, refuse_leaks
     from videmo.train.datasets import protocol_of
 
     columns = _columns(options)
-    found, truths, labels = _sides(options, columns)
+    found, truths, labels = _read_sides(options, columns)
     split = _split(options, truths)
     pairs = match(found, truths, by=options["match"], split=split, missing=options["missing"])
     training = [t for name in options["training"] for t in read_training(name, columns)]
     checked = refuse_leaks(pairs, training, options["match"]) if training else None
     beside = Path(options["predictions"] or os.curdir).parent
-    head = options["head"] if given("head") else None
+    head = options["head"] if is_given("head") else None
     seen, unsure = ([], []) if training else looked_up(pairs, found, head, beside)
     for one in seen if options["seen"] == "error" else ():
         one.refuse(len(pairs))
-    judging = Judging(labels, options["by_meaning"], options["draws"], options["seed"])
-    judged = judge if options["kind"] == "labels" else judge_numbers
+    judging = EvaluationOptions(labels, options["by_meaning"], options["draws"], options["seed"])
+    judged = evaluate_labels if options["kind"] == "labels" else evaluate_numbers
     result: Result = {**_sources(options), **judged(pairs, judging)}
     if checked:
         result["training"] = checked
@@ -153,18 +159,20 @@ def _result(options: dict[str, Any]) -> Result:
     return with_protocol(result, protocol_of(options["protocol"]))
 
 
-def _columns(options: dict[str, Any]) -> Columns:
-    from videmo.evaluate.pairs import Columns
+def _columns(options: dict[str, Any]) -> ColumnNames:
+    from videmo.evaluate.pairs import ColumnNames
 
     truth = options["truth_column"] or "label"
-    return Columns(options["path_column"], options["pred_column"], truth, options["subject_column"])
+    return ColumnNames(
+        options["path_column"], options["pred_column"], truth, options["subject_column"]
+    )
 
 
-def _sides(
-    options: dict[str, Any], columns: Columns
-) -> tuple[list[Found], list[Truth], tuple[str, ...]]:
+def _read_sides(
+    options: dict[str, Any], columns: ColumnNames
+) -> tuple[list[PredictedClip], list[Truth], tuple[str, ...]]:
     """Return answers, truth, and the set of labels as far as it is told."""
-    from videmo.evaluate.pairs import read_found, read_truth, truth_in_folders, truth_of
+    from videmo.evaluate.pairs import read_predictions, read_truth, truth_in_folders, truth_of
 
     labels = tuple(name.strip() for name in (options["labels"] or "").split(",") if name.strip())
     scores = options["kind"] == "labels" and not options["no_scores"]
@@ -177,9 +185,9 @@ def _sides(
             say(f"videmo: note: {note}")
         labels, truths = labels or dataset.labels, truth_of(dataset.clips, name)
         if not options["predictions"]:
-            return _classified(truths, labels, options), truths, labels
-        return read_found(options["predictions"], columns, scores=scores), truths, labels
-    found = read_found(options["predictions"], columns, scores=scores)
+            return _classify(truths, labels, options), truths, labels
+        return read_predictions(options["predictions"], columns, scores=scores), truths, labels
+    found = read_predictions(options["predictions"], columns, scores=scores)
     if options["folders"]:
         return found, truth_in_folders(found), labels
     return found, read_truth(options["truth"] or options["predictions"], columns), labels
@@ -197,13 +205,13 @@ def _split(options: dict[str, Any], truths: Sequence[Truth]) -> str | None:
     return protocol_of(options["protocol"]).split if options["protocol"] else None
 
 
-def _classified(
+def _classify(
     truths: Sequence[Truth], labels: Sequence[str], options: dict[str, Any]
-) -> list[Found]:
+) -> list[PredictedClip]:
     """Return what the head answers for the clips of the split; --records keeps it."""
-    from videmo.cli.words import say_device, say_pipeline, say_record
+    from videmo.cli.messages import say_device, say_pipeline, say_record
     from videmo.errors import InputError
-    from videmo.evaluate.pairs import found_in
+    from videmo.evaluate.pairs import predictions_in
     from videmo.evaluate.rows import Row
     from videmo.runs.batch import classify
     from videmo.write import format_of, open_writer
@@ -223,13 +231,13 @@ def _classified(
         format_of(options["records"], False, files=True),
         out,
         labels=pipeline.labels,
-        extra=[*pipeline.also, *_parts(clips)],
+        extra=[*pipeline.extra_keys, *_parts(clips)],
     ) as writer:
         for n, record in enumerate(classify(clips, pipeline), 1):
             writer.write(record)
             say_record(record, options)
             rows.append(Row("the predictions", n, record))
-    return found_in(rows)
+    return predictions_in(rows)
 
 
 def _parts(clips: Sequence[Clip]) -> list[str]:
@@ -267,7 +275,7 @@ def _format_of(out: str | None, asked: str | None) -> str:
     return kind_of(out, formats, asked=asked, option="--format")
 
 
-def _check_place(png: str | None) -> None:
+def _check_picture(png: str | None) -> None:
     """Refuse a picture that cannot be drawn or written before hours of work."""
     if png:
         from videmo.extras import require
@@ -277,7 +285,7 @@ def _check_place(png: str | None) -> None:
         require("matplotlib")
 
 
-def _draw(result: Result, png: str) -> None:
+def _draw_confusion(result: Result, png: str) -> None:
     from videmo.show.confusion import draw_confusion
 
     figures = result["all"]

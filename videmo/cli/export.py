@@ -42,7 +42,7 @@ def export(
     of faces, and gives features and outputs before any softmax. It is kept only if it gives what
     the original gives.
     """
-    from videmo.cli.words import say_result
+    from videmo.cli.messages import say_result
     from videmo.store.export import export as write
     from videmo.write.schema import VERSION
 

@@ -11,7 +11,7 @@ import click
 class Commands(MutableMapping[str, click.Command]):
     """Commands by name; one is imported when it is asked for.
 
-    places: the module and the name in it, "videmo.cli.score:classify"
+    places: the module and the name in it, "videmo.cli.classify:classify"
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import clips_of, part_options, search_options, word_options
+from videmo.cli.options import clips_of, message_options, search_options, span_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 
@@ -30,9 +30,9 @@ Examples:
               help="The inputs of the whole run, which must all be there; their order is kept. "
               "A manifest (.csv, .tsv), folders, patterns, files.")  # fmt: skip
 @search_options
-@part_options
+@span_options
 @click.option("--partial", is_flag=True, help="Write what there is, where clips are missing.")
-@word_options
+@message_options
 def merge(parts: tuple[str, ...], **options: Any) -> None:
     """Put together what --shard wrote: the same bytes as one run over all clips.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from videmo.cli.adopt import import_
+from videmo.cli.models_import import import_
 from videmo.cli.options import cache_options, use_cache
 from videmo.cli.streams import say
 from videmo.write.printable import printable
@@ -61,11 +61,11 @@ def list_(format_: str | None, **options: Any) -> None:
     """Tell which models there are: embedded, installed, cached (their file) or published."""
     import json
 
-    from videmo.cli.catalogue import models_table
-    from videmo.store.zoo.shelf import entries, facts
+    from videmo.cli.models_text import models_table
+    from videmo.store.zoo.catalogue import describe, entries
 
     use_cache(options)
-    rows = [facts(one) for one in entries()]
+    rows = [describe(one) for one in entries()]
     format_ = format_ or ("table" if sys.stdout.isatty() else "ndjson")
     if format_ == "table":
         click.echo(models_table(rows), nl=False)
@@ -90,15 +90,15 @@ def show(name: str, format_: str, **options: Any) -> None:
     """
     import json
 
-    from videmo.cli.catalogue import model_text
-    from videmo.store.zoo.shelf import facts, shown
+    from videmo.cli.models_text import model_text
+    from videmo.store.zoo.catalogue import describe, shown
 
     use_cache(options)
     one = shown(name)
     if format_ == "text":
-        click.echo(model_text(facts(one), one.card), nl=False)
+        click.echo(model_text(describe(one), one.card), nl=False)
     else:
-        whole = {**facts(one), "card": dict(one.card) or None}
+        whole = {**describe(one), "card": dict(one.card) or None}
         click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
 
 
@@ -129,7 +129,7 @@ def pull(
     download is printed, written down, and checked from then on. A download that was cut goes on
     where it stopped. Nothing in a file is run. Read the terms first: videmo models show NAME.
     """
-    from videmo.cli.catalogue import DownloadProgress
+    from videmo.cli.models_text import DownloadProgress
     from videmo.store.zoo.pull import pull as fetch
 
     if len(names) > 1 and (digest or (url and not url.endswith("/"))):
@@ -140,7 +140,7 @@ def pull(
         how = {"backbone": backbone} if backbone else {}
         with DownloadProgress.of(kind, name) as telling:
             done = fetch(
-                name, url=url, digest=digest, adopt=not keep, tell=telling, say=_say(quiet),
+                name, url=url, digest=digest, install=not keep, tell=telling, say=_say(quiet),
                 most=max_mb << 20, longest=max_seconds, **how,
             )  # fmt: skip
         click.echo(done.folder or done.file)
@@ -159,7 +159,7 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
     """
     import json
 
-    from videmo.store.zoo.shelf import verify as look
+    from videmo.store.zoo.catalogue import verify as look
 
     use_cache(options)
     format_ = format_ or ("table" if sys.stdout.isatty() else "ndjson")
@@ -178,7 +178,7 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
 @debug_option
 def path(name: str, **options: Any) -> None:
     """Print the folder of a model; of a detector, its file."""
-    from videmo.store.zoo.shelf import path_of
+    from videmo.store.zoo.catalogue import path_of
 
     use_cache(options)
     click.echo(path_of(name))
@@ -191,7 +191,7 @@ def path(name: str, **options: Any) -> None:
 @debug_option
 def remove(names: Sequence[str], quiet: bool, **options: Any) -> None:
     """Remove installed models and their fetched files; named as NAME.pt, the file alone."""
-    from videmo.store.zoo.shelf import remove as discard
+    from videmo.store.zoo.catalogue import remove as discard
 
     use_cache(options)
     for name in names:

@@ -43,7 +43,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
         return number
 
 
-def group_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def option_group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Return a decorator that adds these options, in their order."""
 
     def decorate(command: Command) -> Command:
@@ -54,7 +54,7 @@ def group_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return decorate
 
 
-search_options = group_of(
+search_options = option_group(
     click.option(
         "--ext",
         multiple=True,
@@ -69,7 +69,7 @@ search_options = group_of(
     ),
 )
 
-part_options = group_of(
+span_options = option_group(
     click.option(
         "--start",
         type=Number(0),
@@ -99,7 +99,7 @@ class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in new
         self.fail(f"{value!r} is neither a number from 1 nor auto")
 
 
-input_options = group_of(
+input_options = option_group(
     click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
     search_options,
     click.option(
@@ -110,7 +110,7 @@ input_options = group_of(
     click.option(
         "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
     ),
-    part_options,
+    span_options,
     click.option(
         "--shard",
         metavar="K/N|auto",
@@ -119,7 +119,7 @@ input_options = group_of(
     ),
 )
 
-recipe_options = group_of(
+recipe_options = option_group(
     click.option(
         "--head",
         default="afew7",
@@ -169,7 +169,7 @@ recipe_options = group_of(
     ),
 )
 
-cache_options = group_of(
+cache_options = option_group(
     click.option(
         "--cache-dir",
         metavar="DIR",
@@ -181,7 +181,7 @@ cache_options = group_of(
     ),
 )
 
-engine_options = group_of(
+engine_options = option_group(
     click.option(
         "--device",
         default="auto",
@@ -255,7 +255,7 @@ format_option = click.option(
     help="By default a table on a terminal, NDJSON elsewhere.",
 )
 
-cluster_options = group_of(
+cluster_options = option_group(
     click.option(
         "--ray-address",
         metavar="HOST:PORT",
@@ -270,7 +270,7 @@ cluster_options = group_of(
     ),
 )
 
-crew_options = group_of(
+worker_options = option_group(
     click.option(
         "-j",
         "--jobs",
@@ -288,7 +288,7 @@ crew_options = group_of(
     cluster_options,
 )
 
-resume_options = group_of(
+resume_options = option_group(
     click.option(
         "--progress",
         type=click.Choice(["auto", "bar", "lines", "json", "none"]),
@@ -304,7 +304,7 @@ resume_options = group_of(
     click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),
 )
 
-word_options = group_of(
+message_options = option_group(
     click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run."
     ),
@@ -340,11 +340,11 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
         manifest=options["manifest"],
         files0_from=options["files0_from"],
     )
-    clips = [_part(clip, options["start"], options["end"]) for clip in clips]
-    return _share(clips, shard, options) if shard else clips
+    clips = [_with_span(clip, options["start"], options["end"]) for clip in clips]
+    return _take_shard(clips, shard, options) if shard else clips
 
 
-def _share(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Clip]:
+def _take_shard(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Clip]:
     """Return the clips of one shard, and say how many they are."""
     from videmo.runs.shards import deal
 
@@ -355,7 +355,7 @@ def _share(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Cli
     return mine
 
 
-def _part(clip: Clip, start: float | None, end: float | None) -> Clip:
+def _with_span(clip: Clip, start: float | None, end: float | None) -> Clip:
     """Return the clip with the part that the command line asks for; a manifest goes first."""
     from dataclasses import replace
 
@@ -374,14 +374,14 @@ def pipeline_of(options: dict[str, Any]) -> Pipeline:
     from videmo.pipeline import load, load_backbone
 
     backbone, changes = options.get("backbone"), changes_of(options)
-    if backbone and given("head"):
+    if backbone and is_given("head"):
         raise click.UsageError("--head and --backbone are two recipes; give one")
     make, name = (load_backbone, backbone) if backbone else (load, options["head"])
     pipeline = make(name, engine=engine_of(options), **changes)
     return pipeline if options.get("jobs") or options["engine"] == "ray" else pipeline.prepare()
 
 
-def given(name: str) -> bool:
+def is_given(name: str) -> bool:
     """Return whether an option stands on the command line."""
     from click.core import ParameterSource
 
@@ -395,14 +395,14 @@ def engine_of(options: dict[str, Any]) -> Engine:
     use_cache(options)
     names = ("device", "engine", "precision", "decoder", "threads", "detector_weights")
     given = {name: options[name] for name in names} | {"megapixels": options["max_megapixels"]}
-    return Engine(**given | _on_cluster(options))
+    return Engine(**given | _cluster_engine(options))
 
 
 def use_cache(options: dict[str, Any]) -> None:
     """Let this process, and those that it starts, keep to --cache-dir and --offline."""
     import os
 
-    from videmo.files.wanted import OFFLINE
+    from videmo.files.download import OFFLINE
 
     if options.get("cache_dir"):
         os.environ["VIDEMO_CACHE"] = os.path.abspath(options["cache_dir"])
@@ -410,7 +410,7 @@ def use_cache(options: dict[str, Any]) -> None:
         os.environ["VIDEMO_OFFLINE"] = OFFLINE
 
 
-def _on_cluster(options: dict[str, Any]) -> dict[str, Any]:
+def _cluster_engine(options: dict[str, Any]) -> dict[str, Any]:
     """Return what runs the network in a worker of a cluster, if it is one's to run."""
     wanted = [name for name in ("ray_address", "gpus_per_worker") if options.get(name)]
     if options["engine"] != "ray":

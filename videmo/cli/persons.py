@@ -16,17 +16,17 @@ from videmo.cli.options import (
     engine_of,
     engine_options,
     format_option,
-    group_of,
     input_options,
+    message_options,
+    option_group,
     recipe_options,
-    word_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
     from videmo.people.persons import Scene
-    from videmo.pipeline import Pipeline, Through
+    from videmo.pipeline import FeatureHook, Pipeline
     from videmo.runs.inputs import Clip
     from videmo.write import Writer
     from videmo.write.columns import Column
@@ -53,7 +53,7 @@ def _only(context: click.Context, parameter: click.Parameter, value: str) -> tup
     return tuple(name for name in NAMES if name in asked)
 
 
-person_options = group_of(  # what both commands share
+person_options = option_group(  # what both commands share
     click.option(
         "--out",
         type=OutputPath(),
@@ -121,7 +121,7 @@ person_options = group_of(  # what both commands share
     help="Least probability to say male; published is 0.6.",
 )
 @engine_options
-@word_options
+@message_options
 def attributes(**options: Any) -> None:
     """Tell the age, gender and ethnicity of each person seen.
 
@@ -174,7 +174,7 @@ def attributes(**options: Any) -> None:
 @recipe_options
 @person_options
 @engine_options
-@word_options
+@message_options
 def identify(**options: Any) -> None:
     """Tell whether two clips show one person, or who is who in many.
 
@@ -217,7 +217,7 @@ def identify(**options: Any) -> None:
 
 
 def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
-    from videmo.cli.words import say_device
+    from videmo.cli.messages import say_device
     from videmo.people.persons import make_pipeline
 
     pipeline = make_pipeline(
@@ -236,11 +236,11 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
 
 def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
     """Look at every clip in turn, and say what is wrong with it after it was used."""
-    from videmo.cli.words import progress, say_record, say_trace
+    from videmo.cli.messages import make_progress, say_record, say_trace
     from videmo.people.persons import TrackCollector
     from videmo.runs.batch import attempt, record
 
-    with closing(progress("auto", len(clips), quiet=options["quiet"])) as bar:
+    with closing(make_progress("auto", len(clips), quiet=options["quiet"])) as bar:
         for clip in clips:
             watch = TrackCollector()
             bar.begin(clip.path)
@@ -253,7 +253,7 @@ def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) 
             say_trace(answer, options)
 
 
-def _both(one: Through, other: Through) -> Through:
+def _both(one: FeatureHook, other: FeatureHook) -> FeatureHook:
     return lambda river: one(other(river))
 
 

@@ -17,7 +17,7 @@ from videmo.cli.streams import say
 from videmo.errors import VidemoError
 
 if TYPE_CHECKING:
-    from videmo.cli.words import NoProgress
+    from videmo.cli.messages import NoProgress
     from videmo.pipeline import Pipeline
     from videmo.runs.batch import Record
     from videmo.runs.cluster import ClusterExecutor
@@ -199,7 +199,7 @@ class Run:
         self, clips: Sequence[Clip], keep: Keep, provenance: dict[str, str | None], *, ordered: bool
     ) -> int:
         """Look at the clips, and fill in what made the numbers."""
-        from videmo.cli.words import say_device, say_record, say_trace
+        from videmo.cli.messages import say_device, say_record, say_trace
         from videmo.errors import InputGone
         from videmo.runs.batch import record
         from videmo.runs.executor import with_retries
@@ -214,7 +214,7 @@ class Run:
             provenance |= executor.provenance
             say_device(provenance, self.options)
             for clip, result in with_retries(executor, clips, bar.begin, ordered=ordered):
-                line = record(clip, result.answer, executor.provenance, self.pipeline.also)
+                line = record(clip, result.answer, executor.provenance, self.pipeline.extra_keys)
                 bar.end(line)
                 if line["status"] == "error" and (folder := roots.gone(clip)):
                     raise InputGone(folder)
@@ -231,10 +231,10 @@ class Run:
         return failed
 
     def _progress(self, clips: int) -> NoProgress:
-        from videmo.cli.words import progress
+        from videmo.cli.messages import make_progress
 
         quiet = bool(self.options["quiet"])
-        return progress(self.options.get("progress") or "auto", clips, quiet=quiet)
+        return make_progress(self.options.get("progress") or "auto", clips, quiet=quiet)
 
     @contextmanager
     def _executor(

@@ -20,27 +20,27 @@ from pathlib import Path
 
 from videmo import __version__, store
 from videmo.errors import MissingDependency, VidemoError
-from videmo.extras import command, require
+from videmo.extras import install_command, require
 from videmo.files import cache_dir
+from videmo.files.download import Download, files_dir
 from videmo.files.fetch import fetch
-from videmo.files.wanted import Wanted, files_dir
-from videmo.files.wheels import EMBEDDED, built_in, network
+from videmo.files.wheels import EMBEDDED, built_in, read_network
 from videmo.pipeline import cpus, load
 from videmo.stages.decode import DECODERS, Sampling, open_video
-from videmo.stages.registry import find
-from videmo.store.zoo.shelf import DETECTOR_FILES
+from videmo.stages.registry import resolve
+from videmo.store.zoo.catalogue import DETECTOR_FILES
 
 DEMO = Path(__file__).parent / "demo.mp4"  # a smiling face for 1 s; made by examples/make_demo.py
-FRAMES, LABEL = 25, "Happy"  # what it holds, and what afew7 says of it
+DEMO_FRAMES, DEMO_LABEL = 25, "Happy"  # what it holds, and what afew7 says of it
 CODECS = ("h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "prores")
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "OMP_NUM_THREADS")  # and VIDEMO_*
-PATIENCE = 30  # s for torch to say which devices it has
+TIMEOUT = 30  # s for torch to say which devices it has
 
-Part = tuple[str, Callable[[], str]]  # a name, and what finds out what is to be said of it
+Check = tuple[str, Callable[[], str]]  # a name, and what finds out what is to be said of it
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of the report."""
 
     name: str
@@ -48,35 +48,35 @@ class Finding:
     good: bool = True  # False: videmo does not work as it should
 
 
-def examine() -> Iterator[Finding]:
+def run_checks() -> Iterator[CheckResult]:
     """Yield all that is to be said, in order; what fails is a finding, never an error.
 
     Wrong is what keeps the default path from its work: a model or a fetched file that is not what
     it was, or another answer than the right one for the demo. What is optional may be missing.
     """
-    torch = _ask_torch()
-    groups: list[tuple[str, Callable[[], Iterator[Part]], bool]] = [
+    torch = _start_torch()
+    groups: list[tuple[str, Callable[[], Iterator[Check]], bool]] = [
         ("libraries", _libraries, False),
         ("machine", lambda: _machine(torch), False),
         ("decoders", _decoders, False),
         ("detectors", _detectors, True),
         ("models", _models, True),
-        ("surroundings", _surroundings, False),
+        ("surroundings", _places, False),
         ("self-test", lambda: iter([("self-test", _self_test)]), True),
     ]
     for group, parts, needed in groups:
         try:
             for name, tell in parts():
-                yield _finding(name, tell, needed)
+                yield _run_check(name, tell, needed)
         except Exception as error:  # the names themselves cannot be told
-            yield Finding(group, _words(error), good=not needed)
+            yield CheckResult(group, _message(error), good=not needed)
 
 
-def _finding(name: str, tell: Callable[[], str], needed: bool) -> Finding:
+def _run_check(name: str, tell: Callable[[], str], needed: bool) -> CheckResult:
     try:
-        return Finding(name, _without_home(tell()))
+        return CheckResult(name, _without_home(tell()))
     except Exception as error:  # whatever it is, it is what the report is for
-        return Finding(name, _words(error), good=not needed)
+        return CheckResult(name, _message(error), good=not needed)
 
 
 def torch_devices() -> str:
@@ -93,7 +93,7 @@ def torch_devices() -> str:
     return ", ".join([*there, "cpu"])
 
 
-def _libraries() -> Iterator[Part]:
+def _libraries() -> Iterator[Check]:
     """Name videmo, Python and what the package metadata asks for, with the version that is here."""
     yield "videmo", lambda: __version__
     yield "python", lambda: f"{platform.python_version()}, {platform.python_implementation()}"
@@ -112,13 +112,13 @@ def _version(name: str, extra: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return f"missing; {command(name, extra)}"
+        return f"missing; {install_command(name, extra)}"
 
 
-def _machine(torch: subprocess.Popen[str] | None) -> Iterator[Part]:
+def _machine(torch: subprocess.Popen[str] | None) -> Iterator[Check]:
     yield "cpus", lambda: f"{cpus()} may be used, of {os.cpu_count()}; so many are --threads 0"
     yield "memory", _memory
-    yield "torch devices", lambda: _answer(torch)
+    yield "torch devices", lambda: _torch_devices(torch)
 
 
 def _memory() -> str:
@@ -133,7 +133,7 @@ def _memory() -> str:
     return f"{min(share, whole) / 1e9:.1f} GB"
 
 
-def _ask_torch() -> subprocess.Popen[str] | None:
+def _start_torch() -> subprocess.Popen[str] | None:
     """Start asking torch: that takes 2 s, and where its CUDA is broken it may end the process."""
     program = "from videmo.doctor import torch_devices; print(torch_devices())"
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
@@ -147,22 +147,22 @@ def _ask_torch() -> subprocess.Popen[str] | None:
         return None
 
 
-def _answer(torch: subprocess.Popen[str] | None) -> str:
+def _torch_devices(torch: subprocess.Popen[str] | None) -> str:
     if torch is None:
         return "not known: no other process can be started"
     try:
-        said, trouble = torch.communicate(timeout=PATIENCE)
+        said, trouble = torch.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         torch.kill()
         torch.communicate()
-        return f"not known: torch does not answer within {PATIENCE} s"
+        return f"not known: torch does not answer within {TIMEOUT} s"
     if torch.returncode:
         last = trouble.strip().splitlines()[-1:] or [f"torch ended with code {torch.returncode}"]
         return f"none: {last[0]}"
     return said.strip()
 
 
-def _decoders() -> Iterator[Part]:
+def _decoders() -> Iterator[Check]:
     for name in DECODERS:
         if name != "auto":  # which chooses among the others
             yield f"decoder {name}", partial(_decoder, name)
@@ -171,7 +171,7 @@ def _decoders() -> Iterator[Part]:
 
 def _decoder(name: str) -> str:
     with open_video(DEMO, name) as video:
-        return f"read {sum(map(len, video.read(Sampling())))} of {FRAMES} frames"
+        return f"read {sum(map(len, video.read(Sampling())))} of {DEMO_FRAMES} frames"
 
 
 def _codecs() -> Iterator[str]:
@@ -186,7 +186,7 @@ def _codecs() -> Iterator[str]:
             pass
 
 
-def _detectors() -> Iterator[Part]:
+def _detectors() -> Iterator[Check]:
     yield "detector mtcnn", lambda: "weights in the package mtcnn; the self-test uses them"
     yield "detector whole", lambda: "has no weights"
     for name in DETECTOR_FILES:
@@ -196,16 +196,16 @@ def _detectors() -> Iterator[Part]:
 def _fetched(name: str) -> str:
     for packed in EMBEDDED:
         if packed.name == name and (path := built_in(packed)):
-            network(packed, path)
+            read_network(packed, path)
             return "weights in the package, verified"
-    file: Wanted = find("detector", DETECTOR_FILES, name)
+    file: Download = resolve("detector", DETECTOR_FILES, name)
     if not (files_dir() / file.name).is_file():
         return "weights not fetched: that is done on first use"
     fetch(file)  # one that is there is not asked for again, but checked
     return "weights in the cache, verified"
 
 
-def _models() -> Iterator[Part]:
+def _models() -> Iterator[Check]:
     for name in dict.fromkeys(store.names()):
         yield f"model {name}", partial(_model, name)
 
@@ -215,7 +215,7 @@ def _model(name: str) -> str:
     return f"{model.card['kind']}, SHA-256 {model.sha256[:12]}, verified"
 
 
-def _surroundings() -> Iterator[Part]:
+def _places() -> Iterator[Check]:
     yield "cache", _cache
     yield "environment", _environment
 
@@ -245,12 +245,12 @@ def _self_test() -> str:
         raise VidemoError(f"failed: no face in {counts.seen} frames of a clip of a face")
     label, sure = answer.prediction.label, answer.prediction.scores.max()
     said = f"{label} {100 * sure:.0f} %, a face in {counts.frames} of {counts.seen} frames"
-    if (label, counts.frames, counts.seen) != (LABEL, FRAMES, FRAMES):
-        raise VidemoError(f"failed: {said}, not {LABEL} in {FRAMES} of {FRAMES}")
+    if (label, counts.frames, counts.seen) != (DEMO_LABEL, DEMO_FRAMES, DEMO_FRAMES):
+        raise VidemoError(f"failed: {said}, not {DEMO_LABEL} in {DEMO_FRAMES} of {DEMO_FRAMES}")
     return f"passed: {said}, {spent:.1f} s"
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """Return what went wrong; videmo's own errors need no kind beside their words."""
     kind = "" if isinstance(error, VidemoError) else f"{type(error).__name__}: "
     return _without_home(f"{kind}{error}")

@@ -35,7 +35,7 @@ LabelReader = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compar
 
 
 @dataclass(frozen=True)
-class Judging:
+class EvaluationOptions:
     """What is compared with what, and how sure one may be of it."""
 
     labels: tuple[str, ...] = ()  # the whole set; else those with a probability, or of the truth
@@ -54,21 +54,21 @@ class Protocol:
     clips: int | None = None  # how many these are, over all folds
 
 
-def judge(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
+def evaluate_labels(pairs: Sequence[Pair], options: EvaluationOptions | None = None) -> Result:
     """Return the figures of labels over clips with a face and over all clips.
 
     README lists the keys. Intervals draw subjects where every clip has one, else clips.
 
     Raises InputError where no clip has an answer, ManifestError for a label that is not known.
     """
-    judging = judging or Judging()
-    labels, found, truth, chances = _as_arrays(pairs, judging)
+    options = options or EvaluationOptions()
+    labels, found, truth, chances = _as_arrays(pairs, options)
     units = _subjects(pairs)
     answered = found >= 0
-    result = _counts(pairs, "labels", judging, units) | {"labels": list(labels)}
+    result = _counts(pairs, "labels", options, units) | {"labels": list(labels)}
     for name, rows in (("with_face", answered), ("all", np.ones_like(answered))):
         some = None if units is None else [u for u, row in zip(units, rows, strict=True) if row]
-        result[name] = _metrics(found[rows], truth[rows], labels, some, judging)
+        result[name] = _metrics(found[rows], truth[rows], labels, some, options)
     if chances is not None:
         result["with_face"] |= {
             "ece": round(calibration_error(chances, truth[answered]), 4),
@@ -77,22 +77,22 @@ def judge(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
     return result
 
 
-def judge_numbers(pairs: Sequence[Pair], judging: Judging | None = None) -> Result:
+def evaluate_numbers(pairs: Sequence[Pair], options: EvaluationOptions | None = None) -> Result:
     """Return CCC, PCC, MAE and RMSE over the clips with a face, with bootstrap intervals.
 
     A clip without an answer has no error that could be averaged: the counts tell how many.
 
     Raises InputError, ManifestError for a cell that is no number.
     """
-    judging = judging or Judging()
+    options = options or EvaluationOptions()
     answered = _answered(pairs)
     truth = np.array([p.truth.row.number(p.truth.clip.label) for p in answered])
     found = np.array([p.found.row.number(p.found.label) for p in answered if p.found])
     parts, units = agreement_terms(found, truth), _subjects(answered)
     point = {k: _rounded(v) for k, v in agreement(parts.sum(0)).items()}
-    ends = bootstrap(agreement, parts, units, draws=judging.draws, seed=judging.seed)
+    ends = bootstrap(agreement, parts, units, draws=options.draws, seed=options.seed)
     figures = {"n": len(answered), **point, "intervals": ends}
-    return _counts(pairs, "numbers", judging, units) | {"with_face": figures}
+    return _counts(pairs, "numbers", options, units) | {"with_face": figures}
 
 
 def with_protocol(result: Result, protocol: Protocol) -> Result:
@@ -110,7 +110,11 @@ def with_protocol(result: Result, protocol: Protocol) -> Result:
 
 
 def _metrics(
-    found: I64, truth: I64, labels: Sequence[str], units: list[str] | None, judging: Judging
+    found: I64,
+    truth: I64,
+    labels: Sequence[str],
+    units: list[str] | None,
+    options: EvaluationOptions,
 ) -> Result:
     """Return the figures of one denominator."""
     wide = len(labels) + 1
@@ -119,7 +123,7 @@ def _metrics(
     parts[np.arange(len(truth)), truth * wide + found % wide] = 1  # -1 is the last column
     ends = bootstrap(
         lambda sums: overall_metrics(sums.reshape(-1, len(labels), wide)),
-        parts, units, draws=judging.draws, seed=judging.seed,
+        parts, units, draws=options.draws, seed=options.seed,
     )  # fmt: skip
     return {
         "n": len(truth),
@@ -133,7 +137,7 @@ def _metrics(
 
 
 def _counts(
-    pairs: Sequence[Pair], kind: str, judging: Judging, units: list[str] | None
+    pairs: Sequence[Pair], kind: str, options: EvaluationOptions, units: list[str] | None
 ) -> dict[str, Any]:
     states = [pair.status for pair in pairs]
     return {
@@ -143,8 +147,8 @@ def _counts(
         "subjects": None if units is None else len(set(units)),
         "bootstrap": {
             "units": "clips" if units is None else "subjects",
-            "draws": judging.draws,
-            "seed": judging.seed,
+            "draws": options.draws,
+            "seed": options.seed,
         },
     }
 
@@ -163,15 +167,15 @@ def _answered(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _as_arrays(
-    pairs: Sequence[Pair], judging: Judging
+    pairs: Sequence[Pair], options: EvaluationOptions
 ) -> tuple[tuple[str, ...], I64, I64, F64 | None]:
     """Return the labels, found (-1: no answer) and true numbers, and probabilities (M, C)."""
     answered = _answered(pairs)
     for pair in pairs:
         if not pair.truth.clip.label:
             raise pair.truth.row.wrong(f"{pair.truth.clip.path} has no true label; add it")
-    reading = _read_by_meaning if judging.by_meaning else _read_by_name
-    labels, read = reading(pairs, judging)
+    reading = _read_by_meaning if options.by_meaning else _read_by_name
+    labels, read = reading(pairs, options)
     place = {label: n for n, label in enumerate(labels)}
     truth = np.array([place[read(p.truth.row, p.truth.clip.label or "", {})[0]] for p in pairs])
     told = [read(p.found.row, p.found.label or "", p.found.scores) for p in answered if p.found]
@@ -183,11 +187,13 @@ def _as_arrays(
     return labels, found, truth, np.array([[s.get(n, 0.0) for n in labels] for s in sure])
 
 
-def _read_by_name(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, ...], LabelReader]:
+def _read_by_name(
+    pairs: Sequence[Pair], options: EvaluationOptions
+) -> tuple[tuple[str, ...], LabelReader]:
     """Return the labels by name, and what refuses all others."""
     scored = dict.fromkeys(label for p in pairs if p.found for label in p.found.scores)
     given = sorted({p.truth.clip.label or "" for p in pairs})
-    labels = judging.labels or tuple(scored) or tuple(given)
+    labels = options.labels or tuple(scored) or tuple(given)
 
     def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
         for name in (label, *scores):
@@ -202,10 +208,10 @@ def _read_by_name(pairs: Sequence[Pair], judging: Judging) -> tuple[tuple[str, .
 
 
 def _read_by_meaning(
-    pairs: Sequence[Pair], judging: Judging
+    pairs: Sequence[Pair], options: EvaluationOptions
 ) -> tuple[tuple[str, ...], LabelReader]:
     """Return the labels of the truth's set, and what folds all others onto them."""
-    labels = judging.labels or _published_set(pairs)
+    labels = options.labels or _published_set(pairs)
 
     def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
         source = scores or {label: 1.0}

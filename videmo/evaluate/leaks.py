@@ -15,7 +15,7 @@ from typing import Any
 
 from videmo import store
 from videmo.errors import CorruptModel
-from videmo.evaluate.pairs import Found, Pair
+from videmo.evaluate.pairs import Pair, PredictedClip
 from videmo.store.cards import is_plain, read_card
 
 KEY = "seen"  # of `trained` in a card
@@ -90,7 +90,7 @@ def compare(pairs: Sequence[Pair], head: store.Model) -> Seen | None:
     return Seen(head.name, len(clips), len(subjects), tuple(met))
 
 
-def heads_of(found: Iterable[Found]) -> list[Named]:
+def heads_of(found: Iterable[PredictedClip]) -> list[Named]:
     """Return the heads that answers are of, each once; those of a fold were not learned from."""
     cells = [f.row.cells for f in found if f.status == "ok" and not f.row.text("fold")]
     made = [c["provenance"] if isinstance(c.get("provenance"), Mapping) else c for c in cells]
@@ -137,7 +137,7 @@ def untold(head: str) -> str:
 
 
 def checked(
-    pairs: Sequence[Pair], found: Sequence[Found], given: str | None, beside: Path
+    pairs: Sequence[Pair], found: Sequence[PredictedClip], given: str | None, beside: Path
 ) -> tuple[list[Seen], list[str]]:
     """Return what the heads of the answers learned from of this test, and what is not known.
 

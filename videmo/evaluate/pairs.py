@@ -24,7 +24,7 @@ _TIE = 1e-5  # records round probabilities to 6 decimals
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """What the columns (or keys) of a file are called; one without `path` is asked for "path"."""
 
     path: str = "path"
@@ -42,7 +42,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Found:
+class PredictedClip:
     """What was answered for a clip, and where it is written."""
 
     path: str
@@ -59,7 +59,7 @@ class Pair:
     """One clip of the truth; `found` is None where no answer to it is there."""
 
     truth: Truth
-    found: Found | None
+    found: PredictedClip | None
 
     @property
     def status(self) -> str:
@@ -67,10 +67,12 @@ class Pair:
         return self.found.status if self.found else "missing"
 
 
-Item = TypeVar("Item", Truth, Found)
+Item = TypeVar("Item", Truth, PredictedClip)
 
 
-def read_found(file: str, columns: Columns | None = None, *, scores: bool = True) -> list[Found]:
+def read_predictions(
+    file: str, columns: ColumnNames | None = None, *, scores: bool = True
+) -> list[PredictedClip]:
     """Return the answers of a file: what `videmo classify` writes, or a column of labels.
 
     Without a column `status` every row has to have a label.
@@ -78,14 +80,14 @@ def read_found(file: str, columns: Columns | None = None, *, scores: bool = True
 
     Raises InputError, ManifestError.
     """
-    return found_in(read_rows(file), columns, scores=scores)
+    return predictions_in(read_rows(file), columns, scores=scores)
 
 
-def found_in(
-    rows: Sequence[Row], columns: Columns | None = None, *, scores: bool = True
-) -> list[Found]:
+def predictions_in(
+    rows: Sequence[Row], columns: ColumnNames | None = None, *, scores: bool = True
+) -> list[PredictedClip]:
     """Return the answers that rows hold; raises ManifestError."""
-    columns = columns or Columns()
+    columns = columns or ColumnNames()
     place = _path_column(rows, columns)
     _require_column(rows, columns.found)
     known = scores and columns.found == "label"  # they need not be those of another column
@@ -93,14 +95,14 @@ def found_in(
     return [_prediction(row, place, columns.found, names) for row in rows]
 
 
-def read_truth(file: str, columns: Columns | None = None) -> list[Truth]:
+def read_truth(file: str, columns: ColumnNames | None = None) -> list[Truth]:
     """Return the clips of a manifest or feature file; path alone is needed.
 
     Paths are as written: `match` also tries them from the folder of the file.
 
     Raises InputError, ManifestError.
     """
-    rows, columns = read_rows(file), columns or Columns()
+    rows, columns = read_rows(file), columns or ColumnNames()
     place = _path_column(rows, columns)
     return [Truth(_clip(row, place, columns), row) for row in rows]
 
@@ -110,7 +112,7 @@ def truth_of(clips: Iterable[Clip], source: str) -> list[Truth]:
     return [Truth(clip, Row(source, n, {})) for n, clip in enumerate(clips, 1)]
 
 
-def truth_in_folders(found: Iterable[Found]) -> list[Truth]:
+def truth_in_folders(found: Iterable[PredictedClip]) -> list[Truth]:
     """Return the truth of clips that lie in a folder named for their label."""
     truths = []
     for answer in found:
@@ -122,7 +124,7 @@ def truth_in_folders(found: Iterable[Found]) -> list[Truth]:
 
 
 def match(
-    found: Sequence[Found],
+    found: Sequence[PredictedClip],
     truths: Sequence[Truth],
     *,
     by: MatchBy = "path",
@@ -162,7 +164,7 @@ def match(
     return [Pair(truth, answers.get(key)) for key, truth in wanted.items()]
 
 
-def read_training(name: str, columns: Columns | None = None) -> list[Truth]:
+def read_training(name: str, columns: ColumnNames | None = None) -> list[Truth]:
     """Return the clips that something was trained on, those of `train` where splits are named.
 
     name: a manifest, a feature file, or a head whose card has `subjects` or `paths` in `trained`
@@ -214,7 +216,7 @@ def refuse_leaks(
     }
 
 
-def _key(path: str, by: MatchBy, part: Clip | Found | None = None) -> Key:
+def _key(path: str, by: MatchBy, part: Clip | PredictedClip | None = None) -> Key:
     """Return what a clip is known by; seconds as records round them."""
     name = os.path.abspath(path) if by == "path" else os.path.basename(path)
     name = os.path.splitext(name)[0] if by == "stem" else name
@@ -230,7 +232,7 @@ def _possible_paths(truth: Truth) -> tuple[str, str]:
 
 
 def _by_key(
-    truths: Sequence[Truth], by: MatchBy, parts: bool, answers: Mapping[Key, Found]
+    truths: Sequence[Truth], by: MatchBy, parts: bool, answers: Mapping[Key, PredictedClip]
 ) -> dict[Key, Truth]:
     """Return the truth by key, its paths in the reading that the answers share more of."""
     readings = []
@@ -260,7 +262,9 @@ def _leak(pair: Pair, what: str, training: Truth) -> ManifestError:
     )
 
 
-def _prediction(row: Row, place: str, column: str, names: Mapping[str, str] | None) -> Found:
+def _prediction(
+    row: Row, place: str, column: str, names: Mapping[str, str] | None
+) -> PredictedClip:
     """Return the answer of one row."""
     path, label = _path(row, place), row.text(column) or None
     status = row.text("status") if "status" in row.cells else "ok"
@@ -273,7 +277,7 @@ def _prediction(row: Row, place: str, column: str, names: Mapping[str, str] | No
     if scores and label in scores and scores[label] < max(scores.values()) - _TIE:
         best = max(scores, key=scores.__getitem__)
         raise row.wrong(f"{column} is {label!r}, but {best!r} has the highest probability")
-    return Found(path, status, label, scores, *_span(row), row)
+    return PredictedClip(path, status, label, scores, *_span(row), row)
 
 
 def _scores(row: Row, names: Mapping[str, str]) -> dict[str, float]:
@@ -307,7 +311,7 @@ def _score_columns(rows: Sequence[Row], column: str) -> dict[str, str]:
     return {name: names.get(text.lower(), text) for name, text in lower.items()}
 
 
-def _clip(row: Row, place: str, columns: Columns) -> Clip:
+def _clip(row: Row, place: str, columns: ColumnNames) -> Clip:
     start, end = _span(row)
     facts = (row.text(name) or None for name in (columns.truth, "split", columns.subject))
     return Clip(_path(row, place), start, end, *facts)
@@ -328,7 +332,7 @@ def _span(row: Row) -> tuple[float | None, float | None]:
     return start, end
 
 
-def _path_column(rows: Sequence[Row], columns: Columns) -> str:
+def _path_column(rows: Sequence[Row], columns: ColumnNames) -> str:
     cells = rows[0].cells
     place = "path" if columns.path not in cells and "path" in cells else columns.path
     _require_column(rows, place)

@@ -21,11 +21,11 @@ from videmo.files import cache_dir
 from videmo.files.openvino import compile_network, cpu_settings, import_openvino, to_bytes
 from videmo.files.scratch import scratch
 
-LAYOUT = "2"  # of what is kept; another number where another graph is to be made of the same
-GRAPH, NUMBERS, BLOB, SUMS = ".xml", ".bin", ".blob", ".sha256"
+CACHE_VERSION = "2"  # of what is kept; another number where another graph is to be made of the same
+GRAPH, WEIGHTS, BLOB, SUMS = ".xml", ".bin", ".blob", ".sha256"
 
 
-def kept(folder: Path, facts: str, convert: Callable[[], Any]) -> Any:
+def load_or_convert(folder: Path, facts: str, convert: Callable[[], Any]) -> Any:
     """Return the `openvino.Model` of a network: the kept one, or else what `convert` makes.
 
     What is made is kept in `folder`; where nothing can be written there, it is made at every
@@ -34,11 +34,11 @@ def kept(folder: Path, facts: str, convert: Callable[[], Any]) -> Any:
     facts: all that the network is made of, hashes of weights too; another text is another network
     """
     openvino = import_openvino()
-    said = "\n".join((LAYOUT, openvino.__version__, facts))
+    said = "\n".join((CACHE_VERSION, openvino.__version__, facts))
     path = folder / hashlib.sha256(said.encode()).hexdigest()
-    there = _read(path, (GRAPH, NUMBERS))
+    there = _read(path, (GRAPH, WEIGHTS))
     if not there:
-        there = dict(zip((GRAPH, NUMBERS), to_bytes(convert()), strict=True))
+        there = dict(zip((GRAPH, WEIGHTS), to_bytes(convert()), strict=True))
         with suppress(OSError):  # it costs the time of the next start
             _write(path, there)
     return openvino.Core().read_model(*there.values())
@@ -52,12 +52,12 @@ def compiled(
     Reading it takes a quarter of the time of compiling, and it gives the same bits. It is kept in
     the cache; where nothing can be written there, it is made at every start.
 
-    facts: as in `kept`; the rest: as in `files.openvino.compile_network`
+    facts: as in `load_or_convert`; the rest: as in `files.openvino.compile_network`
     """
     openvino = import_openvino()
     core, settings = openvino.Core(), cpu_settings(threads, streams, precision)
     cpu = core.get_property("CPU", "FULL_DEVICE_NAME")
-    said = "\n".join((LAYOUT, openvino.__version__, cpu, precision, facts))
+    said = "\n".join((CACHE_VERSION, openvino.__version__, cpu, precision, facts))
     path = cache_dir() / "compiled" / hashlib.sha256(said.encode()).hexdigest()
     if there := _read(path, (BLOB,)):
         with suppress(RuntimeError):  # of an OpenVINO that was built in another way

@@ -17,16 +17,26 @@ from pathlib import Path
 
 from videmo.errors import CorruptModel, ModelError, OutputError
 from videmo.files import sha256
-from videmo.files.lock import alone
-from videmo.files.source import LIMIT, Lost, Patience, Refused, Slow, check_url, opened
-from videmo.files.sums import git_blob, member_sha256, note, record, recorded
-from videmo.files.wanted import Wanted, files_dir, offline, plain
+from videmo.files.checksums import git_blob, member_sha256, read_sum, sum_path, write_sum
+from videmo.files.download import Download, checked_name, files_dir, offline
+from videmo.files.http import (
+    MAX_BYTES,
+    ConnectionLost,
+    Patience,
+    Slow,
+    URLRefused,
+    check_url,
+    open_url,
+)
+from videmo.files.lock import file_lock
 
-Tell = Callable[[int, "int | None"], None]  # hears how many bytes are here, of how many if told
+OnProgress = Callable[
+    [int, "int | None"], None
+]  # hears how many bytes are here, of how many if told
 
 TIMEOUT = 30.0  # s without a byte after which a download is given up
 LONGEST = 3600.0  # s that a download may take in all
-TRIES = 3  # of one URL, as long as each brings the file further
+ATTEMPTS = 3  # of one URL, as long as each brings the file further
 _ELSEWHERE = "name another place with --cache-dir or VIDEMO_CACHE"
 _REASONS = {
     errno.ENOSPC: f"the disk is full; free some space, or {_ELSEWHERE}",
@@ -42,13 +52,13 @@ _REASONS = {
 
 
 def fetch(
-    wanted: Wanted,
+    wanted: Download,
     folder: Path | None = None,
     *,
     timeout: float = TIMEOUT,
     longest: float = LONGEST,
-    most: int = LIMIT,
-    tell: Tell | None = None,
+    most: int = MAX_BYTES,
+    tell: OnProgress | None = None,
 ) -> Path:
     """Return the file in `folder`, by default the cache's, downloaded if it is not there yet.
 
@@ -64,35 +74,37 @@ def fetch(
     name or URL that is none, OutputError where it cannot be written.
     """
     folder = files_dir() if folder is None else folder
-    path = folder / plain(wanted.name)
+    path = folder / checked_name(wanted.name)
     if path.is_file():
-        return _known(path, wanted)
+        return _cached(path, wanted)
     for url in wanted.urls:
         check_url(url)
     if forbidden := offline():
         raise ModelError(_by_hand(wanted, folder, forbidden))
-    with told(path):
+    with output_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder / f".{path.name}.lock") as locked:
+        with file_lock(folder / f".{path.name}.lock") as locked:
             if path.is_file():  # thanks to the process that was waited for
-                return _known(path, wanted)
-            part = _Part(folder / f".{path.name}{'' if locked else secrets.token_hex(4)}.part")
-            _from_any(wanted, part, path, Patience.of(timeout, longest, most), tell)
+                return _cached(path, wanted)
+            part = _PartialFile(
+                folder / f".{path.name}{'' if locked else secrets.token_hex(4)}.part"
+            )
+            _download_from_any(wanted, part, path, Patience.of(timeout, longest, most), tell)
     return path
 
 
-def forget(path: Path) -> list[Path]:
+def remove_download(path: Path) -> list[Path]:
     """Remove a fetched file, its sum, and what a download left of it; return what was there."""
-    part = _Part(path.with_name(f".{path.name}.part"))
-    there = [p for p in (path, note(path), part.path, part.about) if p.is_file()]
+    part = _PartialFile(path.with_name(f".{path.name}.part"))
+    there = [p for p in (path, sum_path(path), part.path, part.about) if p.is_file()]
     for one in there:
-        with told(one):
+        with output_errors(one):
             one.unlink()
     return there
 
 
 @dataclass(frozen=True)
-class _Part:
+class _PartialFile:
     """An unfinished file, and beside it of which version of which URL it is a part."""
 
     path: Path
@@ -125,8 +137,8 @@ class _Part:
         """Keep what has come only if that is the beginning of the file, and is known to be."""
         try:
             yield
-        except Refused as error:
-            if not (isinstance(error, Lost) and self.of(url)):
+        except URLRefused as error:
+            if not (isinstance(error, ConnectionLost) and self.of(url)):
                 self.drop()
             raise
 
@@ -136,44 +148,44 @@ class _Part:
         self.about.unlink(missing_ok=True)
 
 
-def _known(path: Path, wanted: Wanted) -> Path:
+def _cached(path: Path, wanted: Download) -> Path:
     """Return a file that is there already, after it has been checked."""
     try:
         digest = sha256(path)
     except OSError as error:
         raise CorruptModel(str(path), "a file that can be read", str(error.strerror)) from error
-    _verify(path, wanted, str(path), digest, recorded(path))
-    if not recorded(path):  # somebody has put it there
+    _verify(path, wanted, str(path), digest, read_sum(path))
+    if not read_sum(path):  # somebody has put it there
         with suppress(OSError):  # what cannot be written can be read still
-            record(path, digest)
+            write_sum(path, digest)
     return path
 
 
-def _from_any(
-    wanted: Wanted, part: _Part, path: Path, patience: Patience, tell: Tell | None
+def _download_from_any(
+    wanted: Download, part: _PartialFile, path: Path, patience: Patience, tell: OnProgress | None
 ) -> None:
     """Put the file at `path`, from the first URL that gives it."""
     failures: list[Exception] = []
     for url in wanted.urls:
         try:
-            _from_one(url, part, patience, tell)
+            _download_with_retries(url, part, patience, tell)
             digest = sha256(part.path)
-            _verify(part.path, wanted, url, digest, recorded(path))
-            record(path, digest)
+            _verify(part.path, wanted, url, digest, read_sum(path))
+            write_sum(path, digest)
             part.path.replace(path)
             part.drop()
             return
-        except Refused as error:
+        except URLRefused as error:
             failures.append(error)
         except (CorruptModel, OSError) as error:
             part.drop()
             if isinstance(error, OSError):
                 raise
             failures.append(error)
-    _give_up(wanted, path, failures)
+    _raise_failures(wanted, path, failures)
 
 
-def _give_up(wanted: Wanted, path: Path, failures: list[Exception]) -> None:
+def _raise_failures(wanted: Download, path: Path, failures: list[Exception]) -> None:
     """Raise what all URLs together have come to; a wrong file weighs more than none."""
     for error in failures:
         if isinstance(error, CorruptModel):
@@ -184,21 +196,23 @@ def _give_up(wanted: Wanted, path: Path, failures: list[Exception]) -> None:
     ) from (failures[-1] if failures else None)
 
 
-def _from_one(url: str, part: _Part, patience: Patience, tell: Tell | None) -> None:
+def _download_with_retries(
+    url: str, part: _PartialFile, patience: Patience, tell: OnProgress | None
+) -> None:
     """Fill `part` from one URL, asking again where it is cut as long as that brings it further."""
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(ATTEMPTS)):
         before = part.size if part.of(url) else 0
         try:
             return _download(url, part, patience, tell)
-        except Lost as error:
+        except ConnectionLost as error:
             if isinstance(error, Slow) or not left or not part.of(url) or part.size <= before:
                 raise
 
 
-def _download(url: str, part: _Part, patience: Patience, tell: Tell | None) -> None:
+def _download(url: str, part: _PartialFile, patience: Patience, tell: OnProgress | None) -> None:
     """Write what `url` holds, from where `part` ends if that is the beginning of it."""
     version = part.of(url)
-    with opened(url, part.size if version else 0, version, patience) as answer:
+    with open_url(url, part.size if version else 0, version, patience) as answer:
         if not answer.start:
             part.begin(url, answer.validator)
         size = answer.start
@@ -210,7 +224,7 @@ def _download(url: str, part: _Part, patience: Patience, tell: Tell | None) -> N
                     tell(size, answer.total)
 
 
-def _verify(path: Path, wanted: Wanted, name: str, digest: str, noted: str) -> None:
+def _verify(path: Path, wanted: Download, name: str, digest: str, noted: str) -> None:
     """Raise CorruptModel unless the file has the sums that are known of it.
 
     name: what the error calls it
@@ -227,7 +241,7 @@ def _verify(path: Path, wanted: Wanted, name: str, digest: str, noted: str) -> N
         raise CorruptModel(name, f"git blob {wanted.git_blob}", blob[: len(wanted.git_blob)])
 
 
-def _by_hand(wanted: Wanted, folder: Path, why: str) -> str:
+def _by_hand(wanted: Download, folder: Path, why: str) -> str:
     url = wanted.urls[0] if wanted.urls else "it"
     return (
         f"{wanted.name}: not in the cache, and {why}; fetch {url} ({wanted.sum}) yourself and "
@@ -236,7 +250,7 @@ def _by_hand(wanted: Wanted, folder: Path, why: str) -> str:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
     """Turn what the system says of the cache into an OutputError."""
     try:
         yield

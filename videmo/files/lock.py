@@ -17,7 +17,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
-def alone(path: Path, pause: float = _PAUSE) -> Iterator[bool]:
+def file_lock(path: Path, pause: float = _PAUSE) -> Iterator[bool]:
     """Wait until no other process holds `path`, and hold it; it is gone afterwards.
 
     Yields whether it could be locked: some network disks know no locks.

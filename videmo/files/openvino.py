@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videmo.errors import ModelError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.files.quiet import quiet
 from videmo.files.scratch import scratch
 
@@ -27,7 +27,7 @@ def import_openvino() -> Any:
         with quiet():
             import openvino
     except ModuleNotFoundError as error:
-        raise missing("openvino") from error
+        raise missing_dependency("openvino") from error
     return openvino
 
 

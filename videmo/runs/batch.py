@@ -10,7 +10,7 @@ import numpy as np
 
 from videmo.data import Descriptor, Failure, VideoInfo
 from videmo.errors import InputError, MissingDependency, ModelError, OutputError, reason
-from videmo.pipeline import Answer, Pipeline, Through
+from videmo.pipeline import Answer, FeatureHook, Pipeline
 from videmo.write.schema import Findings, record_of
 
 ENDS_A_RUN = (OutputError, ModelError, MissingDependency)  # the next clip would meet it as well
@@ -36,10 +36,12 @@ def classify(clips: Iterable[Input], pipeline: Pipeline) -> Iterator[Record]:
     `type` and `message`). README lists every key.
     """
     for clip in clips:
-        yield record(clip, attempt(clip, pipeline), pipeline.provenance, pipeline.also)
+        yield record(clip, attempt(clip, pipeline), pipeline.provenance, pipeline.extra_keys)
 
 
-def attempt(clip: Input, pipeline: Pipeline, through: Through | None = None) -> Answer | Failure:
+def attempt(
+    clip: Input, pipeline: Pipeline, through: FeatureHook | None = None
+) -> Answer | Failure:
     """Return the answer for one clip, or the failure that took its place.
 
     through: as in `Pipeline.answer`
@@ -68,7 +70,7 @@ def record(
 ) -> Record:
     """Return the record of one clip, as plain types; `videmo.write.schema` lists its keys.
 
-    also: keys that this run's records have beside the others, as in `Pipeline.also`
+    also: keys that this run's records have beside the others, as in `Pipeline.extra_keys`
     """
     error = None
     if isinstance(answer, Failure):

@@ -28,7 +28,7 @@ import numpy as np
 from videmo import store
 from videmo.data import POSITIVE, Faces, Failure, Features
 from videmo.errors import InputError, ModelError, VidemoError
-from videmo.pipeline import Engine, Pipeline, Through, cpus
+from videmo.pipeline import Engine, FeatureHook, Pipeline, cpus
 from videmo.recipe import Recipe
 from videmo.runs.batch import attempt
 from videmo.runs.executor import (
@@ -107,7 +107,7 @@ class InProcessExecutor:
     watch: sees the features pass
     """
 
-    def __init__(self, pipeline: Pipeline, faces: str | None, watch: Through) -> None:
+    def __init__(self, pipeline: Pipeline, faces: str | None, watch: FeatureHook) -> None:
         self.pipeline, self.faces, self.watch = pipeline, faces, watch
 
     @property
@@ -305,7 +305,7 @@ def _run(spec: PipelineSpec, clip: Clip) -> ClipResult:
 
 
 def run_clip(
-    pipeline: Pipeline, clip: Clip, faces: str | None, watch: Through = lambda river: river
+    pipeline: Pipeline, clip: Clip, faces: str | None, watch: FeatureHook = lambda river: river
 ) -> ClipResult:
     """Return the result of one clip; the features of its faces go to a new file in `faces`.
 
@@ -322,7 +322,7 @@ def run_clip(
     return ClipResult(answer, path)
 
 
-def spooled(path: str) -> Through:
+def spooled(path: str) -> FeatureHook:
     """Return what passes features on and keeps them in a file, for `unspooled` to read."""
 
     def through(river: Iterator[Features]) -> Iterator[Features]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.files.quiet import quiet
 from videmo.write.sink import open_file
 
@@ -39,7 +39,7 @@ def draw_confusion(
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
     except ImportError as error:
-        raise missing("matplotlib") from error
+        raise missing_dependency("matplotlib") from error
     table, columns = np.asarray(counts, np.int64), list(labels)
     if no_answer is not None and any(no_answer):
         table, columns = np.column_stack([table, no_answer]), [*columns, "no answer"]

@@ -9,7 +9,7 @@ from typing import Any
 from videmo.errors import UnknownName
 
 
-def find(kind: str, table: Mapping[str, str], name: str) -> Any:
+def resolve(kind: str, table: Mapping[str, str], name: str) -> Any:
     """Return the object that `name` stands for in `table`.
 
     kind: what the table holds, for the error ("detector")

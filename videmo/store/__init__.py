@@ -31,8 +31,8 @@ from videmo.errors import (
     UnknownName,
 )
 from videmo.files import cache_dir, sha256
+from videmo.files.download import checked_name
 from videmo.files.scratch import scratch
-from videmo.files.wanted import plain
 from videmo.recipe import Recipe
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.heads import Head, HeadSpec, make_head
@@ -76,7 +76,7 @@ class Model:
     @property
     def handle(self) -> str:
         """What `load` finds it by: its name where that leads here, else its folder."""
-        for folder in _places(self.name):
+        for folder in _candidates(self.name):
             if (folder / CARD).is_file() and folder.samefile(self.folder):
                 return self.name
         inner = os.sep in str(self.folder)
@@ -202,7 +202,7 @@ def remove(name: str) -> Path:
     """
     if name in (folder.name for folder in EMBEDDED.glob("*")):
         raise InputError(f"{name}: is part of the package; it cannot be removed alone")
-    folder = cache_dir() / "models" / plain(name)
+    folder = cache_dir() / "models" / checked_name(name)
     if not folder.is_symlink() and not folder.is_dir():
         raise ModelNotFound(name, names())
     gone = folder.with_name(f".{name}.{secrets.token_hex(4)}")
@@ -313,7 +313,7 @@ def folder_called(name: str) -> str:
 
 def find(name: str | Path) -> Path:
     """Return the folder of a model, which is not looked at; raises ModelNotFound."""
-    for folder in _places(name):
+    for folder in _candidates(name):
         if (folder / CARD).is_file():
             return folder
     if is_path(name):
@@ -323,7 +323,7 @@ def find(name: str | Path) -> Path:
     raise ModelNotFound(str(name), names(), step=step)
 
 
-def _places(name: str | Path) -> list[Path]:
+def _candidates(name: str | Path) -> list[Path]:
     """Return the folders that a name may mean, the first of which that is there it does."""
     if is_path(name):
         return [Path(name)]

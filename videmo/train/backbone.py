@@ -90,19 +90,19 @@ class BackboneTraining:
 def build(options: BackboneTraining, labels: Labels) -> nn.Module:
     """Return an untrained network: (B, 3, S, S) to {task: logits (B, C)}.
 
-    `body` is timm's; `outputs.<task>` are linear, `people` are the centres that identity's
+    `create_body` is timm's; `outputs.<task>` are linear, `people` are the centres that identity's
     embeddings are compared with while learning.
     """
     require("torch", "timm")
     import torch
     from torch import nn
 
-    from videmo.stages.embed.timm import body
+    from videmo.stages.embed.timm import create_body
 
     class Learner(nn.Module):  # type: ignore[misc]  # torch is not read by mypy
         def __init__(self) -> None:
             super().__init__()
-            self.body = body(options.architecture, options.arguments, options.changes)
+            self.body = create_body(options.architecture, options.arguments, options.changes)
             self.dropout = nn.Dropout(options.dropout)
             width = self.body.head_hidden_size  # some have a layer behind their num_features
             self.outputs = nn.ModuleDict(

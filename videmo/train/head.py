@@ -25,10 +25,10 @@ from videmo.evaluate.metrics import (
     overall_metrics,
     wilson_interval,
 )
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.stages.heads import HEADS
 from videmo.stages.heads.arrays import ArrayHead
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 
 Arrays = dict[str, F32]
 Params = Mapping[str, Any]
@@ -121,7 +121,7 @@ class Learnt:
 
     @cached_property
     def _head(self) -> ArrayHead:
-        head: ArrayHead = find("head", HEADS, self.type)(self.arrays, self.labels)
+        head: ArrayHead = resolve("head", HEADS, self.type)(self.arrays, self.labels)
         return head
 
 
@@ -343,7 +343,7 @@ def _sklearn() -> Iterator[None]:
     try:
         from sklearn.exceptions import ConvergenceWarning
     except ImportError as error:
-        raise missing("sklearn") from error
+        raise missing_dependency("sklearn") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)

@@ -18,7 +18,7 @@ import numpy as np
 
 from videmo.data import F32, Array
 from videmo.errors import InputError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.labels import label_set
 from videmo.stages.decode import pictures
 
@@ -355,7 +355,7 @@ def _parquet_columns(path: Path) -> dict[str, Array]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise missing("pyarrow") from error
+        raise missing_dependency("pyarrow") from error
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:

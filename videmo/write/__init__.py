@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from videmo.errors import InputError
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 from videmo.write.columns import Column
 from videmo.write.formats import FORMATS, suffixes
 from videmo.write.names import DEVICES, kind_of
@@ -63,7 +63,7 @@ def open_writer(
     Raises UnknownName for a format, OutputError for a place that cannot be written, and what
     `ready` raises.
     """
-    kind = find("format", {name: form.writer for name, form in FORMATS.items()}, format)
+    kind = resolve("format", {name: form.writer for name, form in FORMATS.items()}, format)
     ready(format, out)
     sink = open_sink(out, stream)
     try:

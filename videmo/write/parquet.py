@@ -21,7 +21,7 @@ import numpy as np
 
 from videmo.data import I64, Array, Descriptor, Features
 from videmo.errors import InputError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.write import frames_of
 from videmo.write.columns import column_types
 from videmo.write.escape import escaped, unescaped
@@ -52,7 +52,7 @@ def arrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise missing("pyarrow") from error
+        raise missing_dependency("pyarrow") from error
     return pyarrow, pyarrow.parquet
 
 

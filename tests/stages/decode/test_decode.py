@@ -385,7 +385,7 @@ def test_one_pass_goes_on_where_seeking_meets_damage(
         pytest.raises(VideoError, match="damaged be"),  # or this test proves nothing
     ):
         assert isinstance(video, pyav.PyAV)
-        list(video.sought(sampling))
+        list(video.read_by_seeking(sampling))
     monkeypatch.setattr("videmo.stages.decode.auto.AHEAD", 0.1)
     auto, whole = (_numbers(tmp_path / "clip.mp4", name, sampling) for name in ("auto", "pyav"))
     assert auto == whole

@@ -16,7 +16,7 @@ from networks import SIDE, SPEC
 
 from videmo import store
 from videmo.errors import CorruptModel, InputError, ModelError, UnknownName
-from videmo.files.compiled import kept
+from videmo.files.compiled import load_or_convert
 from videmo.files.openvino import from_torch, import_openvino, to_bytes
 from videmo.pipeline import Engine, Pipeline, load
 from videmo.stages.embed import (
@@ -122,7 +122,7 @@ def test_a_kept_network_that_was_damaged_is_made_again(
         return openvino.Model([ops.multiply(x, np.float32([2, 3]))], [x], "twice")
 
     def answer() -> Any:
-        run = openvino.Core().compile_model(kept(tmp_path, "twice", twice), "CPU")
+        run = openvino.Core().compile_model(load_or_convert(tmp_path, "twice", twice), "CPU")
         return run(np.ones((1, 2), np.float32))[0].tolist()
 
     assert answer() == answer() == [[2, 3]] and len(made) == 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.files.scratch import scratch
 from videmo.pipeline import Engine, cpus
 from videmo.runs.workers import WorkerOptions
@@ -52,7 +52,7 @@ def ray_library(where: str = "") -> Any:
         import ray
         from ray._private import worker
     except ImportError as error:
-        raise missing("ray") from error
+        raise missing_dependency("ray") from error
     worker._worker_logs_enabled = False  # it tells of ended workers on the standard output
     return ray
 

@@ -27,7 +27,7 @@ from videmo.errors import InputError, VideoError
 from videmo.files.remote import is_url
 from videmo.stages.decode.formats import PIXELS
 from videmo.stages.image import resize
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 
 DECODERS = {
     "auto": "videmo.stages.decode.auto:Auto",
@@ -104,7 +104,7 @@ def open_video(
 
     Raises VideoError where nothing can be decoded, UnknownName for an unknown decoder.
     """
-    make = find("decoder", DECODERS, decoder)
+    make = resolve("decoder", DECODERS, decoder)
     path = os.fsdecode(path)
     if is_url(path):
         from videmo.stages.decode.remote import RemoteVideo

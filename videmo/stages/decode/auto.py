@@ -32,7 +32,7 @@ class Auto(Decoder):
         last = -1
         if _is_far(sampling, self.info.duration):
             try:
-                for frames in batches(self._pyav.sought(sampling), self._bytes):
+                for frames in batches(self._pyav.read_by_seeking(sampling), self._bytes):
                     last = int(frames.index[-1])
                     yield frames
                 return

@@ -12,7 +12,7 @@ import numpy as np
 
 from videmo.data import U8, FrameBatch
 from videmo.errors import VideoError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampling, batches, sampled_indices, scaled_size
 from videmo.stages.decode.formats import PIXELS
 from videmo.stages.decode.pyav import PyAV, misnumbered
@@ -112,7 +112,7 @@ def _decord() -> Any:
     try:
         import decord
     except ImportError as error:
-        raise missing("decord") from error
+        raise missing_dependency("decord") from error
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from videmo.data import U8, FrameBatch, VideoInfo
 from videmo.errors import VideoError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampler, Sampling, batches, scaled_size
 from videmo.stages.decode.formats import PIXELS, refuse_large
 from videmo.stages.decode.probe import check_readable
@@ -121,7 +121,7 @@ def _opened(path: str, pixels: int) -> Iterator[Any]:
     try:
         from PIL import Image
     except ImportError as error:
-        raise missing("PIL") from error
+        raise missing_dependency("PIL") from error
     try:
         with _any_size():
             picture = Image.open(path, formats=KINDS)

@@ -17,7 +17,7 @@ import numpy as np
 
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
 from videmo.errors import VideoError
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.stages.decode import (
     SLACK,
     Decoder,
@@ -50,7 +50,7 @@ class PyAV(Decoder):
 
     Frames are numbered in order of presentation, also behind damage that swallowed some.
     `start` decodes what lies before it without converting it, because after a seek the number
-    of a frame could not be known; `sought` reads the files where it is.
+    of a frame could not be known; `read_by_seeking` reads the files where it is.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PyAV(Decoder):
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         return batches(self._frames(sampling), self._bytes)
 
-    def sought(self, sampling: Sampling) -> Iterator[Frame]:
+    def read_by_seeking(self, sampling: Sampling) -> Iterator[Frame]:
         """Yield the frames of `read` from the key frame before the first that is wanted.
 
         That is the quicker way to a part that lies far in a long clip. Raises VideoError for a
@@ -463,7 +463,7 @@ def _open(path: str, pixels: int) -> tuple[Any, Any]:
     try:
         import av
     except ImportError as error:
-        raise missing("av") from error
+        raise missing_dependency("av") from error
     # tags that are not UTF-8 must not matter; from 19 on they never do
     tags: dict[str, Any] = {"metadata_errors": "replace"} if _major() < 19 else {}
     try:

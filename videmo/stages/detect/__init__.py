@@ -11,7 +11,7 @@ import numpy as np
 
 from videmo.data import COUNT, I64, SHARE, Array, Faces, FrameBatch, Range
 from videmo.errors import UnknownName
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 
 DETECTORS = {
     "mtcnn": "videmo.stages.detect.mtcnn:MTCNN",
@@ -94,7 +94,7 @@ def detector(
 
     Raises UnknownName for a detector that is not in DETECTORS.
     """
-    build = find("detector", DETECTORS, options.detector)
+    build = resolve("detector", DETECTORS, options.detector)
     choice = {"engine": engine} if hasattr(build, "engines") else {}
     built: Detector = build(options, threads=threads, device=device, weights=weights, **choice)
     return built

@@ -17,7 +17,7 @@ from videmo.data import F64, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel
 from videmo.files.compiled import compiled
 from videmo.files.openvino import import_openvino, runner
-from videmo.files.wheels import RETINAFACE_MOBILENET, network
+from videmo.files.wheels import RETINAFACE_MOBILENET, read_network
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.detect.networks import WEIGHTS
 from videmo.stages.detect.onet import ONet
@@ -56,7 +56,7 @@ class RetinaFaceMobileNet:
         weights: Path | None = None,
     ) -> None:
         self._options = options or Detection("retinaface-mobilenet")
-        content = network(RETINAFACE_MOBILENET, Path(weights) if weights else None)
+        content = read_network(RETINAFACE_MOBILENET, Path(weights) if weights else None)
         sums = RETINAFACE_MOBILENET.sha256 + WEIGHTS["onet"][0]
         self.sha256: str | None = hashlib.sha256(sums.encode()).hexdigest()
         threads = threads or os.cpu_count() or 1

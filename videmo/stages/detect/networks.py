@@ -15,7 +15,7 @@ import numpy as np
 
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, ModelNotFound
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.files.compiled import compiled
 from videmo.files.openvino import import_openvino
 
@@ -69,7 +69,7 @@ def folder_of_weights() -> Path:
     """Return where the package mtcnn keeps its weights, without importing it."""
     spec = find_spec("mtcnn")
     if spec is None or not spec.submodule_search_locations:
-        raise missing("mtcnn")
+        raise missing_dependency("mtcnn")
     return Path(spec.submodule_search_locations[0]) / "assets" / "weights"
 
 
@@ -107,7 +107,7 @@ def _arrays(name: str, packed: bytes) -> list[F32]:
     try:
         import lz4.frame
     except ModuleNotFoundError as error:
-        raise missing("lz4") from error
+        raise missing_dependency("lz4") from error
     raw, at, arrays = lz4.frame.decompress(packed), 0, []
     for shape in WEIGHTS[name][1]:
         at = raw.index(b"K\x10ub", at) + 4  # alignment 16, end of the array's description

@@ -19,17 +19,17 @@ import numpy as np
 
 from videmo.data import F32, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel, ModelNotFound
-from videmo.extras import missing, require
+from videmo.extras import missing_dependency, require
 from videmo.files import cache_dir, sha256
-from videmo.files.compiled import kept
+from videmo.files.compiled import load_or_convert
+from videmo.files.download import Download, files_dir
 from videmo.files.fetch import fetch
 from videmo.files.openvino import compile_network, from_torch, runner
-from videmo.files.wanted import Wanted, files_dir
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
 from videmo.stages.detect.retina_network import network as empty
 from videmo.stages.image import resize
 
-FILE = Wanted(
+FILE = Download(
     "retinaface_resnet50_2020-07-20-f168fae3c.zip",
     (  # retinaface-pytorch 0.0.6, pre_trained_models.py
         "https://github.com/ternaus/retinaface/releases/download/0.01/"
@@ -153,7 +153,7 @@ def _by_openvino(path: Path, threads: int) -> Answers:
         facts = f"{sha256(path)} RetinaFace ResNet-50"
     except OSError as error:
         raise ModelNotFound(str(path), ()) from error
-    model = kept(cache_dir() / "compiled", facts, lambda: _converted(path))
+    model = load_or_convert(cache_dir() / "compiled", facts, lambda: _converted(path))
     run = runner(compile_network(model, threads=threads))
 
     def answers(pixels: U8) -> tuple[F32, ...]:
@@ -223,5 +223,5 @@ def _torch() -> Any:
     try:
         import torch
     except ModuleNotFoundError as error:
-        raise missing("torch") from error
+        raise missing_dependency("torch") from error
     return torch

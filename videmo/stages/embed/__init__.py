@@ -11,7 +11,7 @@ import numpy as np
 
 from videmo.data import F32, U8, Crops, Features
 from videmo.errors import InputError, ModelError, UnknownName
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 
 GRAPH = "onnx"  # the architecture of a model of which there is graph.onnx alone
 
@@ -74,7 +74,7 @@ def make_backbone(
     Raises UnknownName, MissingDependency, CorruptModel; InputError for a device or precision that
     is not there, or a precision in which this network's features are others.
     """
-    make = find("engine", BACKBONES, engine)
+    make = resolve("engine", BACKBONES, engine)
     for name in outputs or ():
         if name not in spec.outputs:
             raise UnknownName("output of this backbone", name, spec.outputs)

@@ -12,7 +12,7 @@ from typing import Any
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError
 from videmo.files import cache_dir, sha256
-from videmo.files.compiled import compiled, kept
+from videmo.files.compiled import compiled, load_or_convert
 from videmo.files.openvino import from_torch, import_openvino, runner
 from videmo.stages.embed import BackboneSpec, in_batches
 
@@ -126,4 +126,4 @@ def _convert(spec: BackboneSpec, weights: Path) -> Any:
         return from_torch(to_torchscript(spec, weights), [-1, spec.input_size, spec.input_size, 3])
 
     facts = f"{digest} {json.dumps(asdict(spec), sort_keys=True, default=repr)}"
-    return kept(cache_dir() / "compiled", facts, convert)
+    return load_or_convert(cache_dir() / "compiled", facts, convert)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError, ModelError
-from videmo.extras import missing, require
+from videmo.extras import missing_dependency, require
 from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
 from videmo.stages.embed.arguments import checked, is_model
@@ -54,7 +54,7 @@ class Timm:
         on_cpu = self.device == "cpu"
         self.precision = ("fp32" if on_cpu else "fp16") if precision == "auto" else precision
         self._batch, self._widths = CPU_BATCH if on_cpu else GPU_BATCH, {"features": spec.dim}
-        net: Any = network(spec, folder / "weights.safetensors")
+        net: Any = create_network(spec, folder / "weights.safetensors")
         for name, labels in spec.outputs.items():
             if outputs is not None and name not in outputs:
                 del net.outputs[name]
@@ -122,7 +122,7 @@ def pick_device(name: str) -> str:
     return name
 
 
-def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
+def create_network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
     """Return the network of `spec` in evaluation mode: (M, S, S, 3) uint8 -> dict of float32.
 
     The dict holds "features" (M, D) and each of `spec.outputs` (M, C).
@@ -137,7 +137,7 @@ def network(spec: BackboneSpec, weights: Path | None = None) -> torch.nn.Module:
     class Network(torch.nn.Module):  # type: ignore[misc]  # torch is not read by mypy
         def __init__(self) -> None:
             super().__init__()
-            self.body = body(spec.architecture, spec.arguments, spec.changes)
+            self.body = create_body(spec.architecture, spec.arguments, spec.changes)
             self.outputs = torch.nn.ModuleDict(
                 {name: output_layers(spec, name) for name in spec.outputs}
             )
@@ -175,7 +175,7 @@ def output_layers(spec: BackboneSpec, name: str) -> torch.nn.Module:
 
 def tensor_shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
     """Return the tensors that the weights of `spec` must have, by name; raises InputError."""
-    state = network(spec).state_dict()
+    state = create_network(spec).state_dict()
     return {
         name.removeprefix("body."): tuple(tensor.shape)
         for name, tensor in state.items()
@@ -193,7 +193,7 @@ def module_settings(spec: BackboneSpec) -> dict[str, dict[str, Any]]:
     require("torch", "timm")
     import torch
 
-    net = body(spec.architecture, spec.arguments, spec.changes)
+    net = create_body(spec.architecture, spec.arguments, spec.changes)
     kinds: Any = (torch.nn.Conv2d, torch.nn.modules.batchnorm._BatchNorm)
     ours = spec.architecture == MOBILEFACENET
     found: dict[str, dict[str, Any]] = {}
@@ -210,12 +210,12 @@ def feature_dim(spec: BackboneSpec) -> int:
     require("torch", "timm")
     import torch
 
-    net = body(spec.architecture, spec.arguments, spec.changes).eval()
+    net = create_body(spec.architecture, spec.arguments, spec.changes).eval()
     with torch.inference_mode():
         return int(net(torch.zeros(1, 3, spec.input_size, spec.input_size)).shape[1])
 
 
-def body(
+def create_body(
     architecture: str, arguments: Mapping[str, Any], changes: Sequence[str]
 ) -> torch.nn.Module:
     """Return the network without a classifier, and without the modules named in `changes`.
@@ -316,13 +316,13 @@ def to_onnx(spec: BackboneSpec, weights: Path) -> Any:
     try:
         with quiet():
             program: Any = torch.onnx.export(
-                network(spec, weights), (_example_input(spec),),
+                create_network(spec, weights), (_example_input(spec),),
                 dynamo=True, optimize=False, verbose=False,
                 input_names=["pixels"], output_names=["features", *spec.outputs],
                 dynamic_shapes=({0: torch.export.Dim("faces")},),
             )  # fmt: skip
     except ModuleNotFoundError as error:
-        raise missing(str(error.name)) from error
+        raise missing_dependency(str(error.name)) from error
     model = program.model_proto
     for node in model.graph.node:
         node.doc_string = ""
@@ -343,7 +343,10 @@ def to_torchscript(spec: BackboneSpec, weights: Path) -> Any:
         warnings.simplefilter("ignore")  # it is called deprecated, and asserts on shapes are told
         try:
             return jit.trace(
-                network(spec, weights), (_example_input(spec),), strict=False, check_trace=False
+                create_network(spec, weights),
+                (_example_input(spec),),
+                strict=False,
+                check_trace=False,
             )
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]

@@ -10,10 +10,10 @@ import numpy as np
 
 from videmo.data import F32, F64, Array, Descriptor, Prediction
 from videmo.errors import ModelError
-from videmo.stages.registry import find
+from videmo.stages.registry import resolve
 
 if TYPE_CHECKING:
-    from videmo.stages.heads.windows import Windows
+    from videmo.stages.heads.windows import WindowMean
 
 
 LEVELS = ("clip", "face", "window")
@@ -38,7 +38,7 @@ class Head(Protocol):
 class WindowHead(Protocol):
     """Answers for each window of the features of a clip's faces, which come in order of time."""
 
-    def windows(self) -> Windows:
+    def windows(self) -> WindowMean:
         """Return what reads the windows of one clip."""
         ...
 
@@ -59,7 +59,7 @@ def make_head(spec: HeadSpec, weights: Mapping[str, Array]) -> Head:
     Raises UnknownName for a type that is not in HEADS, ModelError for one that is not of the
     spec's level, ValueError where the arrays do not fit.
     """
-    head: Head = find("head", HEADS, spec.type)(weights, len(spec.labels))
+    head: Head = resolve("head", HEADS, spec.type)(weights, len(spec.labels))
     if isinstance(head, WindowHead) != (spec.level == "window"):
         raise ModelError(f"a head of type {spec.type} is not of level {spec.level}; import it anew")
     return head

@@ -52,12 +52,12 @@ class Attention:
         hidden = np.maximum(context @ self._dense + self._bias, 0)
         return softmax64(hidden @ self._out + self._last)
 
-    def windows(self) -> Windows:
+    def windows(self) -> WindowMean:
         """Return what reads the windows of a clip as its faces come."""
-        return Windows(self)
+        return WindowMean(self)
 
 
-class Windows:
+class WindowMean:
     """The mean answer over every window of rows that come one by one; the last one counts.
 
     Only the last 128 rows are kept, however many there are.

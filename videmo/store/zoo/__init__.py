@@ -33,7 +33,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedModel:
     """A network that somebody published, as far as it is known."""
 
     name: str  # what videmo calls it: the file's stem, for ONNX the file's name
@@ -286,14 +286,14 @@ _PEOPLE = "features for telling people apart, from 9,131 people of VGGFace2; no 
 def _module(
     name: str, urls: tuple[str, ...], blob: str, specs: tuple[BackboneSpec, ...], about: str,
     figures: tuple[Metric, ...] = (), sha256: str = "",
-) -> Published:  # fmt: skip
-    return Published(
+) -> PublishedModel:  # fmt: skip
+    return PublishedModel(
         name, f"{name}.pt", "module", "backbone", urls, blob, specs, about, _EMOTION, figures,
         sha256,
     )  # fmt: skip
 
 
-def _modules() -> Iterator[Published]:
+def _modules() -> Iterator[PublishedModel]:
     """Yield the whole networks that torch saved as pickles of timm's classes."""
     at = "affectnet_emotions/"
     yield _module(
@@ -344,7 +344,7 @@ def _modules() -> Iterator[Published]:
     )  # fmt: skip
 
 
-def _states() -> Iterator[Published]:
+def _states() -> Iterator[PublishedModel]:
     """Yield the state dicts of networks that tell people apart."""
     rows = (
         ("state_vggface2_enet0_new", "496a7036adeb", _b0({}), "EfficientNet-B0", ()),
@@ -353,13 +353,13 @@ def _states() -> Iterator[Published]:
         ("state_vggface2_rexnet_150", "c3e89b0f5c9f", _rexnet({}), "RexNet-150", _IDENTITIES),
     )
     for name, blob, specs, network, figures in rows:
-        yield Published(
+        yield PublishedModel(
             name, f"{name}.pt", "state", "backbone", _urls(f"pretrained_faces/{name}.pt"), blob,
             specs, f"{network}, {_PEOPLE}", _IDENTITY, figures,
         )  # fmt: skip
 
 
-def _onnx() -> Iterator[Published]:
+def _onnx() -> Iterator[PublishedModel]:
     """Yield the graphs of opset 11, of 2022-11 and so older than the pickles of one name."""
     rows = (
         ("enet_b0_8_best_afew", "d87faf71", _b0(_AFFECTNET8), _B0, _AFEW,
@@ -375,15 +375,15 @@ def _onnx() -> Iterator[Published]:
     )  # fmt: skip
     for name, blob, specs, about, figures, sha256 in rows:
         file = f"{name}.onnx"
-        yield Published(
+        yield PublishedModel(
             file, file, "onnx", "backbone", _urls(f"affectnet_emotions/onnx/{file}"), blob, specs,
             about, _EMOTION, figures, sha256,
         )  # fmt: skip
 
 
-def _keras() -> Iterator[Published]:
+def _keras() -> Iterator[PublishedModel]:
     """Yield the networks that Keras saved."""
-    yield Published(
+    yield PublishedModel(
         "mobilenet_7", "mobilenet_7.h5", "keras", "backbone",
         _urls("affectnet_emotions/mobilenet_7.h5"), "3a3d5bb84506",
         (BackboneSpec("mobilenetv1_100", 224, *_KERAS_ON_RGB, 1024, _AFFECTNET7, _KERAS),),
@@ -391,7 +391,7 @@ def _keras() -> Iterator[Published]:
         _EMOTION, _MOBILENET,
     )  # fmt: skip
     name = "age_gender_tf2_224_deep-03-0.13-0.97"
-    yield Published(
+    yield PublishedModel(
         name, f"{name}.h5", "keras", "backbone",
         (*_urls(f"pretrained_faces/{name}.h5"), f"{F}{name}.h5"), "f92c1976a0e1",
         (BackboneSpec("mobilenetv1_100", 224, *_KERAS_ON_BGR, 1024, _AGE_GENDER, _KERAS),),
@@ -401,7 +401,7 @@ def _keras() -> Iterator[Published]:
         _ATTRIBUTES, _AGE, colour="bgr",
     )  # fmt: skip
     name = "engagement_single_attention"
-    yield Published(
+    yield PublishedModel(
         name, f"{name}.h5", "keras", "engagement",
         (f"{B}engagement_classification/{name}.h5?raw=true",), "25921a298a0e", (),
         "attention over windows of 128 faces, distracted or engaged, on the 1,280 features of an "
@@ -410,6 +410,6 @@ def _keras() -> Iterator[Published]:
     )  # fmt: skip
 
 
-ZOO: dict[str, Published] = {
+ZOO: dict[str, PublishedModel] = {
     row.name: row for rows in (_modules(), _states(), _onnx(), _keras()) for row in rows
 }

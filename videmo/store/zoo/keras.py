@@ -8,7 +8,7 @@ import numpy as np
 
 from videmo.data import Array
 from videmo.errors import CorruptModel
-from videmo.extras import missing
+from videmo.extras import missing_dependency
 from videmo.store.zoo.checkpoint import are_names, one_line
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, dict[str, Array]]:
     try:
         import h5py
     except ImportError as error:
-        raise missing("h5py") from error
+        raise missing_dependency("h5py") from error
 
     layers: dict[str, dict[str, Array]] = {}
     left = path.stat().st_size  # bytes: the arrays of a file have no more than it

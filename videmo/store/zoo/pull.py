@@ -13,19 +13,19 @@ from videmo import store
 from videmo.errors import InputError
 from videmo.extras import require
 from videmo.files import cache_dir, sha256
-from videmo.files.fetch import LONGEST, Tell, fetch, told
-from videmo.files.lock import alone
-from videmo.files.source import LIMIT
-from videmo.files.sums import check
-from videmo.files.wanted import Wanted, files_dir
+from videmo.files.checksums import verify_file
+from videmo.files.download import Download, files_dir
+from videmo.files.fetch import LONGEST, OnProgress, fetch, output_errors
+from videmo.files.http import MAX_BYTES
+from videmo.files.lock import file_lock
 from videmo.store.zoo import ZOO, needs
-from videmo.store.zoo.shelf import Entry, entry, wanted
+from videmo.store.zoo.catalogue import CatalogueEntry, download_of, entry
 
-Say = Callable[[str], None]
+OnMessage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Pulled:
+class PullResult:
     """What a pull has come to."""
 
     name: str
@@ -39,18 +39,18 @@ def pull(
     *,
     url: str | None = None,
     digest: str = "",
-    adopt: bool = True,
-    tell: Tell | None = None,
-    say: Say = lambda _: None,
-    most: int = LIMIT,
+    install: bool = True,
+    tell: OnProgress | None = None,
+    say: OnMessage = lambda _: None,
+    most: int = MAX_BYTES,
     longest: float = LONGEST,
     **how: Any,
-) -> Pulled:
+) -> PullResult:
     """Fetch a published network or a detector's file, and make a model of it.
 
     url: fetch from there instead of where it was published; one that ends in / is a folder
     digest: the SHA-256 in hex that the file must have, instead of what is known
-    adopt: whether the file becomes a model; a detector's is used as it is
+    install: whether the file becomes a model; a detector's is used as it is
     tell: hears how many bytes are here; say: hears what a person should know
     most, longest: bytes and s that a file may have and take
     how: passed on to whatever makes the model
@@ -59,30 +59,30 @@ def pull(
     that is no such network.
     """
     one = entry(name)
-    if most != LIMIT:
+    if most != MAX_BYTES:
         how["most"] = most
-    if (adopt or not one.published) and _is_here(one, say):
+    if (install or not one.published) and _is_sound(one, say):
         say(f"{name} is {one.state} already")
-        return Pulled(name, None, "", one.folder)
-    if adopt and one.published and one.published.kind == "engagement" and not how.get("backbone"):
+        return PullResult(name, None, "", one.folder)
+    if install and one.published and one.published.kind == "engagement" and not how.get("backbone"):
         raise InputError(f"{name} reads the features of a network; name it with --backbone")
-    if adopt and one.published:
+    if install and one.published:
         require(*needs(one.published.format, one.published.kind))
-    row = _as_told(wanted(name), url, digest)
-    _again_if_corrupt(row, say)
+    row = _with_overrides(download_of(name), url, digest)
+    _drop_if_corrupt(row, say)
     path = fetch(row, tell=tell, most=most, longest=longest)
     found = sha256(path)
     if not row.sha256:
         say(f"{row.name} has SHA-256 {found}; written down, and checked from now on")
-    if not (one.published and adopt):
-        return Pulled(name, path, found, None)
+    if not (one.published and install):
+        return PullResult(name, path, found, None)
     folder = cache_dir() / "models" / name
-    with told(folder), _one_at_a_time(folder):
+    with output_errors(folder), _model_lock(folder):
         if not _installed(folder):  # by a process that was waited for
-            from videmo.store.zoo import adopt as room
+            from videmo.store.zoo import importer
 
-            room.adopt(path, name, ZOO[name], **how)
-    return Pulled(name, path, found, folder)
+            importer.import_model(path, name, ZOO[name], **how)
+    return PullResult(name, path, found, folder)
 
 
 def _installed(folder: Path) -> bool:
@@ -90,14 +90,14 @@ def _installed(folder: Path) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def _model_lock(folder: Path) -> Iterator[None]:
     """Let no other process make the same model meanwhile."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with alone(folder.with_name(f".{folder.name}.lock")):
+    with file_lock(folder.with_name(f".{folder.name}.lock")):
         yield
 
 
-def _is_here(one: Entry, say: Say) -> bool:
+def _is_sound(one: CatalogueEntry, say: OnMessage) -> bool:
     """Return whether a model is here and sound; a published one that is not is removed."""
     if one.folder is None or one.state == "embedded" or not one.published:
         return one.state in ("embedded", "installed")
@@ -108,7 +108,7 @@ def _is_here(one: Entry, say: Say) -> bool:
     return state == "ok"
 
 
-def _as_told(row: Wanted, url: str | None, digest: str) -> Wanted:
+def _with_overrides(row: Download, url: str | None, digest: str) -> Download:
     """Return what is wanted, with the source and the sum that the user gives."""
     if url:
         row = replace(row, urls=(f"{url}{row.name}" if url.endswith("/") else url,))
@@ -119,11 +119,11 @@ def _as_told(row: Wanted, url: str | None, digest: str) -> Wanted:
     return replace(row, sha256=digest.lower(), git_blob="", packed=False)
 
 
-def _again_if_corrupt(row: Wanted, say: Say) -> None:
+def _drop_if_corrupt(row: Download, say: OnMessage) -> None:
     """Remove a cached file that is not what it was, so that it is fetched again."""
     path = files_dir() / row.name
-    state, why = check(path)
+    state, why = verify_file(path)
     if state == "corrupt":
         say(f"{why}; it is fetched again")
-        with told(path):
+        with output_errors(path):
             path.unlink(missing_ok=True)

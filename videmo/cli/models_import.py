@@ -95,13 +95,13 @@ def import_(
     Keras saved (.h5). A published file is known by NAME or its own name; of any other, say what
     it is. The folder of the model is printed.
     """
-    from videmo.store.zoo.adopt import adopt, published_for
+    from videmo.store.zoo.importer import import_model, published_for
 
     use_cache(options)
     unknown = bool(architecture or classes)
     spec = _spec(architecture, classes, size, mean, std) if unknown else None
     published = None if unknown else published_for(file, name)
-    model = adopt(file, name, published, spec=spec, backbone=backbone, most=max_mb << 20)
+    model = import_model(file, name, published, spec=spec, backbone=backbone, most=max_mb << 20)
     if (
         published
         and published.git_blob

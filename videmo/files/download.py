@@ -13,11 +13,11 @@ from videmo.errors import InputError
 from videmo.files import cache_dir
 
 OFFLINE = "--offline"
-_YES = ("1", "true", "yes", "on")
+_TRUE = ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Download:
     """A file that is to be had, and by what it is told from another of its name."""
 
     name: str
@@ -39,7 +39,7 @@ def files_dir() -> Path:
     return cache_dir() / "files"
 
 
-def plain(name: str) -> str:
+def checked_name(name: str) -> str:
     """Return `name` if a file or folder may be called so; raises InputError."""
     odd = any(c in "/\\:" or not c.isprintable() for c in name)
     if odd or not name or name.startswith("."):
@@ -54,6 +54,6 @@ def offline() -> str:
         said = os.environ.get(name, "").strip().lower()
         if said == OFFLINE:
             return f"{OFFLINE} is given"
-        if said in _YES:
+        if said in _TRUE:
             return f"{name} is set"
     return ""

@@ -10,14 +10,14 @@ import click
 
 from videmo.cli.options import (
     clips_of,
-    crew_options,
     engine_options,
     format_option,
     input_options,
+    message_options,
     pipeline_of,
     recipe_options,
     resume_options,
-    word_options,
+    worker_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs
 from videmo.cli.run import Run, keeps_journal
@@ -51,15 +51,15 @@ Examples:
               help="Write here; the suffix chooses the format.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
 @engine_options
-@crew_options
+@worker_options
 @resume_options
-@word_options
+@message_options
 def classify(**options: Any) -> None:
     """Tell the emotion of each clip: one record for every input, in order.
 
     PATHS are video files, folders (searched for videos), quoted globs, or - for a list on stdin.
     """
-    from videmo.cli.words import say_pipeline
+    from videmo.cli.messages import say_pipeline
     from videmo.write import format_of, open_writer, ready
 
     tty = sys.stdout.isatty()
@@ -70,7 +70,7 @@ def classify(**options: Any) -> None:
     pipeline = pipeline_of(options)
     say_pipeline(pipeline, options)
     part = [k for k in ("start", "end") if any(getattr(c, k) is not None for c in clips)]
-    extra = [*pipeline.also, *part]  # start and end last: merge knows them there
+    extra = [*pipeline.extra_keys, *part]  # start and end last: merge knows them there
     run = Run(clips, pipeline, options, format_)
 
     def writer(out: str | None) -> Writer:
@@ -100,9 +100,9 @@ def classify(**options: Any) -> None:
               help="Features of this network by its own recipe, in place of a head's.")  # fmt: skip
 @click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
 @engine_options
-@crew_options
+@worker_options
 @resume_options
-@word_options
+@message_options
 def extract_features(**options: Any) -> None:
     """Write one descriptor for each clip to a NumPy archive, or to Parquet.
 
@@ -112,7 +112,7 @@ def extract_features(**options: Any) -> None:
     holds an embedding of every face, which is biometric data: keep it as carefully as the faces.
     As Parquet (the extra parquet) the faces are a second file, FILE.frames.parquet.
     """
-    from videmo.cli.words import say_pipeline
+    from videmo.cli.messages import say_pipeline
 
     clips = clips_of(options)
     check_outputs(clips)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import given
+from videmo.cli.options import is_given
 from videmo.cli.streams import say
 from videmo.write.printable import printable
 
@@ -74,7 +74,7 @@ def say_device(provenance: Mapping[str, Any], options: Mapping[str, Any]) -> Non
     device = provenance.get("device")
     if not device or options.get("device") != "auto" or options["quiet"]:
         return
-    asked = options["verbose"] or options.get("engine") == "torch" or given("device")
+    asked = options["verbose"] or options.get("engine") == "torch" or is_given("device")
     if asked or device != "cpu":
         say(f"videmo: --device auto took {device}")
 
@@ -221,7 +221,7 @@ PROGRESS: dict[str, Callable[[RunStatistics], NoProgress]] = {
 }
 
 
-def progress(kind: str, clips: int, *, quiet: bool) -> NoProgress:
+def make_progress(kind: str, clips: int, *, quiet: bool) -> NoProgress:
     """Return what tells how far a run is; auto is a bar on a terminal and lines elsewhere."""
     if kind == "auto":
         kind = "none" if quiet else "bar" if sys.stderr.isatty() else "lines"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from videmo.cli.words import ProgressJson, ProgressLines, RunStatistics, progress
+from videmo.cli.messages import ProgressJson, ProgressLines, RunStatistics, make_progress
 
 
 class Clock:
@@ -57,7 +57,7 @@ def test_the_summary_counts_and_says_how_to_list_what_failed() -> None:
 
 
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    silent = progress("auto", 3, quiet=True)
+    silent = make_progress("auto", 3, quiet=True)
     silent.begin("a")
     silent.end(record())
     silent.close()

@@ -23,7 +23,7 @@ Examples:
 """
 
 
-class Source(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     """LAYOUT=PATH."""
 
     name = "LAYOUT=PATH"
@@ -41,7 +41,7 @@ class Source(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
     "--data",
     multiple=True,
     required=True,
-    type=Source(),
+    type=LayoutPath(),
     metavar="LAYOUT=PATH",
     help="Faces to learn from; again for more data sets. Layouts: folder, manifest, "
     "parquet, affectnet, utkface, ferplus, fairface, lfw, ytf; folder:identity says "
@@ -50,7 +50,7 @@ class Source(click.ParamType):  # type: ignore[type-arg]  # generic in new versi
 @click.option(
     "--val",
     multiple=True,
-    type=Source(),
+    type=LayoutPath(),
     metavar="LAYOUT=PATH",
     help="Faces to choose the best epoch on; by default the val rows of --data.",
 )
@@ -129,7 +129,7 @@ def backbone(**given: Any) -> None:
     from videmo.extras import require
 
     require("torch", "timm", "onnx", "onnxscript")
-    from videmo.cli.words import say_result
+    from videmo.cli.messages import say_result
     from videmo.train.run import Course, learn
 
     course = Course(
@@ -143,7 +143,7 @@ def backbone(**given: Any) -> None:
         command=_command(given),
         card=_json(given["card"]),
     )
-    model = learn(course, _options(given), _teller(quiet=given["quiet"]))
+    model = learn(course, _options(given), _progress_printer(quiet=given["quiet"]))
     facts = {key: model.card["measured"][key] for key in model.card["measured"]}
     record = {"model": str(course.out), "sha256": model.sha256, "measured": facts}
     say_result(record)
@@ -213,7 +213,7 @@ def _quoted(text: str) -> str:
     return shlex.quote(text)
 
 
-def _teller(*, quiet: bool) -> Any:
+def _progress_printer(*, quiet: bool) -> Any:
     """Return what says how far a training is: a bar on a terminal, a line an epoch anywhere."""
     terminal, last = sys.stderr.isatty(), 0.0
 

@@ -35,36 +35,36 @@ def member_sha256(path: Path) -> str:
     return ""
 
 
-def note(path: Path) -> Path:
+def sum_path(path: Path) -> Path:
     """Return the file beside `path` that holds its sum, as `sha256sum -c` reads it."""
     return path.with_name(f"{path.name}.sha256")
 
 
-def recorded(path: Path) -> str:
+def read_sum(path: Path) -> str:
     """Return the SHA-256 that was written down for `path`, or nothing."""
     try:
-        words = note(path).read_text(encoding="utf-8").split()
+        words = sum_path(path).read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         return ""
     return words[0].lower() if words and re.fullmatch(r"[0-9a-fA-F]{64}", words[0]) else ""
 
 
-def record(path: Path, digest: str) -> None:
+def write_sum(path: Path, digest: str) -> None:
     """Write the SHA-256 of `path` down, whole or not at all."""
     part = path.with_name(f".{path.name}.sha256.{secrets.token_hex(4)}")
     try:
         part.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
-        part.replace(note(path))
+        part.replace(sum_path(path))
     finally:
         part.unlink(missing_ok=True)
 
 
-def check(path: Path) -> tuple[str, str]:
+def verify_file(path: Path) -> tuple[str, str]:
     """Return "ok", "corrupt" or "missing" for a file that was fetched and, in words, why."""
     if not path.is_file():
         return "missing", f"{path}: no file"
     try:
-        expected, got = recorded(path), sha256(path)
+        expected, got = read_sum(path), sha256(path)
     except OSError as error:
         return "corrupt", f"{path}: cannot be read ({error.strerror})"
     if not expected:

@@ -19,22 +19,22 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, Request
 
 from videmo.errors import InputError
 
-LIMIT = 1 << 30  # bytes that are fetched unless more is allowed
+MAX_BYTES = 1 << 30  # bytes that are fetched unless more is allowed
 _BLOCK = 1 << 18  # bytes read at once
 _SCHEMES = ("http", "https")
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _HTML_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head)\b", re.IGNORECASE)
 
 
-class Refused(Exception):
+class URLRefused(Exception):
     """This URL does not give the file; another one may."""
 
 
-class Lost(Refused):
+class ConnectionLost(URLRefused):
     """The other side does not answer, or does not go on."""
 
 
-class Slow(Lost):
+class Slow(ConnectionLost):
     """The other side has taken all the time that there was."""
 
 
@@ -48,7 +48,7 @@ class Patience:
     until: float  # of the clock that only goes forward
 
     @classmethod
-    def of(cls, timeout: float, longest: float, most: int = LIMIT) -> Patience:
+    def of(cls, timeout: float, longest: float, most: int = MAX_BYTES) -> Patience:
         """Return the patience that begins now."""
         return cls(timeout, longest, most, time.monotonic() + longest)
 
@@ -91,7 +91,7 @@ class Response:
     patience: Patience
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield all that comes; raises Lost where it ends early, Refused where it goes on."""
+        """Yield all that comes; ConnectionLost where it ends early, URLRefused where it goes on."""
         size, most = self.start, self.patience.most if self.total is None else self.total
         while block := self._read():
             self.patience.check(self.url)
@@ -99,25 +99,25 @@ class Response:
                 _check_content(block, self.url)
             size += len(block)
             if size > most:
-                raise Refused(f"{self.url}: is larger than {most} bytes{_more(self.total)}")
+                raise URLRefused(f"{self.url}: is larger than {most} bytes{_more(self.total)}")
             yield block
         if self.total is not None and size < self.total:
-            raise Lost(f"{self.url}: ended after {size} of {self.total} bytes")
+            raise ConnectionLost(f"{self.url}: ended after {size} of {self.total} bytes")
         if not size:
-            raise Refused(f"{self.url}: is empty")
+            raise URLRefused(f"{self.url}: is empty")
 
     def _read(self) -> bytes:
         try:
             return self.file.read1(_BLOCK)  # type: ignore[attr-defined,no-any-return]
         except (OSError, ValueError, HTTPException) as error:
-            raise Lost(f"{self.url}: {_reason(error)}") from error
+            raise ConnectionLost(f"{self.url}: {_reason(error)}") from error
 
 
 @contextmanager
-def opened(url: str, start: int, validator: str, patience: Patience) -> Iterator[Response]:
+def open_url(url: str, start: int, validator: str, patience: Patience) -> Iterator[Response]:
     """Open `url`, at byte `start` if the server has the version `validator` still.
 
-    Raises Refused, Lost.
+    Raises URLRefused, ConnectionLost.
     """
     if urlsplit(url).scheme == "file":
         with _open_local(url) as (file, size):
@@ -161,16 +161,16 @@ def _request(url: str, start: int, validator: str, patience: Patience) -> Any:
             return answer
         answer.close()
         if not start:
-            raise Refused(f"{url}: gives a part of the file, which was not asked for")
+            raise URLRefused(f"{url}: gives a part of the file, which was not asked for")
         return _request(url, 0, "", patience)
     except HTTPError as error:
         error.close()
         if error.code == 416 and start:  # what is here is no part of what is there now
             return _request(url, 0, "", patience)
-        raise Refused(f"{url}: {error.code} {_printable(error.reason)}") from error
+        raise URLRefused(f"{url}: {error.code} {_printable(error.reason)}") from error
     except (OSError, ValueError, HTTPException) as error:  # URLError and time-outs are OSErrors
         patience.check(url)
-        raise Lost(f"{url}: {_reason(error)}") from error
+        raise ConnectionLost(f"{url}: {_reason(error)}") from error
 
 
 def _opener(connections: list[HTTPConnection]) -> OpenerDirector:
@@ -205,12 +205,12 @@ class _Redirects(HTTPRedirectHandler):
     """Follows to http and https, and never from https to http."""
 
     def http_error_302(self, req: Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        """Look where it leads before anything is asked there; raises Refused."""
+        """Look where it leads before anything is asked there; raises URLRefused."""
         target = headers.get("location") or headers.get("uri") or ""
         scheme = urlsplit(target).scheme.lower()
         if scheme not in (*_SCHEMES, "") or (req.type == "https" and scheme == "http"):
             fp.close()
-            raise Refused(f"{req.full_url}: leads to {target!r}, which is not followed")
+            raise URLRefused(f"{req.full_url}: leads to {target!r}, which is not followed")
         return super().http_error_302(req, fp, code, msg, headers)
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
@@ -223,14 +223,14 @@ def _open_local(url: str) -> Iterator[tuple[IO[bytes], int]]:
 
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
-        raise Refused(f"{url}: is on another machine; give file:///PATH")
+        raise URLRefused(f"{url}: is on another machine; give file:///PATH")
     path = url2pathname(parts.path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Refused(f"{url}: is no file")
+            raise URLRefused(f"{url}: is no file")
         file = open(path, "rb")  # noqa: SIM115
     except (OSError, ValueError) as error:
-        raise Refused(f"{url}: {_reason(error)}") from error
+        raise URLRefused(f"{url}: {_reason(error)}") from error
     with file:
         yield file, os.fstat(file.fileno()).st_size
 
@@ -246,9 +246,9 @@ def _check_headers(headers: Mapping[str, str], url: str) -> None:
     """Refuse what says of itself that it is not the file."""
     kind = headers.get("Content-Type") or ""
     if kind.partition(";")[0].strip().lower() == "text/html":
-        raise Refused(f"{url}: is an HTML page, not a file")
+        raise URLRefused(f"{url}: is an HTML page, not a file")
     if (headers.get("Content-Encoding") or "identity").lower() != "identity":
-        raise Refused(f"{url}: is packed on its way, which was not asked for")
+        raise URLRefused(f"{url}: is packed on its way, which was not asked for")
 
 
 def _total(headers: Mapping[str, str], start: int, url: str, most: int) -> int | None:
@@ -257,13 +257,15 @@ def _total(headers: Mapping[str, str], start: int, url: str, most: int) -> int |
     if told is None:
         return None
     if not told.strip().isdecimal():
-        raise Refused(f"{url}: says that it has {_printable(told)} bytes")
+        raise URLRefused(f"{url}: says that it has {_printable(told)} bytes")
     return _checked_size(start + int(told), url, most)
 
 
 def _checked_size(size: int, url: str, most: int) -> int:
     if size > most:
-        raise Refused(f"{url}: has {size} bytes, and {most} are the most that is fetched{_more()}")
+        raise URLRefused(
+            f"{url}: has {size} bytes, and {most} are the most that is fetched{_more()}"
+        )
     return size
 
 
@@ -280,9 +282,9 @@ def _validator(headers: Mapping[str, str]) -> str:
 def _check_content(block: bytes, url: str) -> None:
     """Refuse what a server gives in place of a file."""
     if block.startswith(_LFS_POINTER):
-        raise Refused(f"{url}: is a git-lfs pointer, not the file that it stands for")
+        raise URLRefused(f"{url}: is a git-lfs pointer, not the file that it stands for")
     if _HTML_PAGE.match(block):
-        raise Refused(f"{url}: is an HTML page, not a file")
+        raise URLRefused(f"{url}: is an HTML page, not a file")
 
 
 def _reason(error: Exception) -> str:

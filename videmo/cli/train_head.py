@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.backbone import backbone
 from videmo.cli.options import (
     Number,
     changes_of,
     clips_of,
     engine_of,
     engine_options,
-    given,
+    is_given,
+    message_options,
     recipe_options,
-    word_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
+from videmo.cli.train_backbone import backbone
 
 if TYPE_CHECKING:
     from videmo.pipeline import Pipeline
@@ -118,7 +118,7 @@ train.add_command(backbone)
 @click.option("--backbone", metavar="NAME", help="Another network for the features of clips.")
 @recipe_options
 @engine_options
-@word_options
+@message_options
 def head(sources: tuple[str, ...], **options: Any) -> None:
     """Train a classifier of clips and write it as a folder that --head takes.
 
@@ -171,7 +171,7 @@ def _training_options(options: Mapping[str, Any]) -> HeadTraining:
 
     kind, grid = options["kind"], {}
     if options["protocol"]:
-        if given("kind") and kind != "svm":
+        if is_given("kind") and kind != "svm":
             raise click.UsageError(f"--protocol is a linear SVM, --kind {kind} is not; give one")
         kind = "svm"
         grid = {"C": (TRAINING_PROTOCOLS[options["protocol"]]["C"],), "balanced": (False,)}
@@ -285,7 +285,7 @@ def _with_features(
     """Return the rows with the features of their clips, read once the labels are found sound."""
     from dataclasses import replace
 
-    from videmo.cli.score import write_features
+    from videmo.cli.classify import write_features
     from videmo.files.scratch import scratch
     from videmo.train.folder import check
     from videmo.train.rows import read_features
@@ -309,7 +309,7 @@ def _pipeline(options: dict[str, Any]) -> Pipeline:
 
     engine = engine_of(options)  # first, for it tells where models lie
     published = TRAINING_PROTOCOLS.get(options["protocol"] or "", {})
-    head = options["head"] if given("head") else published.get("head", options["head"])
+    head = options["head"] if is_given("head") else published.get("head", options["head"])
     recipe = store.load(head).recipe.with_changes(**published.get("recipe", {}))
     if options["backbone"] not in (None, recipe.backbone):
         model = store.load(options["backbone"])
@@ -342,7 +342,7 @@ def _refuse_recipe(source: str) -> None:
     """Raise UsageError for options that change how clips are read, where none is read."""
     names = ("head", "fps", "every", "max_side", "detector", "score", "min_face", "faces",
              "backbone", "features")  # fmt: skip
-    for name in filter(given, names):
+    for name in filter(is_given, names):
         option = "--" + name.replace("_", "-")
         raise click.UsageError(f"{option} is for clips, and {source} holds numbers already")
 
@@ -354,7 +354,7 @@ def _command() -> str:
     context, words = click.get_current_context(), ["videmo", "train", "head"]
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))
-        if not given(name) or name in ("about", "license_", "quiet", "verbose", "debug"):
+        if not is_given(name) or name in ("about", "license_", "quiet", "verbose", "debug"):
             continue
         option = [parameter.opts[-1]] if isinstance(parameter, click.Option) else []
         for one in value if isinstance(value, tuple) else (value,):
@@ -383,7 +383,7 @@ def _summary(card: Mapping[str, Any]) -> list[str]:
 
 
 def _print_card(card: Mapping[str, Any], out: Path) -> None:
-    from videmo.cli.words import say_result
+    from videmo.cli.messages import say_result
     from videmo.write.schema import VERSION
 
     record = {

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from videmo import store
-from videmo.cli.adopt import import_
+from videmo.cli.models_import import import_
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, VidemoError
 from videmo.labels import LABELS
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.heads import make_head
-from videmo.store.zoo import ZOO, Metric, Published, adopt, keras
-from videmo.store.zoo.adopt import file_format, published_for
+from videmo.store.zoo import ZOO, Metric, PublishedModel, importer, keras
+from videmo.store.zoo.importer import file_format, published_for
 
 SMALL = "test_efficientnet"  # timm's own for tests: 256 features
 MTL = {"emotion": LABELS["affectnet8"], "valence_arousal": ("valence", "arousal")}
@@ -38,7 +38,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def none() -> None:
         raise MissingDependency("onnx", "torch")
 
-    monkeypatch.setattr(adopt, "can_write_graphs", none)
+    monkeypatch.setattr(importer, "can_write_graphs", none)
     return tmp_path / "cache" / "models"
 
 
@@ -50,14 +50,14 @@ def run(model: store.Model, pixels: np.ndarray, engine: str = "torch") -> Any:
     return make_backbone(model.backbone_spec(), model.folder, engine=engine)(pixels)
 
 
-def row(specs: tuple[BackboneSpec, ...], form: str = "module", **more: Any) -> Published:
+def row(specs: tuple[BackboneSpec, ...], form: str = "module", **more: Any) -> PublishedModel:
     figures = (Metric("AffectNet validation", "accuracy", 0.6, 4000, "as annotated", "README"),)
     about, terms = "A network for tests.", {"code": "Apache-2.0", "weights": "research"}
     facts = ("net", "net.pt", form, "backbone", ("https://example.org/net.pt",), "0123", specs)
-    return Published(*facts, about, terms, figures, **more)
+    return PublishedModel(*facts, about, terms, figures, **more)
 
 
-def small(name: str, side: int = 33) -> Published:
+def small(name: str, side: int = 33) -> PublishedModel:
     """Return the row of a published network, for small pictures."""
     return replace(ZOO[name], specs=(replace(ZOO[name].specs[0], input_size=side),))
 
@@ -81,7 +81,7 @@ def test_a_published_efficientnet_has_the_features_it_had(
     net.classifier = torch.nn.Sequential(net.classifier)  # as these networks have it
     name = "enet_b0_8_best_vgaf"
     path = published.save_module(net, tmp_path / f"{name}.pt", generation, legacy=legacy)
-    model = adopt.adopt(path, name, small(name, 75))  # an odd side tells how it pads
+    model = importer.import_model(path, name, small(name, 75))  # an odd side tells how it pads
     spec, pixels = model.backbone_spec(), pictures(75)
     features, outputs = run(model, pixels)
     expected = published.features_of(net, pixels, spec.mean, spec.std)
@@ -93,9 +93,9 @@ def test_a_published_efficientnet_has_the_features_it_had(
 
 
 def test_our_network_pads_and_normalises_as_the_published_one() -> None:
-    from videmo.stages.embed.timm import body
+    from videmo.stages.embed.timm import create_body
 
-    net = body(ZOO["enet_b0_7"].specs[0].architecture, {}, ())
+    net = create_body(ZOO["enet_b0_7"].specs[0].architecture, {}, ())
     strided = [m for m in net.modules() if getattr(m, "stride", (1, 1)) == (2, 2)]
     norms = [m for m in net.modules() if "BatchNorm" in type(m).__name__]
     assert {type(m).__name__ for m in strided} == {"Conv2dSame"} and len(strided) == 5
@@ -103,7 +103,7 @@ def test_our_network_pads_and_normalises_as_the_published_one() -> None:
 
 
 def test_ten_outputs_are_eight_emotions_and_valence_and_arousal(state: Path) -> None:
-    model = adopt.adopt(state, "mine", spec=SPEC)
+    model = importer.import_model(state, "mine", spec=SPEC)
     spec, pixels = model.backbone_spec(), pictures(64)
     _, outputs = run(model, pixels)
     net = published.network(SMALL, 10)
@@ -121,7 +121,7 @@ def test_a_last_layer_is_found_by_any_of_its_names(tmp_path: Path, head: str) ->
     weights = published.network(SMALL, 10).state_dict()
     named = {name.replace("classifier", head): tensor for name, tensor in weights.items()}
     path = published.save(named, tmp_path / "mine.pt")
-    tensors = adopt.adopt(path, "mine", spec=SPEC).weights()
+    tensors = importer.import_model(path, "mine", spec=SPEC).weights()
     assert np.array_equal(tensors["outputs.emotion.weight"], weights["classifier.weight"][:8])
     assert np.array_equal(tensors["outputs.valence_arousal.bias"], weights["classifier.bias"][8:])
 
@@ -129,15 +129,15 @@ def test_a_last_layer_is_found_by_any_of_its_names(tmp_path: Path, head: str) ->
 def test_safetensors_go_the_same_way(tmp_path: Path, state: Path) -> None:
     weights = {k: v.numpy() for k, v in published.network(SMALL, 10).state_dict().items()}
     save_file(weights, tmp_path / "mine.safetensors")
-    one = adopt.adopt(state, "one", spec=SPEC)
-    other = adopt.adopt(tmp_path / "mine.safetensors", "other", spec=SPEC)
+    one = importer.import_model(state, "one", spec=SPEC)
+    other = importer.import_model(tmp_path / "mine.safetensors", "other", spec=SPEC)
     assert one.sha256 == other.sha256
 
 
 def test_an_identity_network_has_features_alone(tmp_path: Path) -> None:
     weights = published.network(SMALL, 0).state_dict()
     path = published.save(weights, tmp_path / "net.pt")
-    model = adopt.adopt(path, "net", row((replace(SPEC, outputs={}, dim=256),), "state"))
+    model = importer.import_model(path, "net", row((replace(SPEC, outputs={}, dim=256),), "state"))
     features, outputs = run(model, pictures(64))
     assert features.shape == (2, 256) and outputs == {}
 
@@ -146,7 +146,7 @@ def test_a_rexnet_of_the_oldest_generation_is_read(tmp_path: Path) -> None:
     net = published.network("rexnet_150", 7)
     name = "affectnet_7_vggface2_rexnet150"
     path = published.save_module(net, tmp_path / f"{name}.pt", "0.4.5", legacy=True)
-    model = adopt.adopt(path, name, small(name, 64))
+    model = importer.import_model(path, name, small(name, 64))
     spec, pixels = model.backbone_spec(), pictures(64, 1)
     expected = published.features_of(net, pixels, spec.mean, spec.std)
     assert run(model, pixels)[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)
@@ -159,11 +159,14 @@ def test_of_several_variants_the_one_that_fits_is_taken(tmp_path: Path) -> None:
         BackboneSpec(name, 64, HALF, HALF, dim, MTL)
         for name, dim in {"mobilevit_xs": 384, "mobilevitv2_050": 256, "mobilevit_xxs": 320}.items()
     )
-    assert adopt.adopt(path, "net", row(specs)).backbone_spec().architecture == "mobilevit_xxs"
+    assert (
+        importer.import_model(path, "net", row(specs)).backbone_spec().architecture
+        == "mobilevit_xxs"
+    )
 
 
 def test_the_card_tells_where_it_is_from(state: Path) -> None:
-    card = adopt.adopt(state, "net", row((replace(SPEC, dim=256),), "state")).card
+    card = importer.import_model(state, "net", row((replace(SPEC, dim=256),), "state")).card
     assert card["imported"]["file"] == "mine.pt" and len(card["imported"]["sha256"]) == 64
     assert card["imported"]["as_published"] is False
     assert card["license"]["weights"] == "research"
@@ -173,8 +176,8 @@ def test_the_card_tells_where_it_is_from(state: Path) -> None:
 
 def test_both_engines_run_what_was_imported(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxscript")
-    monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
-    model, pixels = adopt.adopt(state, "mine", spec=SPEC), pictures(64)
+    monkeypatch.setattr(importer, "can_write_graphs", lambda: None)
+    model, pixels = importer.import_model(state, "mine", spec=SPEC), pictures(64)
     assert sorted(model.card["files"]) == ["graph.onnx", "weights.safetensors"]
     one, other = (run(model, pixels, engine) for engine in ("torch", "openvino"))
     assert other[0] == pytest.approx(one[0], abs=1e-4)
@@ -207,7 +210,7 @@ def test_tensors_that_do_not_fit_are_refused(
     change(weights)
     path = published.save(weights, tmp_path / "net.pt")
     with pytest.raises(ModelError) as caught:
-        adopt.adopt(path, "net", spec=SPEC)
+        importer.import_model(path, "net", spec=SPEC)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert refused(models)
 
@@ -218,7 +221,7 @@ def test_a_file_that_breaks_off_leaves_nothing_behind(
     blob = state.read_bytes()
     state.write_bytes(blob[: len(blob) // 2])
     with pytest.raises(CorruptModel):
-        adopt.adopt(state, "mine", spec=SPEC)
+        importer.import_model(state, "mine", spec=SPEC)
     assert refused(models)
 
 
@@ -226,25 +229,25 @@ def test_engines_that_disagree_are_an_error(
     state: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = {"torch": np.ones((3, 2), np.float32), "openvino": np.zeros((3, 2), np.float32)}
-    monkeypatch.setattr(adopt, "_run_backbone", lambda _, engine: {"features": answers[engine]})
-    monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
-    monkeypatch.setattr(adopt, "write_graph", lambda *_: None)
+    monkeypatch.setattr(importer, "_run_backbone", lambda _, engine: {"features": answers[engine]})
+    monkeypatch.setattr(importer, "can_write_graphs", lambda: None)
+    monkeypatch.setattr(importer, "write_graph", lambda *_: None)
     with pytest.raises(ModelError, match="OpenVINO's features are not PyTorch's"):
-        adopt.adopt(state, "mine", spec=SPEC)
+        importer.import_model(state, "mine", spec=SPEC)
     assert refused(models)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".hidden", "a b", "x" * 200, "afew7"])
 def test_a_name_that_is_none_is_refused(state: Path, models: Path, name: str) -> None:
     with pytest.raises(InputError):
-        adopt.adopt(state, name, spec=SPEC)
+        importer.import_model(state, name, spec=SPEC)
     assert refused(models)
 
 
 def test_an_installed_model_is_not_replaced(state: Path) -> None:
-    adopt.adopt(state, "mine", spec=SPEC)
+    importer.import_model(state, "mine", spec=SPEC)
     with pytest.raises(InputError, match="installed already; remove it"):
-        adopt.adopt(state, "mine", spec=SPEC)
+        importer.import_model(state, "mine", spec=SPEC)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +267,7 @@ def test_a_file_of_something_else_is_refused(
 ) -> None:
     (tmp_path / name).write_bytes(blob)
     with pytest.raises(ModelError, match=words):
-        adopt.adopt(tmp_path / name, "net", spec=SPEC)
+        importer.import_model(tmp_path / name, "net", spec=SPEC)
     assert refused(models)
 
 
@@ -274,7 +277,7 @@ def test_an_efficientnet_that_pads_otherwise_is_not_the_published_one(
     name = "enet_b0_8_best_vgaf"  # whose tensors have the names and shapes of these
     path = published.save(published.network("efficientnet_b0", 8), tmp_path / f"{name}.pt")
     with pytest.raises(ModelError, match=r"conv_stem has padding \(1, 1\), expected \(0, 0\)"):
-        adopt.adopt(path, name, small(name, 75))
+        importer.import_model(path, name, small(name, 75))
     assert refused(models)
 
 
@@ -289,7 +292,7 @@ def test_the_layers_of_a_whole_network_are_set_as_ours(
     setattr(net.get_submodule(module), setting, value)
     path = published.save(net, tmp_path / "net.pt")
     with pytest.raises(ModelError) as caught:
-        adopt.adopt(path, "net", spec=SPEC)
+        importer.import_model(path, "net", spec=SPEC)
     assert f"{module} has {setting} {value}, expected {expected}" in str(caught.value)
     assert refused(models)
 
@@ -297,7 +300,7 @@ def test_the_layers_of_a_whole_network_are_set_as_ours(
 def test_a_network_of_several_gpus_is_one_network(tmp_path: Path) -> None:
     net = published.network(SMALL, 10)
     path = published.save(torch.nn.DataParallel(net), tmp_path / "net.pt")
-    model, pixels = adopt.adopt(path, "net", spec=SPEC), pictures(64)
+    model, pixels = importer.import_model(path, "net", spec=SPEC), pictures(64)
     expected = published.features_of(net, pixels, HALF, HALF)
     assert run(model, pixels)[0] == pytest.approx(expected, abs=1e-5)
 
@@ -305,7 +308,7 @@ def test_a_network_of_several_gpus_is_one_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ["hf-hub:timm/x", "local-dir:x", "nothing_like_it"])
 def test_an_architecture_that_is_a_place_is_refused(state: Path, architecture: str) -> None:
     with pytest.raises(VidemoError, match="timm has no network"):
-        adopt.adopt(state, "mine", spec=replace(SPEC, architecture=architecture))
+        importer.import_model(state, "mine", spec=replace(SPEC, architecture=architecture))
 
 
 # --- MobileFaceNet -----------------------------------------------------------------------------
@@ -330,7 +333,7 @@ def mobilefacenet_answers(net: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.
 def test_a_mobilefacenet_answers_as_it_did(tmp_path: Path, legacy: bool) -> None:
     net, pixels = published.mobilefacenet(), pictures(112)
     path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt", legacy=legacy)
-    model = adopt.adopt(path, MBF, published_for(path, MBF))
+    model = importer.import_model(path, MBF, published_for(path, MBF))
     features, outputs = run(model, pixels)
     expected, logits = mobilefacenet_answers(net, pixels)
     assert expected.std() > 0.1
@@ -345,10 +348,10 @@ def test_a_mobilefacenet_goes_through_a_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("onnxscript")
-    monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
+    monkeypatch.setattr(importer, "can_write_graphs", lambda: None)
     net, pixels = published.mobilefacenet(), pictures(112)
     path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt")
-    model = adopt.adopt(path, MBF, published_for(path, MBF))
+    model = importer.import_model(path, MBF, published_for(path, MBF))
     expected, logits = mobilefacenet_answers(net, pixels)
     assert (model.folder / "graph.onnx").is_file()
     features, outputs = run(model, pixels, "openvino")
@@ -385,7 +388,7 @@ def test_a_mobilefacenet_that_calculates_otherwise_is_refused(
     change(net)
     path = save_mobilefacenet(net, tmp_path / f"{MBF}.pt")
     with pytest.raises(ModelError, match="import its ONNX file") as caught:
-        adopt.adopt(path, MBF, published_for(path, MBF))
+        importer.import_model(path, MBF, published_for(path, MBF))
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert refused(models)
 
@@ -399,7 +402,7 @@ def test_the_layout_of_another_mobilefacenet_is_refused(
         net.add_module(name, torch.nn.Conv2d(3, 64, 3))
     path = save_mobilefacenet(net if whole else net.state_dict(), tmp_path / f"{MBF}.pt")
     with pytest.raises(ModelError, match=r"L2 norm that no tensor shows; import its ONNX file"):
-        adopt.adopt(path, MBF, published_for(path, MBF))
+        importer.import_model(path, MBF, published_for(path, MBF))
     assert refused(models)
 
 
@@ -407,9 +410,9 @@ def test_a_mobilefacenet_of_ones_own_has_pictures_of_112_px(tmp_path: Path) -> N
     net = published.mobilefacenet()
     path = published.save(net.state_dict(), tmp_path / "mine.pt")
     spec = BackboneSpec("mobilefacenet", 112, HALF, HALF, 0, MTL)
-    assert adopt.adopt(path, "mine", spec=spec).backbone_spec().dim == 512
+    assert importer.import_model(path, "mine", spec=spec).backbone_spec().dim == 512
     with pytest.raises(InputError, match="squares of 112 px"):
-        adopt.adopt(path, "other", spec=replace(spec, input_size=224))
+        importer.import_model(path, "other", spec=replace(spec, input_size=224))
 
 
 # --- Keras -------------------------------------------------------------------------------------
@@ -424,7 +427,7 @@ def test_keras_emotion_network_answers_as_its_formula(tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     layers = published.keras_layers({"feats": (1024, 256), "emotion_preds": (256, 7)})
     path = published.save_keras(layers, tmp_path / "mobilenet_7.h5")
-    model = adopt.adopt(path, "mobilenet_7", small("mobilenet_7"))
+    model = importer.import_model(path, "mobilenet_7", small("mobilenet_7"))
     pixels = pictures(33, 1)
     features, outputs = run(model, pixels)
     x = pixels[0] - np.array([103.939, 116.779, 123.68])  # taken from R, G, B as published
@@ -442,7 +445,7 @@ def test_keras_age_and_gender_take_blue_first(
     layers = published.keras_layers(dense)
     name = "age_gender_tf2_224_deep-03-0.13-0.97"
     path = published.save_keras(layers, tmp_path / f"{name}.h5")
-    model = adopt.adopt(path, name, small(name))
+    model = importer.import_model(path, name, small(name))
     pixels = pictures(33, 1)
     features, outputs = run(model, pixels)
     x = pixels[0, :, :, ::-1] - np.array([103.939, 116.779, 123.68])  # B, G, R
@@ -457,10 +460,10 @@ def test_a_hidden_layer_goes_through_a_graph_too(
 ) -> None:
     pytest.importorskip("h5py")
     pytest.importorskip("onnxscript")
-    monkeypatch.setattr(adopt, "can_write_graphs", lambda: None)
+    monkeypatch.setattr(importer, "can_write_graphs", lambda: None)
     name = "age_gender_tf2_224_deep-03-0.13-0.97"
     path = published.save_keras(published.keras_layers(dense), tmp_path / f"{name}.h5")
-    model = adopt.adopt(path, name, small(name))  # compares the engines
+    model = importer.import_model(path, name, small(name))  # compares the engines
     assert (model.folder / "graph.onnx").is_file()
 
 
@@ -481,7 +484,7 @@ def test_other_layers_of_keras_are_refused(tmp_path: Path, models: Path, change:
     change(layers)
     path = published.save_keras(layers, tmp_path / "mobilenet_7.h5")
     with pytest.raises(ModelError):
-        adopt.adopt(path, "mobilenet_7", small("mobilenet_7"))
+        importer.import_model(path, "mobilenet_7", small("mobilenet_7"))
     assert refused(models)
 
 
@@ -521,10 +524,10 @@ def test_engagement_becomes_a_head_with_the_recipe_of_its_backbone(
     tmp_path: Path, state: Path
 ) -> None:
     pytest.importorskip("h5py")
-    backbone = adopt.adopt(state, "mine", spec=SPEC)
+    backbone = importer.import_model(state, "mine", spec=SPEC)
     name = "engagement_single_attention"
     layers = engagement(tmp_path / f"{name}.h5", 512)
-    model = adopt.adopt(tmp_path / f"{name}.h5", name, ZOO[name], backbone="mine")
+    model = importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name], backbone="mine")
     assert model.recipe.backbone == "mine" and model.recipe.backbone_sha256 == backbone.sha256
     assert model.recipe.cropping.size == 64
     weights = model.weights()
@@ -543,12 +546,12 @@ def test_engagement_wants_a_backbone_of_its_width(tmp_path: Path, state: Path) -
     name = "engagement_single_attention"
     engagement(tmp_path / f"{name}.h5", 512)
     with pytest.raises(InputError, match="reads the 256 features of a backbone; import one first"):
-        adopt.adopt(tmp_path / f"{name}.h5", name, ZOO[name])
-    adopt.adopt(state, "mine", spec=SPEC)
+        importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name])
+    importer.import_model(state, "mine", spec=SPEC)
     with pytest.raises(InputError, match="--backbone mine"):
-        adopt.adopt(tmp_path / f"{name}.h5", name, ZOO[name])
+        importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name])
     with pytest.raises(InputError, match="resnet18n_faces has 352"):
-        adopt.adopt(tmp_path / f"{name}.h5", name, ZOO[name], backbone="resnet18n_faces")
+        importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name], backbone="resnet18n_faces")
 
 
 # --- ONNX --------------------------------------------------------------------------------------
@@ -561,7 +564,7 @@ def test_an_onnx_graph_answers_as_it_did(tmp_path: Path, turned: bool) -> None:
     onnx = pytest.importorskip("onnx")
     graph, path, pixels = published.onnx_graph(turned=turned), tmp_path / "net.onnx", pictures(32)
     onnx.save(graph, path)
-    model = adopt.adopt(path, "net.onnx", row((GRAPH,), "onnx"))
+    model = importer.import_model(path, "net.onnx", row((GRAPH,), "onnx"))
     features, outputs = run(model, pixels, "openvino")
     x = ((pixels / 255 - np.array(GRAPH.mean)) / np.array(GRAPH.std)).transpose(0, 3, 1, 2)
     expected = published.onnx_answer(graph, x)
@@ -578,7 +581,7 @@ def test_a_tensor_that_a_graph_names_twice_is_found(tmp_path: Path) -> None:
         0, onnx.helper.make_node("Identity", ["kept.bias"], ["classifier.bias"])
     )
     onnx.save(graph, tmp_path / "net.onnx")
-    weights = adopt.adopt(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx")).weights()
+    weights = importer.import_model(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx")).weights()
     expected = onnx.numpy_helper.to_array(graph.graph.initializer[5])
     assert np.array_equal(weights["outputs.valence_arousal.bias"], expected[8:])
 
@@ -587,7 +590,7 @@ def test_the_tensors_of_a_graph_are_kept_once(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     onnx.save(published.onnx_graph(width=400), tmp_path / "net.onnx")
     spec = replace(GRAPH, dim=400)
-    model = adopt.adopt(tmp_path / "net.onnx", "net", row((spec,), "onnx"))
+    model = importer.import_model(tmp_path / "net.onnx", "net", row((spec,), "onnx"))
     assert {"conv", "outputs.emotion.weight"} <= set(model.weights())
     assert (model.folder / "graph.onnx").stat().st_size < 6000
     assert (model.folder / "weights.safetensors").stat().st_size > 50_000
@@ -596,7 +599,7 @@ def test_the_tensors_of_a_graph_are_kept_once(tmp_path: Path) -> None:
 def test_a_graph_is_not_run_by_pytorch(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     onnx.save(published.onnx_graph(), tmp_path / "net.onnx")
-    model = adopt.adopt(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx"))
+    model = importer.import_model(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx"))
     with pytest.raises(InputError, match="use --engine openvino"):
         run(model, pictures(32))
 
@@ -631,7 +634,7 @@ def test_names_in_a_graph_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path, blob = tmp_path / "net.onnx", published.onnx_graph().SerializeToString()
     path.write_bytes(blob.replace(b"Conv_1.bias", b"Conv\xff1.bias"))
     with pytest.raises(CorruptModel, match="names that are no text"):
-        adopt.adopt(path, "net", row((GRAPH,), "onnx"))
+        importer.import_model(path, "net", row((GRAPH,), "onnx"))
 
 
 def _taken(model: Any) -> None:
@@ -665,7 +668,7 @@ def test_a_graph_that_is_more_or_less_is_refused(
     change(graph)
     (tmp_path / "net.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(CorruptModel) as caught:
-        adopt.adopt(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx"))
+        importer.import_model(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx"))
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert refused(models)
 
@@ -676,7 +679,9 @@ def test_a_graph_of_other_sizes_is_refused(tmp_path: Path, change: dict[str, Any
     onnx = pytest.importorskip("onnx")
     onnx.save(published.onnx_graph(), tmp_path / "net.onnx")
     with pytest.raises(CorruptModel, match="32 px, 5 features and 10 outputs"):
-        adopt.adopt(tmp_path / "net.onnx", "net", row((replace(GRAPH, **change),), "onnx"))
+        importer.import_model(
+            tmp_path / "net.onnx", "net", row((replace(GRAPH, **change),), "onnx")
+        )
 
 
 def test_a_graph_that_breaks_off_is_refused(tmp_path: Path, models: Path) -> None:
@@ -685,7 +690,7 @@ def test_a_graph_that_breaks_off_is_refused(tmp_path: Path, models: Path) -> Non
     for length in range(1, len(blob), 61):
         path.write_bytes(blob[:length])
         with pytest.raises(CorruptModel):
-            adopt.adopt(path, "net", row((GRAPH,), "onnx"))
+            importer.import_model(path, "net", row((GRAPH,), "onnx"))
     assert refused(models)
 
 
@@ -739,7 +744,7 @@ def test_the_command_is_one_of_models() -> None:
 
 
 def test_an_imported_card_is_plain_json(state: Path, models: Path) -> None:
-    adopt.adopt(state, "mine", spec=SPEC)
+    importer.import_model(state, "mine", spec=SPEC)
     card = json.loads((models / "mine" / "card.json").read_text())
     assert card["spec"]["architecture"] == SMALL and card["spec"]["dim"] == 256
     assert timm.is_model(card["spec"]["architecture"])

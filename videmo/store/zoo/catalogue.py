@@ -12,14 +12,14 @@ from typing import Any
 from videmo import store
 from videmo.errors import ModelError, ModelNotFound
 from videmo.files import cache_dir
-from videmo.files.fetch import forget
-from videmo.files.sums import check, recorded
-from videmo.files.wanted import Wanted, files_dir, plain
+from videmo.files.checksums import read_sum, verify_file
+from videmo.files.download import Download, checked_name, files_dir
+from videmo.files.fetch import remove_download
 from videmo.files.wheels import EMBEDDED, built_in
 from videmo.stages.detect import MEASURED
 from videmo.stages.embed import BackboneSpec
-from videmo.stages.registry import find
-from videmo.store.zoo import ZOO, Published
+from videmo.stages.registry import resolve
+from videmo.store.zoo import ZOO, PublishedModel
 
 STATES = ("embedded", "installed", "cached", "published")
 
@@ -33,7 +33,7 @@ MTCNN = "mtcnn"  # its weights are in the package of that name
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """A model as far as it is here."""
 
     name: str
@@ -42,26 +42,26 @@ class Entry:
     folder: Path | None = None  # of the model
     file: Path | None = None  # in the cache, as it was fetched
     card: Mapping[str, Any] = field(default_factory=dict)
-    published: Published | None = None
+    published: PublishedModel | None = None
 
 
-def entries() -> list[Entry]:
+def entries() -> list[CatalogueEntry]:
     """Return all there is: embedded, installed, then detectors, published, and other files."""
     here = {folder.name: _of_folder(folder) for folder in reversed(store.folders())}
     names = [*reversed(here), *(n for n in (MTCNN, *DETECTOR_FILES, *ZOO) if n not in here)]
-    known = {wanted(name).name for name in (*DETECTOR_FILES, *ZOO)}
-    others = [path for path in files() if path.name not in known]
+    known = {download_of(name).name for name in (*DETECTOR_FILES, *ZOO)}
+    others = [path for path in cached_files() if path.name not in known]
     return [
         *(here.get(name) or _of_name(name) for name in names),
-        *(Entry(path.name, "cached", "file", file=path) for path in others),
+        *(CatalogueEntry(path.name, "cached", "file", file=path) for path in others),
     ]
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> CatalogueEntry:
     """Return the model, detector or cached file of that name; raises ModelNotFound, InputError."""
     found = {one.name: one for one in entries()}
     found.update({one.file.name: one for one in found.values() if one.file})
-    if plain(name) not in found:
+    if checked_name(name) not in found:
         near = get_close_matches(name, found)
         here = store.folder_called(name)
         step = f"write {here} for the folder of that name" if here else ""
@@ -69,20 +69,20 @@ def entry(name: str) -> Entry:
     return found[name]
 
 
-def shown(name: str) -> Entry:
+def shown(name: str) -> CatalogueEntry:
     """Return the same, or the model in a folder that is written as a path."""
     return _of_folder(store.load(name).folder) if store.is_path(name) else entry(name)
 
 
-def wanted(name: str) -> Wanted:
+def download_of(name: str) -> Download:
     """Return what is fetched for a published network or a detector; raises ModelNotFound."""
     if name in DETECTOR_FILES:
-        file: Wanted = find("detector", DETECTOR_FILES, name)
+        file: Download = resolve("detector", DETECTOR_FILES, name)
         return file
     if name not in ZOO:
         raise ModelNotFound(name, (*ZOO, *DETECTOR_FILES))
     row = ZOO[name]
-    return Wanted(row.file, row.urls, row.sha256, row.git_blob)
+    return Download(row.file, row.urls, row.sha256, row.git_blob)
 
 
 def path_of(name: str) -> Path:
@@ -102,10 +102,12 @@ def verify(names: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     name, state ("ok", "corrupt" or "missing"), path, and why where it is not ok
     """
     for one in [entry(name) for name in names] or entries():
-        places = [(one.folder, store.verify), (one.file, check)]
+        places = [(one.folder, store.verify), (one.file, verify_file)]
         rows = [(str(place), *look(place)) for place, look in places if place]
         if names and not rows and one.state == "published":
-            rows = [(str(files_dir() / wanted(one.name).name), "missing", f"{one.name}: not here")]
+            rows = [
+                (str(files_dir() / download_of(one.name).name), "missing", f"{one.name}: not here")
+            ]
         for place, state, why in rows:
             yield {"name": one.name, "state": state, "path": place, "why": why}
 
@@ -117,22 +119,22 @@ def remove(name: str) -> list[Path]:
     """
     one = entry(name)
     if one.file and one.file.name == name != one.name:
-        return forget(one.file)  # its file alone was named
+        return remove_download(one.file)  # its file alone was named
     gone = [store.remove(name)] if one.folder else []
-    file = one.file or (files_dir() / wanted(name).name if one.published else None)
-    gone += forget(file) if file else []
+    file = one.file or (files_dir() / download_of(name).name if one.published else None)
+    gone += remove_download(file) if file else []
     if not gone:
         raise ModelError(f"{name}: it is published, not here; there is nothing to remove")
     return gone
 
 
-def files() -> list[Path]:
+def cached_files() -> list[Path]:
     """Return the fetched files, without what is unfinished and the sums beside them."""
     there = (path for path in files_dir().glob("*") if path.is_file())
     return sorted(path for path in there if path.name[0] != "." and path.suffix != ".sha256")
 
 
-def facts(one: Entry) -> dict[str, Any]:
+def describe(one: CatalogueEntry) -> dict[str, Any]:
     """Return what is known of a model, for JSON: as of its card, or as it was published."""
     card, row = one.card, one.published
     spec = _spec(one)
@@ -143,12 +145,12 @@ def facts(one: Entry) -> dict[str, Any]:
         "license": card.get("license") or (row.terms if row else None),
         "folder": str(one.folder) if one.folder else None,
         "file": str(one.file) if one.file else None,
-        "sha256": dict(card.get("files") or {}) or (recorded(one.file) if one.file else None),
+        "sha256": dict(card.get("files") or {}) or (read_sum(one.file) if one.file else None),
     }  # fmt: skip
     if measured := card.get("measured") or MEASURED.get(one.name):
         said["measured"] = measured
     if row or one.name in DETECTOR_FILES:
-        source = wanted(one.name)
+        source = download_of(one.name)
         said["published"] = {
             "file": source.name, "urls": list(source.urls), "sha256": source.sha256 or None,
             "git_blob": source.git_blob or None, "format": row.format if row else None,
@@ -158,7 +160,7 @@ def facts(one: Entry) -> dict[str, Any]:
     return said
 
 
-def _spec(one: Entry) -> dict[str, Any]:
+def _spec(one: CatalogueEntry) -> dict[str, Any]:
     """Return what a program must know to use it: architecture, labels, size, colours."""
     spec = one.card.get("spec") or {}
     if one.card.get("kind") == "head":
@@ -175,7 +177,7 @@ def _spec(one: Entry) -> dict[str, Any]:
     return {**said, "colour": "rgb"}
 
 
-def _of_folder(folder: Path) -> Entry:
+def _of_folder(folder: Path) -> CatalogueEntry:
     """Return the entry of a model that is here, also of one whose card cannot be read."""
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
@@ -185,15 +187,15 @@ def _of_folder(folder: Path) -> Entry:
     name = folder.name
     places = {store.EMBEDDED: "embedded", cache_dir() / "models": "installed"}
     state = places.get(folder.parent, "elsewhere")
-    return Entry(name, state, kind, folder, _file(name), card, ZOO.get(name))
+    return CatalogueEntry(name, state, kind, folder, _cached_file(name), card, ZOO.get(name))
 
 
-def _of_name(name: str) -> Entry:
+def _of_name(name: str) -> CatalogueEntry:
     """Return the entry of a published network or detector that is at most a file here."""
     if name == MTCNN or name in _built_in():
-        return Entry(name, "embedded", "detector")
-    file, row = _file(name), ZOO.get(name)
-    return Entry(
+        return CatalogueEntry(name, "embedded", "detector")
+    file, row = _cached_file(name), ZOO.get(name)
+    return CatalogueEntry(
         name, "cached" if file else "published", row.kind if row else "detector", file=file,
         published=row,
     )  # fmt: skip
@@ -204,8 +206,8 @@ def _built_in() -> list[str]:
     return [packed.name for packed in EMBEDDED if built_in(packed)]
 
 
-def _file(name: str) -> Path | None:
+def _cached_file(name: str) -> Path | None:
     if name not in ZOO and name not in DETECTOR_FILES:
         return None
-    path = files_dir() / wanted(name).name
+    path = files_dir() / download_of(name).name
     return path if path.is_file() else None

@@ -15,8 +15,8 @@ from videmo.data import F32, Array
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, OutputError
 from videmo.extras import require
 from videmo.files import cache_dir, sha256
+from videmo.files.checksums import git_blob
 from videmo.files.scratch import scratch
-from videmo.files.sums import git_blob
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.timm import (
@@ -28,7 +28,7 @@ from videmo.stages.embed.timm import (
 )
 from videmo.stages.heads import HeadSpec, make_head
 from videmo.store.tensors import read_tensors
-from videmo.store.zoo import ZOO, Published, checkpoint, graphs, keras, layouts, needs
+from videmo.store.zoo import ZOO, PublishedModel, checkpoint, graphs, keras, layouts, needs
 from videmo.store.zoo.checkpoint import Checkpoint
 
 Tensors = dict[str, Array]
@@ -47,10 +47,10 @@ _INTENDED = (
 )
 
 
-def adopt(
+def import_model(
     path: Path,
     name: str,
-    published: Published | None = None,
+    published: PublishedModel | None = None,
     *,
     spec: BackboneSpec | None = None,
     backbone: str = "",
@@ -96,7 +96,7 @@ def adopt(
     return _install(folder, _card(facts, spec), tensors, _compare_engines)
 
 
-def published_for(path: Path, name: str) -> Published | None:
+def published_for(path: Path, name: str) -> PublishedModel | None:
     """Return the published network of that name, else of the file's, in the file's format."""
     formats = {"torch": ("module", "state"), "safetensors": ("module", "state")}
     wanted = formats.get(kind := file_format(path), (kind,))
@@ -145,7 +145,7 @@ def _new_folder(name: str) -> Path:
     return folder
 
 
-def _provenance(path: Path, name: str, published: Published | None) -> dict[str, Any]:
+def _provenance(path: Path, name: str, published: PublishedModel | None) -> dict[str, Any]:
     """Return what a card says of where the network is from."""
     imported: dict[str, Any] = {"file": path.name, "sha256": sha256(path)}
     facts: dict[str, Any] = {"name": name, "intended": _INTENDED, "imported": imported}

@@ -16,7 +16,7 @@ from videmo.cli.streams import say
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-Facts = Mapping[str, Any]  # as `videmo.store.zoo.shelf.facts` returns them
+Facts = Mapping[str, Any]  # as `videmo.store.zoo.catalogue.describe` returns them
 
 _KEY_WIDTH = 15  # cells of the first column of a text
 _PLAIN_WIDTH = 100  # where no terminal says how wide it is
