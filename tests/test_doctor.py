@@ -72,7 +72,7 @@ def test_libraries_models_detectors_and_decoders_are_named(whole: tuple[Any, Any
     facts = json.loads(whole[1].out)["facts"]
     names = {"videmo", "python", "platform", "numpy", "openvino", "torch", "cpus", "memory",
              "torch devices", "codecs", "cache", "environment"}  # fmt: skip
-    models = {f"model {name}" for name in ("afew7", "vgaf3", "resnet18n_faces")}
+    models = {f"model {name}" for name in ("afew7", "vgaf3", "lite0_faces")}
     assert facts.keys() >= names | models | {f"detector {name}" for name in DETECTORS}
     assert facts["decoder pyav"] == "read 25 of 25 frames"
     assert "h264" in facts["codecs"]

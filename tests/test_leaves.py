@@ -62,7 +62,7 @@ COMMANDS = {  # what is run, and the files it is asked for
         "--pred-column label --truth-column label --confusion m.png",
         ["m.png"],
     ),
-    "export": ("export resnet18n_faces --to openvino --out n.xml", ["n.xml", "n.bin"]),
+    "export": ("export lite0_faces --to openvino --out n.xml", ["n.xml", "n.bin"]),
     "models import": (
         "models import net.pt --as net --architecture test_efficientnet --size 64",
         [],

@@ -9,6 +9,7 @@ import pytest
 
 import videmo
 from videmo.errors import RecipeMismatch
+from videmo.pipeline import load, load_features
 from videmo.recipe import Recipe
 from videmo.stages.crop import Cropping, crop
 from videmo.stages.decode import Sampling, open_video
@@ -94,10 +95,12 @@ def test_a_recipe_for_other_weights_is_refused(pipeline):
         videmo.Pipeline(other)
 
 
-def test_feature_names_are_one_for_each_value(pipeline, demo):
+@pytest.mark.parametrize(("make", "first"), [(load, "mean_neutral"), (load_features, "mean_0")])
+def test_feature_names_are_one_for_each_value(make, first, demo):
+    pipeline = make("afew7")
     names = pipeline.feature_names
     assert len(names) == len(pipeline.describe(demo, end=0.2).values)
-    assert names[0] == "mean_0"
+    assert names[0] == first
     assert len(set(names)) == len(names)
 
 
@@ -114,7 +117,8 @@ def test_the_river_ends_its_thread_when_it_is_left_early(pipeline, demo):
 def test_classify_and_extract_features_are_the_pipeline_in_one_call(pipeline, demo):
     assert videmo.classify(demo, end=0.5).label == pipeline.predict(demo, end=0.5).label
     got = videmo.extract_features(demo, end=0.5).values
-    assert got.tobytes() == pipeline.describe(demo, end=0.5).values.tobytes()
+    features = load_features("afew7").describe(demo, end=0.5).values
+    assert got.tobytes() == features.tobytes() and got.shape == (4 * 1280,)
 
 
 @pytest.mark.parametrize("name", ["rot_meta_270", "portrait_stored_sideways_rot"])

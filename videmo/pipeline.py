@@ -42,6 +42,7 @@ from videmo.stages.embed import Backbone, embed, make_backbone
 from videmo.stages.follow import Looks, follow
 from videmo.stages.heads import Head, WindowHead, predict
 from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
+from videmo.stages.heads.prior import NATURAL
 from videmo.stages.heads.windows import WindowMean
 from videmo.stages.pool import FEATURES, Moments, pool
 from videmo.stages.track import track
@@ -447,6 +448,7 @@ def load(
     *,
     engine: Engine | None = None,
     outputs: Collection[str] = (),
+    prior: str | Path | None = None,
     **changes: dict[str, Any],
 ) -> Pipeline:
     """Return a pipeline with a trained head and the recipe it was trained with.
@@ -454,13 +456,49 @@ def load(
     head: name of an installed head, or its folder; or those of a backbone, whose own answer is
     the mean over faces of the probabilities of its output "emotion"
     outputs: as in `Pipeline`
+    prior: how common each label is held to be, where a network's own answers are read: natural
+    (as in its training), balanced (all alike), or a JSON file of shares; None for the head's own
     changes: options of a stage to replace, as in `load(sampling={"fps": 5})`; the answer is then
     no longer what the head's card measured, and the record's recipe says so
 
     Raises ModelNotFound, CorruptModel, RecipeMismatch, ModelError.
     """
     model = store.load(head).as_head()
-    return Pipeline(model.recipe.with_changes(**changes), model, engine, outputs=outputs)
+    recipe = model.recipe.with_changes(**changes)
+    if prior is not None:
+        recipe = recipe.with_changes(pooling={"prior": _factors(recipe, prior)})
+    return Pipeline(recipe, model, engine, outputs=outputs)
+
+
+def _factors(recipe: Recipe, prior: str | Path) -> tuple[float, ...]:
+    """Return the factors of a prior for what the recipe pools; raises InputError, ModelError."""
+    if recipe.pooling.of == FEATURES:
+        raise InputError(
+            f"--prior {prior}: this head reads features, and learned its own shares; "
+            f"give --head {recipe.backbone}"
+        )
+    if str(prior) == NATURAL:
+        return ()
+    return store.load(recipe.backbone).shares(recipe.pooling.of).factors(prior)
+
+
+def load_features(
+    head: str | Path,
+    *,
+    engine: Engine | None = None,
+    outputs: Collection[str] = (),
+    **changes: dict[str, Any],
+) -> Pipeline:
+    """Return a pipeline whose descriptors are statistics of features, with a head's other stages.
+
+    A head that reads what a network says of faces has no descriptor to learn from: mean, std, min
+    and max of the features take its place, and there is no answer. The rest is as in `load`.
+    """
+    model = store.load(head)
+    if model.card["kind"] == "backbone" or model.recipe.pooling.of == FEATURES:
+        return load(head, engine=engine, outputs=outputs, prior=None, **changes)
+    recipe = model.recipe.for_features().with_changes(**changes)
+    return Pipeline(recipe, engine=engine, outputs=outputs)
 
 
 def load_backbone(
@@ -517,4 +555,4 @@ def extract_features(
     start, end: s of presentation time
     Raises VideoError, NoFaceError, ModelError as `classify` does.
     """
-    return load(head, engine=engine).describe(path, start=start, end=end)
+    return load_features(head, engine=engine).describe(path, start=start, end=end)

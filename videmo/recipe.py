@@ -20,7 +20,7 @@ from videmo.stages.pool import FEATURES, Pooling
 from videmo.stages.track import Tracking
 
 # Options, and a stage, that older recipes lack, with what they meant.
-_ADDED_LATER = {("pooling", "of"): FEATURES}
+_ADDED_LATER = {("pooling", "of"): FEATURES, ("pooling", "prior"): []}
 _LATER_STAGES = {"following": Following()}
 
 
@@ -72,6 +72,14 @@ class Recipe:
         """Return a copy in which options are replaced: `with_changes(sampling={"fps": 5})`."""
         stages = {name: replace(getattr(self, name), **new) for name, new in changes.items()}
         return replace(self, **stages)
+
+    def for_features(self) -> Recipe:
+        """Return the recipe of a descriptor to learn from.
+
+        That is this one, or where it pools what a network says of faces, the one that pools
+        their features instead, by mean, std, min and max.
+        """
+        return self if self.pooling.of == FEATURES else replace(self, pooling=Pooling())
 
     def differences(self, other: Recipe) -> list[str]:
         """Return a line for each option in which `other` differs: `sampling.fps None -> 5`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from videmo import store
 from videmo.data import Failure
 from videmo.errors import FewFacesError, InputError, ModelError
 from videmo.pipeline import Pipeline, load, load_backbone
+from videmo.recipe import Recipe
 from videmo.runs.batch import classify, record
 from videmo.runs.inputs import Clip
 from videmo.stages.heads.attributes import Affect, affect, per_face
@@ -97,11 +99,12 @@ def test_only_what_the_answer_is_made_of_is_computed(models) -> None:
     assert load(models / "faces").outputs.keys() == {"emotion", "valence_arousal"}
     assert load(models / "moods").outputs.keys() == {"emotion"}
     assert load_backbone(models / "faces").outputs == {}
-    assert load("afew7").outputs == {}
+    assert load("vgaf3").outputs == {}
+    assert load("afew7").outputs.keys() == {"emotion"}
 
 
 def test_the_network_that_ships_answers_for_itself(demo) -> None:
-    pipeline = load("resnet18n_faces")
+    pipeline = load("lite0_faces")
     answer = pipeline.answer(demo, end=0.4)
     assert list(pipeline.outputs) == ["emotion"]
     assert answer.prediction is not None and answer.affect is None
@@ -120,6 +123,45 @@ def test_names_decide_which_number_is_valence() -> None:
         affect(np.zeros(2), ("pleasure", "arousal"))
 
 
+def with_shares(model: Path, folder: Path, power: float = 1.0) -> Path:
+    """Return a copy of a toy network whose card tells how common its labels were."""
+    shutil.copytree(model, folder)
+    shares = {label: 0.1 if label == "Anger" else 0.4 for label in toys.EMOTIONS}
+    card = json.loads((folder / "card.json").read_text())
+    store.write_card(folder, {**card, "shares": {"emotion": {"shares": shares, "power": power}}})
+    return folder
+
+
+def test_a_balanced_prior_divides_the_mean_by_the_shares_of_the_training(models, tmp_path) -> None:
+    network = with_shares(models / "moods", tmp_path / "moods")
+    clip = toys.clip(tmp_path / "clip", [RED, GREEN, GREY])
+    mean = shares([RED, GREEN, GREY]).mean(0)
+    expected = mean / [0.1 if label == "Anger" else 0.4 for label in toys.EMOTIONS]
+    got = load(network, prior="balanced").predict(clip).scores
+    np.testing.assert_allclose(got, expected / expected.sum(), atol=1e-5)
+    np.testing.assert_allclose(load(network, prior="natural").predict(clip).scores, mean, atol=1e-6)
+
+
+def test_a_prior_is_part_of_the_recipe_and_of_its_fingerprint(models, tmp_path) -> None:
+    network = with_shares(models / "moods", tmp_path / "moods")
+    plain, balanced = load(network), load(network, prior="balanced")
+    assert plain.recipe.fingerprint() == load(network, prior="natural").recipe.fingerprint()
+    assert plain.recipe.fingerprint() != balanced.recipe.fingerprint()
+    assert "prior" not in plain.recipe.to_dict()["pooling"]
+    assert Recipe.from_dict(balanced.recipe.to_dict()) == balanced.recipe
+
+
+def test_a_network_that_does_not_tell_its_shares_has_its_natural_answer_alone(models) -> None:
+    assert load(models / "moods", prior="natural").recipe.pooling.prior == ()
+    with pytest.raises(ModelError, match="--prior natural takes its answers as they are"):
+        load(models / "moods", prior="balanced")
+
+
+def test_a_head_that_reads_features_has_no_prior() -> None:
+    with pytest.raises(InputError, match=r"reads features.*give --head"):
+        load("vgaf3", prior="balanced")
+
+
 # recipes
 
 
@@ -135,7 +177,7 @@ def test_a_network_that_says_nothing_is_read_as_published(models, tmp_path) -> N
 
 
 def test_the_network_that_ships_has_the_recipe_of_its_head() -> None:
-    assert store.load("resnet18n_faces").recipe == store.load("afew7").recipe
+    assert store.load("lite0_faces").recipe == store.load("afew7").recipe.for_features()
 
 
 def test_an_answer_and_features_of_one_network_are_two_recipes(models) -> None:

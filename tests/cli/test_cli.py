@@ -19,6 +19,7 @@ import pytest
 
 import videmo
 from videmo.cli import videmo as commands
+from videmo.pipeline import load_features
 
 FAST = ("--every", "25")
 
@@ -99,7 +100,8 @@ def test_extract_features_writes_plain_arrays(videmo_command, folder, tmp_path):
         assert faces.tolist() == found["faces"].tolist()
         assert len(found["frame_features"]) == len(found["frame_box"]) == faces.sum()
         meta = json.loads(str(found["meta"]))
-    assert meta["recipe"] == videmo.load(sampling={"every": 25}).recipe.fingerprint()
+    learned = load_features("afew7", sampling={"every": 25})
+    assert meta["recipe"] == learned.recipe.fingerprint()
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def test_a_published_network_is_shown_with_all_that_is_known() -> None:
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("afew7", "test: n 875, accuracy 0.7634, interval [0.7342, 0.7904]"),
-        ("resnet18n_faces", "gender: female, male"),
+        ("afew7", "test: n 420, accuracy 0.7786, interval [0.7364, 0.8157]"),
+        ("lite0_faces", "gender: female, male"),
         ("retinaface-mobilenet", "recall"),
         ("retinaface-resnet50", "not measured"),
         ("age_gender_tf2_224_deep-03-0.13-0.97", "age: 1, 2, 3, ..., 100"),
@@ -89,7 +89,7 @@ def test_others_are_shown_as_well(name: str, fact: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*ZOO, "afew7", "resnet18n_faces", "vgaf3", "mtcnn", "retinaface-mobilenet"]
+    "name", [*ZOO, "afew7", "lite0_faces", "vgaf3", "mtcnn", "retinaface-mobilenet"]
 )
 def test_all_is_shown_in_lines_that_fit(name: str) -> None:
     ran = here("show", name)
@@ -100,7 +100,7 @@ def test_all_is_shown_in_lines_that_fit(name: str) -> None:
 
 def test_json_has_the_whole_card() -> None:
     said = json.loads(here("show", "afew7", "--format", "json").output)
-    assert said["card"]["recipe"]["backbone"] == "resnet18n_faces"
+    assert said["card"]["recipe"]["backbone"] == "lite0_faces"
     assert said["outputs"]["clip"][0] == "Angry"
 
 
@@ -164,7 +164,7 @@ def test_verify_reads_all_and_tells_the_truth(
     models("pull", NAME, "--no-import", "--sha256", SHA256, "--url", site.put("a"))
     ran = models("verify")
     assert ran.code == 0
-    assert {row["name"] for row in ran.records} == {"afew7", "resnet18n_faces", "vgaf3", NAME}
+    assert {row["name"] for row in ran.records} == {"afew7", "lite0_faces", "vgaf3", NAME}
     (cache / "files" / FILE).write_bytes(BODY[1:])
     ran = models("verify", "--format", "table")
     assert ran.code == 1

@@ -119,7 +119,7 @@ def test_half_a_model_is_not_seen(
 def test_a_teacher_teaches_faces_that_have_no_label(model: store.Model, tmp_path: Path) -> None:
     known = manifest(tmp_path, "path,gender,split\na.png,male,train\nb.png,female,train\n"
                                "c.png,male,val\nd.png,female,val\n")  # fmt: skip
-    options = replace(options_of("", **SMALL), teacher=str(model.folder))
+    options = replace(options_of("", **SMALL), teacher=(str(model.folder),))
     faces = stills.folder(tmp_path / "faces")
     course = Course((("folder", str(faces)), ("manifest", str(known))), tmp_path / "pupil")
     assert set(learn(course, options).backbone_spec().outputs) == {"emotion", "gender"}

@@ -21,7 +21,8 @@ python tests/figures.py lfw         # one person or two, on pairs of LFW
 python tests/figures.py persons     # the same on videos of YouTube Faces
 python tests/figures.py curve       # all of it on small, blurred, compressed and grey faces
 
-The last five measure the backbone of `--head`, or `--model FOLDER` cut as that head cuts faces.
+The last five measure the backbone of `--head`, or `--model FOLDER`, cut as its own
+card says.
 They score the test faces; while something is still being chosen, give `--split val`.
 """
 
@@ -144,9 +145,11 @@ def crop_geometry() -> None:
 def faces(model: measure.Shipped, given: argparse.Namespace) -> None:
     """Score the backbone, as it predicts, on pictures that it never saw."""
     found = measure.emotions(model, FERPLUS, given.split)
-    print(f"n {found['n']}: accuracy {found['accuracy']} {found['interval']}, UAR {found['uar']}")
-    for label, recall in found["recall"].items():
-        print(f"  {label:10} {recall['recall']:.3f} {recall['interval']} n {recall['n']}")
+    names = {"natural": found, **{k: found[k] for k in ("balanced", "seven", "balanced seven")}}
+    for name, of in names.items():
+        print(f"{name}: n {of['n']}: accuracy {of['accuracy']} {of['interval']}, UAR {of['uar']}")
+        for label, recall in of["recall"].items():
+            print(f"  {label:10} {recall['recall']:.3f} {recall['interval']} n {recall['n']}")
 
 
 def attributes(model: measure.Shipped, given: argparse.Namespace) -> None:
@@ -511,9 +514,8 @@ def main() -> None:
         OF_MANY[given.figure](given)
         return
     try:
-        recipe = store.load(given.head).recipe
-        of = given.model or recipe.backbone
-        model = measure.Shipped(of, recipe.cropping, threads=given.threads)
+        recipe = store.load(given.model or given.head).recipe
+        model = measure.Shipped(recipe.backbone, recipe.cropping, threads=given.threads)
         OF_A_MODEL[given.figure](model, given)
     except VidemoError as error:
         sys.exit(f"error: {error}")

@@ -285,7 +285,7 @@ def _look(folder: Path) -> None:
     refused_or_read(model.head_spec, model.backbone_spec, lambda: load(str(folder)))
 
 
-@pytest.mark.parametrize(("name", "each"), [("afew7", 2), ("resnet18n_faces", 7)])
+@pytest.mark.parametrize(("name", "each"), [("afew7", 2), ("lite0_faces", 7)])
 def test_a_card_of_odd_values(place: Path, name: str, each: int) -> None:
     folder = place / name
     shutil.copytree(store.EMBEDDED / name, folder)

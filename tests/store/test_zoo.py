@@ -243,7 +243,7 @@ def test_the_shelf_tells_what_is_here(row: PublishedModel, cache: Path) -> None:
     pull(NAME, install=False)
     (cache / "files" / "odd.bin").write_bytes(b"x")
     states = {one.name: one.state for one in catalogue.entries()}
-    assert [*states][:4] == ["afew7", "resnet18n_faces", "vgaf3", "own"]
+    assert [*states][:4] == ["afew7", "lite0_faces", "vgaf3", "own"]
     assert (states["afew7"], states["own"], states[NAME]) == ("embedded", "installed", "cached")
     assert (states["enet_b2_8"], states["odd.bin"]) == ("published", "cached")
     assert len(states) == len(catalogue.entries())

@@ -550,8 +550,8 @@ def test_engagement_wants_a_backbone_of_its_width(tmp_path: Path, state: Path) -
     importer.import_model(state, "mine", spec=SPEC)
     with pytest.raises(InputError, match="--backbone mine"):
         importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name])
-    with pytest.raises(InputError, match="resnet18n_faces has 352"):
-        importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name], backbone="resnet18n_faces")
+    with pytest.raises(InputError, match="lite0_faces has 1280"):
+        importer.import_model(tmp_path / f"{name}.h5", name, ZOO[name], backbone="lite0_faces")
 
 
 # --- ONNX --------------------------------------------------------------------------------------

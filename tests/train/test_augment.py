@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from videmo.train.augment import Augmentation, augment, blur, coarsen, jpeg, move  # noqa: E402
+from videmo.train.presets import NONE  # noqa: E402
 
 
 @pytest.fixture
@@ -92,3 +94,18 @@ def test_a_side_that_is_no_multiple_of_eight_is_compressed_too() -> None:
     after = jpeg(faces, torch.full((2,), 90.0))
     assert after.shape == faces.shape
     assert float((after - faces).abs().mean()) < 0.05
+
+
+def test_a_tint_is_of_some_faces_and_of_each_channel_by_itself() -> None:
+    faces = torch.full((64, 3, 8, 8), 0.5)
+    quiet = replace(NONE, tint=0.2)
+    found = augment(faces, 8, quiet, torch.Generator().manual_seed(0))[:, :, 0, 0]
+    apart = found.amax(1) - found.amin(1)
+    assert 0 < (apart == 0).sum() < 64
+    assert found.min() >= 0.4 and found.max() <= 0.6
+
+
+def test_saturation_leaves_grey_faces_grey() -> None:
+    faces = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)).expand(-1, 3, -1, -1)
+    found = augment(faces, 8, replace(NONE, saturation=0.5), torch.Generator().manual_seed(0))
+    assert torch.allclose(found[:, 0], found[:, 2], atol=1e-6)

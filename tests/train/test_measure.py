@@ -464,5 +464,5 @@ def test_a_backbone_that_knows_no_age_says_so() -> None:
     recipe = store.load("afew7").recipe
     model = Shipped(recipe.backbone, recipe.cropping, threads=1)
     model.outputs = {"emotion": model.outputs["emotion"]}
-    with pytest.raises(ModelError, match="resnet18n_faces: no output 'age', there is emotion"):
+    with pytest.raises(ModelError, match="lite0_faces: no output 'age', there is emotion"):
         measure.attributes(model, Path("unread"), "test")

@@ -17,11 +17,13 @@ from videmo.train.stills import (
     film,
     film_all,
     groups,
+    mean_said,
     single_face,
     statistics,
 )
 
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+SAID = np.full((9, 8), 1 / 8, np.float32)  # what a network that knows nothing says
 PLAIN = Filming(
     frames=(20, 20), pictures=1, one_picture=1, onset=0, offset=(0, 0), drift=0, jitter=0,
     rotation=0, contrast=0, brightness=0, gamma=0, flicker=0, coarse=0, blur=0,
@@ -38,7 +40,7 @@ def faces() -> StillFaces:
 def tracks(each: int, dim: int = 16) -> list[Track]:
     rng = np.random.default_rng(0)
     return [
-        Track(label, (rng.normal(i, 0.1, (9, dim))).astype(np.float32))
+        Track(label, rng.normal(i, 0.1, (9, dim)).astype(np.float32), SAID)
         for _ in range(each)
         for i, label in enumerate(LABELS)
     ]
@@ -79,7 +81,7 @@ def test_an_emotion_without_a_sure_face_is_an_error(rng: np.random.Generator) ->
 
 def test_the_same_seed_films_the_same_tracks() -> None:
     def extract(pixels):
-        return pixels.reshape(len(pixels), -1)[:, ::512].astype(np.float32)
+        return pixels.reshape(len(pixels), -1)[:, ::512].astype(np.float32), SAID
 
     one, other = (film_all(faces(), LABELS, 2, extract, Filming(), 5) for _ in range(2))
     assert [track.label for track in one] == [label for label in LABELS for _ in range(2)]
@@ -116,8 +118,16 @@ def test_groups_are_pooled_as_videmo_pools_them(rng: np.random.Generator) -> Non
     from videmo.data import Features, FrameBatch
     from videmo.stages.pool import Pooling, pool
 
-    track = Track("happiness", rng.normal(0, 1, (12, 5)).astype(np.float32))
+    track = Track("happiness", rng.normal(0, 1, (12, 5)).astype(np.float32), SAID)
     frames = FrameBatch(np.zeros((12, 8, 8, 3), np.uint8), np.arange(12), np.arange(12) / 25)
     seen = SeenFaces.on(frames, np.arange(12), np.tile([0, 0, 8, 8], (12, 1)), np.ones(12))
     pooled = pool([Features(track.values, seen, 12, {})], Pooling())
     assert single_face([track])[0][0] == pytest.approx(pooled.values, abs=1e-6)
+
+
+def test_what_is_said_of_frames_is_averaged_and_then_reweighed() -> None:
+    said = np.array([[0.9, 0.1], [0.5, 0.5]], np.float32)
+    track = Track("fear", np.zeros((2, 1), np.float32), said)
+    rows, truth = mean_said([track], (0.1, 1.0))
+    assert rows[0] == pytest.approx([0.07 / 0.37, 0.3 / 0.37])
+    assert truth.tolist() == [2]

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 
 from videmo.train.sam import climbed
-from videmo.train.tasks import Losses, PeopleLoss, TaskLoss, known
+from videmo.train.tasks import LikenessLoss, Losses, PeopleLoss, TaskLoss, known
 
 SHARES = np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1, 1, 2]]  # four, two and one of a class
 LOGITS = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.5]])
@@ -103,3 +103,23 @@ def test_batch_norm_counts_a_batch_once_though_sam_looks_twice() -> None:
     assert torch.equal(model[1].running_mean, mean)
     assert int(model[1].num_batches_tracked) == count == 1
     assert model[1].momentum == 0.1
+
+
+def test_the_error_in_years_is_of_the_age_that_is_expected() -> None:
+    at = torch.eye(5)[[1, 3]]
+    sure = 50 * torch.eye(5)[[2, 3]]  # one year off, and right
+    ages = np.eye(5, dtype=np.float32)
+    plain = float(TaskLoss(ages, Losses({}))(sure, at))
+    with_years = float(TaskLoss(ages, Losses({}, years=2.0))(sure, at))
+    assert with_years - plain == pytest.approx(
+        2 * 0.5 / 3, abs=1e-4
+    )  # 0.5 x^2 / beta, within beta = 3 years
+
+
+def test_likeness_is_of_directions_and_of_the_angles_between_faces() -> None:
+    wanted = torch.eye(4)[:3]
+    assert float(LikenessLoss()(5 * wanted, wanted)) == pytest.approx(0)
+    flipped = -wanted  # the same angles between faces, no direction right
+    assert float(LikenessLoss()(flipped, wanted)) == pytest.approx(6)
+    collapsed = torch.eye(4)[[0, 0, 0]]
+    assert float(LikenessLoss()(collapsed, wanted)) == pytest.approx(2 + 2 * 6 / 3)

@@ -67,7 +67,7 @@ def _once(kind: str, clip: str, options: dict[str, Any]) -> dict[str, Any]:
     engine = engine_of(options)
     if kind == "decode":
         return decode(clip, engine)
-    pipeline = load(options["head"], engine=engine, **changes_of(options))
+    pipeline = load(options["head"], engine=engine, prior=None, **changes_of(options))
     return stages(clip, pipeline) if kind == "stages" else answer(clip, pipeline)
 
 

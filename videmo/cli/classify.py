@@ -15,6 +15,7 @@ from videmo.cli.options import (
     input_options,
     message_options,
     pipeline_of,
+    prior_option,
     recipe_options,
     resume_options,
     worker_options,
@@ -33,19 +34,20 @@ CLASSIFY = """\b
 Examples:
   videmo classify clip.mp4
   videmo classify clips/ --out emotions.csv
-  videmo classify clips/ --head resnet18n_faces
+  videmo classify clips/ --head lite0_faces
   find . -name '*.mp4' -print0 | videmo classify --files0-from - | jq -r '[.path,.label]|@tsv'
 """
 EXTRACT = """\b
 Examples:
   videmo extract-features clips/ --out features.npz
-  videmo extract-features clips/ --backbone resnet18n_faces --out features.npz
+  videmo extract-features clips/ --backbone lite0_faces --out features.npz
 """
 
 
 @click.command(no_args_is_help=True, epilog=CLASSIFY)
 @input_options
 @recipe_options
+@prior_option
 @format_option
 @click.option("--out", type=OutputPath(kept=True), metavar="FILE",
               help="Write here; the suffix chooses the format.")  # fmt: skip
@@ -106,17 +108,18 @@ def classify(**options: Any) -> None:
 def extract_features(**options: Any) -> None:
     """Write one descriptor for each clip to a NumPy archive, or to Parquet.
 
-    A descriptor holds the statistics of a clip's face features that the head's recipe names:
-    mean, std, min and max for afew7 and for any --backbone. The archive has no object arrays;
-    `numpy.load` reads it, and its `meta` tells the models and the recipe. With --frames it also
-    holds an embedding of every face, which is biometric data: keep it as carefully as the faces.
-    As Parquet (the extra parquet) the faces are a second file, FILE.frames.parquet.
+    A descriptor holds the statistics of a clip's face features that the head's recipe names; mean,
+    std, min and max for afew7, which reads probabilities itself, and for any --backbone. The
+    archive has no object arrays; `numpy.load` reads it, and its `meta` tells the models and the
+    recipe. With --frames it also holds an embedding of every face, which is biometric data: keep
+    it as carefully as the faces. As Parquet (the extra parquet) the faces are a second file,
+    FILE.frames.parquet.
     """
     from videmo.cli.messages import say_pipeline
 
     clips = clips_of(options)
     check_outputs(clips)
-    pipeline = pipeline_of(options)
+    pipeline = pipeline_of(options, features=True)
     say_pipeline(pipeline, options)
     failed = write_features(clips, pipeline, options, options["out"], frames=options["frames"])
     sys.exit(1 if failed else 0)

@@ -15,6 +15,7 @@ from videmo.cli.options import (
     is_given,
     message_options,
     pipeline_of,
+    prior_option,
     recipe_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
@@ -80,6 +81,7 @@ Examples:
               help="With --root, keep the predictions here.")  # fmt: skip
 @overwrite_option
 @recipe_options
+@prior_option
 @engine_options
 @message_options
 def evaluate(**options: Any) -> None:

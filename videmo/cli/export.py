@@ -11,7 +11,7 @@ from videmo.cli.streams import say
 
 EXAMPLES = """\b
 Examples:
-  videmo export resnet18n_faces --to onnx
+  videmo export lite0_faces --to onnx
   videmo export my_backbone/ --to openvino --out faces.xml
 """
 

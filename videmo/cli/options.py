@@ -169,6 +169,14 @@ recipe_options = option_group(
     ),
 )
 
+prior_option = click.option(
+    "--prior",
+    metavar="natural|balanced|FILE",
+    help="How common each emotion is held to be, where a network answers for each face. natural: "
+    "people as they are filmed all day; balanced: acted and chosen clips, such as AFEW's; or "
+    "JSON with a share for each label.",
+)
+
 cache_options = option_group(
     click.option(
         "--cache-dir",
@@ -366,18 +374,23 @@ def _with_span(clip: Clip, start: float | None, end: float | None) -> Clip:
     return replace(clip, start=start, end=end)
 
 
-def pipeline_of(options: dict[str, Any]) -> Pipeline:
+def pipeline_of(options: dict[str, Any], *, features: bool = False) -> Pipeline:
     """Return the pipeline that the recipe and engine options describe, of --head or --backbone.
 
     Its models are loaded, unless --jobs or --engine ray leaves them to others.
     """
-    from videmo.pipeline import load, load_backbone
+    from videmo.pipeline import load, load_backbone, load_features
 
     backbone, changes = options.get("backbone"), changes_of(options)
     if backbone and is_given("head"):
         raise click.UsageError("--head and --backbone are two recipes; give one")
-    make, name = (load_backbone, backbone) if backbone else (load, options["head"])
-    pipeline = make(name, engine=engine_of(options), **changes)
+    engine = engine_of(options)
+    if backbone:
+        pipeline = load_backbone(backbone, engine=engine, **changes)
+    elif features:
+        pipeline = load_features(options["head"], engine=engine, **changes)
+    else:
+        pipeline = load(options["head"], engine=engine, prior=options.get("prior"), **changes)
     return pipeline if options.get("jobs") or options["engine"] == "ray" else pipeline.prepare()
 
 

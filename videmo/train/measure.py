@@ -23,7 +23,9 @@ from videmo.labels import label_set
 from videmo.stages.crop import Cropping, crop
 from videmo.stages.embed import make_backbone
 from videmo.stages.heads import softmax
+from videmo.stages.heads.prior import BALANCED
 from videmo.stages.image import resize, to_grey
+from videmo.stages.pool import reweigh
 from videmo.train.tables import KINDS, Table, read_table
 
 Split = Literal["test", "val"]  # val: what choices are made on; test: what is scored once
@@ -61,7 +63,7 @@ class Shipped:
     def __init__(self, folder: str | Path, cropping: Cropping, *, threads: int = 0) -> None:
         model = store.load(folder)
         spec = model.backbone_spec()
-        self.name, self.outputs = model.name, spec.outputs
+        self.name, self.outputs, self._model = model.name, spec.outputs, model
         self.cropping = replace(cropping, size=spec.input_size)
         self._run = make_backbone(spec, model.folder, engine="openvino", threads=threads)
 
@@ -77,6 +79,11 @@ class Shipped:
             values, outputs = self._run(to_grey(pixels) if grey else pixels)
             rows.append({"features": values, **outputs})
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    def balanced(self, output: str, logits: F32) -> F64:
+        """Return the probabilities (K, C) of an output with its shares divided out."""
+        factors = self._model.shares(output).factors(BALANCED)
+        return reweigh(softmax(logits), factors)
 
     def needs(self, *outputs: str) -> None:
         """Raise ModelError unless the network has all these outputs."""
@@ -101,16 +108,34 @@ class Shipped:
 
 
 def emotions(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
-    """Return the scores of the eight emotions on the val or test faces of FER+."""
+    """Return the scores of the emotions on the val or test faces of FER+.
+
+    Of all eight as the network answers; under "balanced" with the shares of the training divided
+    out, and under "seven" and "balanced seven" the same without contempt, which AFEW lacks.
+    """
     model.needs("emotion")
     table = read_table("ferplus", path).part(split)
-    return _emotion(model, table, model(pictures(table)))
+    found = model(pictures(table))["emotion"]
+    labels, truth = model.outputs["emotion"], _majority(model, table)
+    seven = truth != labels.index("contempt")
+    rows = {"": found, "balanced": np.log(model.balanced("emotion", found))}
+    scored = {name: label_metrics(_most(logits), truth, labels) for name, logits in rows.items()}
+    for name, logits in rows.items():
+        kept = np.where([label == "contempt" for label in labels], -np.inf, logits)[seven]
+        left = tuple(label for label in labels if label != "contempt")
+        number = np.array([left.index(label) if label in left else -1 for label in labels])
+        key = f"{name} seven".strip()
+        scored[key] = label_metrics(number[_most(kept)], number[truth[seven]], left)
+    return scored.pop("") | scored
 
 
 def _emotion(model: Shipped, table: Table, found: Mapping[str, F32]) -> dict[str, Any]:
-    labels = model.outputs["emotion"]
-    majority = [table.voted[number] for number in _votes(table).argmax(1)]
-    return label_metrics(_most(found["emotion"]), model.numbers("emotion", majority), labels)
+    return label_metrics(_most(found["emotion"]), _majority(model, table), model.outputs["emotion"])
+
+
+def _majority(model: Shipped, table: Table) -> I64:
+    """Return the number of the emotion with the most votes of each face, (K,)."""
+    return model.numbers("emotion", [table.voted[number] for number in _votes(table).argmax(1)])
 
 
 def _votes(table: Table) -> F32:

@@ -46,4 +46,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "weights": {"emotion": 1.0, "age": 0.3, "gender": 0.8, "ethnicity": 1.0, "identity": 0.4},
         "augmentation": Augmentation(blur=0.1, jpeg=0.2, noise=0.1, erase=0.2),
     },
+    # what ships: a light network from ImageNet weights, in colour; give it --start and teachers
+    "lite": {
+        "architecture": "tf_efficientnet_lite0", "input_size": 96, "colour": True, "mean": (0.5,),
+        "std": (0.5,), "epochs": 25, "batch": 512, "rate": 1e-3, "warmup": 0.08, "dropout": 0.2,
+        "mixup": 0.2, "ema": 0.999, "rarity": 0.35, "adjusts": {"age": 0.5}, "years": 0.02,
+        "scale": 24.0, "margin": 0.2, "teaching": 0.5, "filling": 0.4,
+        "weights": {"emotion": 1.0, "age": 0.3, "gender": 0.7, "ethnicity": 0.9, "identity": 0.4,
+                    "likeness": 2.0},
+        "augmentation": Augmentation(
+            shift=0.09, scale=0.15, stretch=0.06, rotation=14.0, tint=0.12, saturation=0.4,
+            coarse=0.25, coarse_side=(16, 64), blur=0.12, blur_sigma=(0.005, 0.022), jpeg=0.25,
+            jpeg_quality=(12, 90), noise=0.12, erase=0.15,
+        ),
+    },
 }  # fmt: skip

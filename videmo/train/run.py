@@ -23,7 +23,8 @@ from videmo.train.backbone import BackboneTraining, Report
 from videmo.train.pictures import Faces, faces_of, labels_of, side_for
 from videmo.train.presets import PRESETS
 from videmo.train.tables import TASKS, Table, read_table
-from videmo.train.teacher import taught
+from videmo.train.tasks import IDENTITY
+from videmo.train.teacher import Teaching, likened, taught
 
 Labels = dict[str, tuple[str, ...]]
 
@@ -104,10 +105,10 @@ def learn(
     learned = [_faces(table, labels, options) for table in train]
     chosen_on = [_faces(table, labels, options) for table in val]
     if options.teacher:
-        learned = [
-            taught(faces, labels, options.teacher, options.teaching, options.device)
-            for faces in learned
-        ]
+        teaching = Teaching(options.teacher, options.teaching, options.filling, options.device)
+        learned = [taught(faces, labels, teaching) for faces in learned]
+    if options.likeness:
+        learned = [likened(faces, options.likeness, IDENTITY) for faces in learned]
     run = course.run or course.out.with_name(f"{course.out.name}.run")
     weights = backbone.train(learned, chosen_on, labels, options, run, report)
     facts = _counts(train, val)
@@ -266,7 +267,8 @@ def _cropping(options: BackboneTraining) -> dict[str, Any]:
 def _named(options: BackboneTraining) -> dict[str, Any]:
     """Return the options for a card: files by their names alone."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
-    return plain | {key: Path(plain[key]).name for key in ("start", "teacher")}
+    names = {key: Path(plain[key]).name for key in ("start", "likeness")}
+    return plain | names | {"teacher": [Path(name).name for name in plain["teacher"]]}
 
 
 def tensors_of(weights: Mapping[str, Any]) -> dict[str, Array]:

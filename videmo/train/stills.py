@@ -18,21 +18,22 @@ from numpy.typing import NDArray
 
 from videmo import store
 from videmo.labels import label_set, meaning
-from videmo.recipe import Recipe
-from videmo.stages.crop import Cropping
-from videmo.stages.detect import Detection
 from videmo.stages.embed import make_backbone
+from videmo.stages.heads import softmax
+from videmo.stages.heads.attributes import EMOTION
+from videmo.stages.heads.prior import BALANCED
 from videmo.stages.image import resize
-from videmo.stages.pool import Pooling, statistics, unit
+from videmo.stages.pool import Pooling, reweigh, statistics, unit
 from videmo.train.faces import StillFaces, read_ferplus
-from videmo.train.head import choose, measure_head
+from videmo.train.head import Learnt, choose, measure_head, temperature
 
 if TYPE_CHECKING:
     import torch
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
-Extract = Callable[[NDArray[np.uint8]], F32]  # grey faces (M, S, S) -> features (M, D)
+# grey faces (M, S, S) -> features (M, D) and the probabilities of the network's emotions (M, E)
+Extract = Callable[[NDArray[np.uint8]], tuple[F32, F32]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Track:
 
     label: str  # the meaning of what it shows
     values: F32  # (N, D) features of its frames
+    said: F32  # (N, E) what the network says of them, probabilities
 
 
 SIDE = 64  # px of a filmed face
@@ -99,7 +101,7 @@ def film_all(
     """Return `each` tracks of every label, as features."""
     rng = np.random.default_rng(seed)
     names = [label for label in labels for _ in range(each)]
-    return [Track(label, extract(film(faces, label, options, rng))) for label in names]
+    return [Track(label, *extract(film(faces, label, options, rng))) for label in names]
 
 
 def single_face(tracks: Sequence[Track]) -> tuple[F32, I64]:
@@ -107,9 +109,20 @@ def single_face(tracks: Sequence[Track]) -> tuple[F32, I64]:
 
     A row is mean, std (population), min, max over the frames, divided by its length.
     """
-    order = [meaning(label) for label in label_set("afew7")]
     rows = [unit(statistics(track.values, ("mean", "std", "min", "max"))) for track in tracks]
-    return np.stack(rows), np.array([order.index(track.label) for track in tracks])
+    return np.stack(rows), _labels(tracks)
+
+
+def mean_said(tracks: Sequence[Track], prior: Sequence[float] = ()) -> tuple[F32, I64]:
+    """Return the mean probabilities (K, E) of clips with one face, and their labels (K,)."""
+    rows = np.stack([track.said.mean(0, dtype=np.float64) for track in tracks])
+    rows = reweigh(rows, prior) if prior else rows
+    return rows.astype(np.float32), _labels(tracks)
+
+
+def _labels(tracks: Sequence[Track]) -> I64:
+    order = [meaning(label) for label in label_set("afew7")]
+    return np.array([order.index(track.label) for track in tracks])
 
 
 @dataclass(frozen=True)
@@ -278,11 +291,6 @@ def _stretched(tracks: list[Track], frames: int, rng: np.random.Generator) -> F3
     return np.asarray(values[place], np.float32)
 
 
-# A FER+ picture lies about a face as a square of 0.95 times the longer side of the box that
-# MTCNN finds in it, centred on that box (medians over its validation pictures).
-CROPPING = Cropping(size=SIDE, shape="square", scale=0.95, colour="grey")
-
-
 @dataclass(frozen=True)
 class Made:
     """A head that is made of filmed stills."""
@@ -294,10 +302,10 @@ class Made:
 
 HEADS = {
     "afew7": Made(
-        "The seven emotions of AFEW, of the largest face of each frame; learned from clips made of "
-        "FER+ stills, since no labelled clip was at hand.",
+        "The seven emotions of AFEW, of the largest face of each frame: the mean of what the "
+        "network says of each, with the shares of its training divided out.",
         "largest",
-        Pooling(stats=("mean", "std", "min", "max"), normalise="l2"),
+        Pooling(stats=("mean",), normalise=None, of=EMOTION),
     ),
     "vgaf3": Made(
         "The three group emotions of VGAF, of all faces of a frame; learned from clips made of "
@@ -328,98 +336,130 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="FER+ as Parquet")
     parser.add_argument("--backbone", required=True, help="a name or a model folder")
     parser.add_argument("--out", required=True, help="a folder; tracks in it are used again")
-    parser.add_argument("--each", type=int, default=350, help="tracks of a label to learn from")
+    parser.add_argument("--each", type=int, default=60, help="tracks of a label in each part")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test", action="store_true", help="score the test faces; do so once")
     given = parser.parse_args(arguments)
     out, backbone = Path(given.out), store.load(given.backbone)
-    each = {"train": given.each, "val": given.each // 2}
-    if given.test:
-        each["test"] = given.each // 2
     tracks = {
-        split: _tracks(given.data, split, count, backbone, given.seed + number, out)
-        for number, (split, count) in enumerate(each.items())
+        part: _tracks(given.data, part, given.each, backbone, given.seed + number, out)
+        for number, part in enumerate(PARTS if given.test else ("learned", "val"))
     }
-    facts = {
+    facts: dict[str, Any] = {
         "data": Path(given.data).name,
+        "pictures": "FER+ val, which the backbone has not met: every other one to learn from, the "
+        "others to choose on",
         "seed": given.seed,
         "command": f"python -m videmo.train.stills --data {Path(given.data).name} "
         f"--backbone {backbone.name} --out heads --each {given.each} --seed {given.seed}",
-        "filming": asdict(Filming()),
+        "filming": asdict(FILMING),
     }
-    _head("afew7", {k: single_face(v) for k, v in tracks.items()}, facts, backbone, out)
+    _afew7(tracks, facts, backbone, out)
     gathered = {
-        split: groups(v, Gathering(clips=3 * each[split]), given.seed)
-        for split, v in tracks.items()
+        part: groups(of, Gathering(clips=3 * given.each), given.seed) for part, of in tracks.items()
     }
-    _head("vgaf3", gathered, facts | {"gathering": asdict(Gathering())}, backbone, out)
+    head, tried = choose(*gathered["learned"], *gathered["val"])
+    more = {"gathering": asdict(Gathering()), "tried": tried}
+    _write("vgaf3", head, gathered, facts | more, HEADS["vgaf3"].pooling, backbone, out)
+
+
+FILMING = Filming(frames=(4, 60))
+PARTS = {  # of the tracks -> FER+'s split, and which of its pictures
+    # a network is surer of pictures that it learned from than of any others, and so is a head
+    # that learned from what it says of them: heads learn from pictures that it has not met
+    "learned": ("val", slice(0, None, 2)),
+    "val": ("val", slice(1, None, 2)),
+    "test": ("test", slice(None)),
+}
+
+
+def _afew7(
+    tracks: dict[str, list[Track]], facts: dict[str, Any], backbone: store.Model, out: Path
+) -> None:
+    """Write the head that reads what the network says, beside what else was tried on val."""
+    labels = label_set("afew7")
+    said = backbone.backbone_spec().outputs[EMOTION]
+    onto = np.array([[meaning(a) == meaning(b) for b in said] for a in labels], np.float32)
+    prior = backbone.shares(EMOTION).factors(BALANCED)
+    plain = Learnt("sums", len(labels), {"onto": onto})
+    clips = {part: mean_said(of, prior) for part, of in tracks.items()}
+    head = plain.cooled(temperature(plain.logits(clips["learned"][0]), clips["learned"][1]))
+    features = {part: single_face(of) for part, of in tracks.items()}
+    other, _ = choose(*features["learned"], *features["val"])
+    rivals = {
+        "mean of probabilities, balanced (shipped)": measure_head(head, *clips["val"], labels),
+        "mean of probabilities, natural": measure_head(plain, *mean_said(tracks["val"]), labels),
+        "logistic regression on features": measure_head(other, *features["val"], labels),
+    }
+    tried = [{"what": k, **{key: v[key] for key in ("accuracy", "uar", "ece")}}
+             for k, v in rivals.items()]  # fmt: skip
+    pooling = replace(HEADS["afew7"].pooling, prior=prior)
+    _write("afew7", head, clips, facts | {"tried": tried}, pooling, backbone, out)
 
 
 def _tracks(
-    data: str, split: str, each: int, backbone: store.Model, seed: int, out: Path
+    data: str, part: str, each: int, backbone: store.Model, seed: int, out: Path
 ) -> list[Track]:
-    """Return the tracks of one split, from `out` if they lie there."""
-    path = out / f"tracks_{split}.npz"
+    """Return the tracks of one part, from `out` if they lie there."""
+    path = out / f"tracks_{part}.npz"
     if not path.exists():
-        labels = [meaning(label) for label in label_set("afew7")]
+        split, chosen = PARTS[part]
         faces = read_ferplus(data, split)
-        tracks = film_all(faces, labels, each, _extract(backbone), Filming(), seed)
+        faces = replace(faces, pixels=faces.pixels[chosen], votes=faces.votes[chosen])
+        labels = [meaning(label) for label in label_set("afew7")]
+        tracks = film_all(faces, labels, each, _extract(backbone), FILMING, seed)
         out.mkdir(parents=True, exist_ok=True)
         np.savez(
             path,
             values=np.concatenate([track.values for track in tracks]),
+            said=np.concatenate([track.said for track in tracks]),
             frames=[len(track.values) for track in tracks],
             labels=[track.label for track in tracks],
         )
     with np.load(path) as kept:
-        parts = np.split(kept["values"], np.cumsum(kept["frames"])[:-1])
-        names = kept["labels"]
-    return [Track(str(name), values) for name, values in zip(names, parts, strict=True)]
+        ends = np.cumsum(kept["frames"])[:-1]
+        values, said = (np.split(kept[name], ends) for name in ("values", "said"))
+        return [Track(str(n), v, p) for n, v, p in zip(kept["labels"], values, said, strict=True)]
 
 
 def _extract(backbone: store.Model) -> Extract:
     """Return the backbone as a function of grey frames, on the engine that predicts."""
     spec = backbone.backbone_spec()
-    run = make_backbone(spec, backbone.folder, engine="openvino", device="cpu", outputs=())
+    run = make_backbone(spec, backbone.folder, engine="openvino", device="cpu", outputs=(EMOTION,))
 
-    def features(frames: NDArray[np.uint8]) -> F32:
+    def extract(frames: NDArray[np.uint8]) -> tuple[F32, F32]:
         side = spec.input_size
         rgb = np.repeat(frames[..., None], 3, -1)
-        return run(np.stack([resize(frame, side, side) for frame in rgb]))[0]
+        values, outputs = run(np.stack([resize(frame, side, side) for frame in rgb]))
+        return values, softmax(outputs[EMOTION])
 
-    return features
+    return extract
 
 
-def _head(
+def _write(
     name: str,
+    head: Learnt,
     clips: dict[str, tuple[F32, I64]],
     facts: dict[str, Any],
+    pooling: Pooling,
     backbone: store.Model,
     out: Path,
 ) -> None:
-    labels, made = label_set(name), HEADS[name]
-    head, tried = choose(*clips["train"], *clips["val"])
-    recipe = Recipe(
-        backbone.name,
-        backbone.sha256,
-        detection=Detection(faces=made.faces),
-        cropping=replace(CROPPING, size=backbone.backbone_spec().input_size),
-        pooling=made.pooling,
-    )
-    counts = {"n": len(clips["train"][1]), "n_val": len(clips["val"][1])}
+    """Write a head as a model folder."""
+    labels, made, own = label_set(name), HEADS[name], backbone.recipe
+    recipe = replace(own, detection=replace(own.detection, faces=made.faces), pooling=pooling)
+    counts = {"n": len(clips["learned"][1]), "n_val": len(clips["val"][1])}
     card = {
         "kind": "head",
         "name": name,
         "about": made.about,
         "spec": {"type": head.type, "level": "clip", "labels": list(labels)},
-        "trained": facts | counts | {"tried": tried},
+        "trained": facts | counts,
         "measured": {
-            split: measure_head(head, *of, labels)
-            for split, of in clips.items()
-            if split != "train"
+            part: measure_head(head, *of, labels) for part, of in clips.items() if part != "learned"
         },
         **TERMS,
-        "recipe": recipe.to_dict(),
+        "recipe": replace(recipe, backbone=backbone.name).to_dict(),
     }
     store.save(out / name, card, head.arrays)
 

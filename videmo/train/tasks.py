@@ -13,6 +13,7 @@ from videmo.data import F32
 if TYPE_CHECKING:
     import torch
 
+LIKENESS = "likeness"  # targets (K, E) of the output "identity": a teacher's embeddings
 IDENTITY = 128  # numbers of the embedding by which people are compared
 
 
@@ -26,6 +27,7 @@ class Losses:
     adjust: float = 0.0  # this much of log(share of a class) is added to logits while learning
     scale: float = 0.0  # of the cosines to people; 0: plain softmax over people
     margin: float = 0.0  # that the right person's cosine is held back by
+    years: float = 0.0  # weight of the distance between the years that are expected, of age
 
 
 class TaskLoss:
@@ -50,9 +52,36 @@ class TaskLoss:
             q = (1 - smoothing) * q + smoothing / q.shape[1]
         if self.options.adjust:  # logit adjustment, Menon et al. 2021
             logits = logits + self.options.adjust * self.prior.to(logits.device)
+        off = self._years_off(logits, q) if self.options.years else 0.0
         if self.rarity is not None:
             q = q * self.rarity.to(q.device)
-        return -(q * logits.log_softmax(1)).sum()
+        return -(q * logits.log_softmax(1)).sum() + off
+
+    def _years_off(self, logits: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        """Return how far apart the means of both distributions are, squared within 3 years."""
+        import torch
+        from torch.nn.functional import smooth_l1_loss
+
+        years = torch.arange(float(q.shape[1]), device=q.device)
+        expected, truth = logits.softmax(1) @ years, q @ years
+        off: torch.Tensor = smooth_l1_loss(expected, truth, reduction="sum", beta=3.0)
+        return self.options.years * off
+
+
+class LikenessLoss:
+    """The loss of embeddings beside a teacher's: the same directions, the same angles."""
+
+    def __call__(self, embeddings: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Return the sum over rows (B, E) of 1 - cosine, and of the pairs' squared differences.
+
+        What counts in the end is who is like whom, so the cosines between the faces of a batch
+        are to be the teacher's too (relational distillation; Park et al. 2019).
+        """
+        from torch.nn.functional import normalize
+
+        ours, theirs = normalize(embeddings), normalize(wanted)
+        apart = (ours @ ours.T - theirs @ theirs.T) ** 2
+        return (1 - (ours * theirs).sum(1)).sum() + 2 * apart.sum() / max(1, len(ours))
 
 
 class PeopleLoss:

@@ -7,7 +7,8 @@ task the teacher knows (Hinton et al. 2015, and Xie et al. 2020 for the unlabell
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -18,18 +19,41 @@ from videmo.stages.embed import Backbone, make_backbone
 from videmo.stages.heads import softmax
 from videmo.stages.image import resize
 from videmo.train.pictures import Faces
+from videmo.train.tasks import LIKENESS
 
 TAUGHT = ("emotion", "age", "gender", "ethnicity")  # tasks whose answers are shares of labels
 
 
-def taught(
-    faces: Faces, labels: Mapping[str, Sequence[str]], teacher: str, share: float, device: str
-) -> Faces:
-    """Return the faces with the teacher's answers as this share of known targets, and unknown ones.
+@dataclass(frozen=True)
+class Teaching:
+    """What teachers say, and how much it counts."""
 
-    teacher: name or folder of a backbone model; its answer is the mean over a face and its mirror
-    raises:  InputError if it has none of the tasks, or other labels
+    models: Sequence[str]  # names or folders; what they say is averaged
+    share: float  # of the target, where a label is known
+    filling: float = 1.0  # weight of a target that only they know
+    device: str = "cpu"
+
+
+def taught(faces: Faces, labels: Mapping[str, Sequence[str]], teaching: Teaching) -> Faces:
+    """Return the faces with what the teachers say mixed into known targets, and as unknown ones.
+
+    A teacher's answer is the mean over a face and its mirror; that to a task, the mean over the
+    teachers that have it. A target that is filled in sums to `filling`, which is its weight.
+    raises: InputError if one has none of the tasks, or other labels
     """
+    said = [_asked(model, faces, labels, teaching.device) for model in teaching.models]
+    targets = dict(faces.targets)
+    for task in TAUGHT:
+        if answers := [of[task] for of in said if task in of]:
+            mean = np.asarray(np.mean(answers, 0), np.float32)
+            targets[task] = _mixed(faces.targets.get(task), mean, teaching)
+    return replace(faces, targets=targets)
+
+
+def _asked(
+    teacher: str, faces: Faces, labels: Mapping[str, Sequence[str]], device: str
+) -> dict[str, F32]:
+    """Return what one teacher says of the tasks that it and the labels have."""
     model = store.load(teacher)
     spec = model.backbone_spec()
     tasks = [task for task in TAUGHT if task in labels and task in spec.outputs]
@@ -42,11 +66,7 @@ def taught(
     network = make_backbone(
         spec, model.folder, engine="openvino" if there else "torch", device=device, outputs=tasks
     )
-    answers = _answers(network, faces, tasks)
-    mixed = {
-        task: _mixed(faces.targets.get(task), answer, share) for task, answer in answers.items()
-    }
-    return replace(faces, targets={**faces.targets, **mixed})
+    return _answers(network, faces, tasks)
 
 
 def _answers(network: Backbone, faces: Faces, tasks: Sequence[str]) -> dict[str, F32]:
@@ -63,8 +83,31 @@ def _answers(network: Backbone, faces: Faces, tasks: Sequence[str]) -> dict[str,
     return {task: np.concatenate(of) for task, of in parts.items()}
 
 
-def _mixed(targets: Array | None, answers: F32, share: float) -> F32:
+def _mixed(targets: Array | None, answers: F32, teaching: Teaching) -> F32:
+    filled = teaching.filling * answers
     if targets is None:
-        return answers
-    mixed = (1 - share) * targets + share * answers
-    return np.where(np.isfinite(targets[:, :1]), mixed, answers).astype(np.float32)
+        return filled
+    mixed = (1 - teaching.share) * targets + teaching.share * answers
+    return np.where(np.isfinite(targets[:, :1]), mixed, filled).astype(np.float32)
+
+
+def likened(faces: Faces, path: str | Path, columns: int) -> Faces:
+    """Return the faces with a teacher's embeddings (K, E) of them as targets of likeness.
+
+    path: an .npz with an array for each data set by its file's name, in the order of its
+        training rows; a data set that is not in it learns none
+    raises: InputError where it is not read or has another shape
+    """
+    name = Path(faces.source).name
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = file[name].astype(np.float32) if name in file.files else None
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not read as an .npz of embeddings ({error})") from error
+    if found is None:
+        return faces
+    if found.shape != (len(faces), columns):
+        raise InputError(
+            f"{path}: {name} is {found.shape}, expected {(len(faces), columns)}; make it anew"
+        )
+    return replace(faces, targets={**faces.targets, LIKENESS: found})

@@ -352,7 +352,7 @@ def test_retinaface_finds_the_same_faces_on_both_engines_in_frames_of_any_size(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_shipped_network_gives_the_same_features_on_every_engine(precision: str) -> None:
-    model = store.load("resnet18n_faces")
+    model = store.load("lite0_faces")
     crops = probe_pictures(model.backbone_spec().input_size)
     values = []
     for engine in BACKBONES:

@@ -81,7 +81,7 @@ def forest(rng: np.random.Generator) -> tuple[Any, dict[str, np.ndarray]]:
 
 LEARNT = {"linear": linear, "mlp": mlp, "rbf": rbf, "forest": forest}
 DENSE = ("linear", "mlp", "rbf")
-NOT_LEARNT = {"attention", "given"}  # tried in test_windows.py and test_answers.py
+NOT_LEARNT = {"attention", "given", "sums"}  # tried in test_windows.py, test_answers.py, below
 
 
 def test_every_head_is_tried() -> None:
@@ -264,3 +264,13 @@ def test_a_head_nobody_knows_lists_the_heads() -> None:
 def test_softmax_is_its_formula() -> None:
     got = softmax(np.array([[0.0, np.log(3)], [1000.0, 1000.0]]))
     np.testing.assert_allclose(got, [[0.25, 0.75], [0.5, 0.5]], atol=1e-7)
+
+
+def test_sums_are_of_probabilities_and_are_sharpened() -> None:
+    onto = np.array([[1, 0, 0, 0], [0, 1, 1, 0]], np.float32)  # the fourth is left out
+    rows = np.array([[0.4, 0.1, 0.2, 0.3]], np.float32)
+    spec = HeadSpec("sums", ("a", "b"))
+    assert make_head(spec, {"onto": onto})(rows)[0] == pytest.approx([4 / 7, 3 / 7])
+    half = {"onto": onto, "temperature": np.array([0.5], np.float32)}
+    assert make_head(spec, half)(rows)[0] == pytest.approx([16 / 25, 9 / 25])
+    assert make_head(spec, half)(np.eye(4, dtype=np.float32)).sum(1) == pytest.approx(1)

@@ -48,6 +48,7 @@ HEADS = {
     "mlp": "videmo.stages.heads.arrays:MLP",
     "rbf": "videmo.stages.heads.arrays:RBF",
     "forest": "videmo.stages.heads.arrays:Forest",
+    "sums": "videmo.stages.heads.arrays:Sums",
     "attention": "videmo.stages.heads.windows:Attention",
     "given": "videmo.stages.heads:PassThrough",
 }

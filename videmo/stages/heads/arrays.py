@@ -60,6 +60,24 @@ class Linear(ArrayHead):
         return np.asarray(rows @ self.weight.T + self.bias)
 
 
+class Sums(ArrayHead):
+    """Sums of a network's own probabilities: a label is what some of its labels are together.
+
+    A decision is the logarithm of the sum, of 1e-7 at least, so that the temperature sharpens
+    what a mean over many faces has blurred, and labels of no sum are left out.
+
+    onto: (C, X) float32 of 0 and 1
+    """
+
+    def __init__(self, weights: Mapping[str, Array], labels: int) -> None:
+        self.onto = _array(weights, "onto", 2)
+        _check_equal("labels", len(self.onto), labels)
+        super().__init__(weights, self.onto.shape[1], labels)
+
+    def _decide(self, rows: F64) -> F64:
+        return np.asarray(np.log(np.maximum(rows @ self.onto.T, 1e-7)))
+
+
 class MLP(ArrayHead):
     """Dense layers with ReLU between them (scikit-learn's MLPClassifier).
 
