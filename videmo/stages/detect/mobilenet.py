@@ -61,7 +61,7 @@ class RetinaFaceMobileNet:
         self.sha256: str | None = hashlib.sha256(sums.encode()).hexdigest()
         threads = threads or os.cpu_count() or 1
         self._run = runner(_compiled(content, threads))
-        self.look = ONet.of_package(threads)
+        self.look = ONet.of_package(1)  # a face is too little work for two to share
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score."""
