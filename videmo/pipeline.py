@@ -35,7 +35,7 @@ from videmo.errors import (
 from videmo.recipe import Recipe
 from videmo.stages.crop import crop
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
-from videmo.stages.decode.formats import PIXELS
+from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.detect import Detector, detect, select
 from videmo.stages.detect import detector as make_detector
 from videmo.stages.embed import Backbone, embed, make_backbone
@@ -61,7 +61,7 @@ class Engine:
     decoder: str = "auto"  # auto, decord, pyav
     threads: int = 0  # 0: as many as this process may use
     detector_weights: str | None = None  # where a copy of the detector's own weights lies
-    megapixels: float = PIXELS / 1e6  # of a frame, that are read; larger ones are errors
+    megapixels: float = MAX_PIXELS / 1e6  # of a frame, that are read; larger ones are errors
     batch_mb: int = 16  # MiB of pixels in one batch of frames; about five batches live at once
     scratch: str | None = None  # where copies of clips at URLs lie; None: with temporary files
 
@@ -81,7 +81,7 @@ class Answer:
 Link = Callable[[str, Iterator[Any]], Generator[Any, None, None]]  # of one stage to the next
 
 
-def _ahead(stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
+def _run_ahead(stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
     """Return what a stage gives; decoding, and finding and cutting, go on in threads of their own.
 
     So three threads are at work: these two, and the one in which the network sees the crops.
@@ -89,7 +89,7 @@ def _ahead(stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
     return prefetch(items) if stage in ("decode", "crop") else (item for item in items)
 
 
-class Clock:
+class StageTimer:
     """Takes the time of each stage, one after the other in one thread."""
 
     def __init__(self) -> None:
@@ -200,7 +200,7 @@ class Pipeline:
 
     def spent(self, path: str | Path) -> dict[str, float]:
         """Return the s that each stage takes on a clip, all in one thread; raises VideoError."""
-        clock = Clock()
+        clock = StageTimer()
         with closing(self._open(path)) as video:
             river = self._river(video, self._sampling(None, None), Looks(), clock)
             pooled = (pool(of, self.recipe.pooling) for of in (river,))
@@ -368,7 +368,7 @@ class Pipeline:
         self, video: Decoder, sampling: Sampling, looks: Looks, link: Link | None = None
     ) -> Generator[Features, None, None]:
         self.prepare()
-        link = link or _ahead
+        link = link or _run_ahead
         frames = link("decode", video.read(sampling))  # FrameBatch ...
         with closing(frames):
             faces = link("find", self._faces(frames, looks))  # ..., Faces ...

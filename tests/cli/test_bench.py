@@ -10,7 +10,7 @@ import pytest
 
 from videmo.doctor import bench
 from videmo.errors import InputError
-from videmo.pipeline import Clock
+from videmo.pipeline import StageTimer
 
 STAGES = ["decode", "find", "track", "crop", "embed", "pool"]
 
@@ -46,7 +46,7 @@ def test_rounds_go_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         return {**facts, "stages": {}, "whole": 1.0 if kind == "decode" else 4.0}
 
     monkeypatch.setattr(bench, "_child", child)
-    (found, _) = bench.compare("x.mp4", [["a"], ["b"]], 2)
+    (found, _) = bench.compare_variants("x.mp4", [["a"], ["b"]], 2)
     turn = ["decode a", "answer a", "answer b"]
     assert asked == [*turn, *turn, "stages a", "stages b"]
     assert (found["to_decode"]["median"], found["start_s"]["median"]) == (4.0, 2.0)
@@ -60,7 +60,7 @@ def test_a_process_that_fails_is_named() -> None:
 
 
 def test_a_stage_has_the_time_that_is_its_own() -> None:
-    clock, now = Clock(), [0.0]
+    clock, now = StageTimer(), [0.0]
     clock._now = lambda: now[0]  # type: ignore[method-assign]
 
     def stage(items: Iterator[int], takes: float) -> Iterator[int]:

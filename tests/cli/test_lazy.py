@@ -9,7 +9,7 @@ import click
 from click.testing import CliRunner
 
 from videmo.cli import COMMANDS, videmo
-from videmo.cli.lazy import Commands
+from videmo.cli.lazy import LazyCommands
 
 
 def test_help_lists_every_command_in_a_line() -> None:
@@ -40,7 +40,7 @@ def test_a_command_does_not_wait_for_the_others() -> None:
 
 
 def test_commands_may_be_added_and_removed() -> None:
-    some = Commands({"videmo": "videmo.cli:videmo"})
+    some = LazyCommands({"videmo": "videmo.cli:videmo"})
     some["more"] = click.Command("more")
     assert [*some] == ["videmo", "more"] and some["more"].name == "more"
     del some["videmo"]

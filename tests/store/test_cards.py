@@ -192,7 +192,7 @@ TAKEN = {
 @pytest.mark.parametrize("name", TAKEN)
 def test_an_argument_that_is_not_listed_is_one_clear_error(name: str) -> None:
     with pytest.raises(InputError, match=f"may not be given the argument '{name}'"):
-        arguments.checked("resnet18", {name: TAKEN[name]})
+        arguments.checked_arguments("resnet18", {name: TAKEN[name]})
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_an_argument_that_is_not_listed_is_one_clear_error(name: str) -> None:
 )  # fmt: skip
 def test_an_argument_of_another_type_is_one_clear_error(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"resnet18: {name} is"):
-        arguments.checked("resnet18", {name: value})
+        arguments.checked_arguments("resnet18", {name: value})
 
 
 def test_the_arguments_in_use_are_listed() -> None:
@@ -213,9 +213,9 @@ def test_the_arguments_in_use_are_listed() -> None:
     from videmo.train.presets import PRESETS
 
     for preset in PRESETS.values():
-        arguments.checked("resnet18", preset.get("arguments", {}))
+        arguments.checked_arguments("resnet18", preset.get("arguments", {}))
     for spec in (spec for row in ZOO.values() for spec in row.specs):
-        arguments.checked(spec.architecture, spec.arguments)
+        arguments.checked_arguments(spec.architecture, spec.arguments)
 
 
 @pytest.mark.parametrize("name", ["hf-hub:some/where", "local-dir:/tmp", "http://x", "a/b", "a b"])

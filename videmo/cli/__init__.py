@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from videmo import __version__
-from videmo.cli.lazy import Commands, LazyGroup
+from videmo.cli.lazy import LazyCommands, LazyGroup
 from videmo.cli.signals import interruptible
 from videmo.cli.streams import drop_output, guard_streams, quiet_libraries, say
 from videmo.errors import (
@@ -61,7 +61,7 @@ COMMANDS = {  # name -> its place, and what it does
 
 @click.group(
     cls=LazyGroup,
-    commands=Commands({name: place for name, (place, _) in COMMANDS.items()}),
+    commands=LazyCommands({name: place for name, (place, _) in COMMANDS.items()}),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example:  videmo classify clip.mp4",
 )

@@ -45,33 +45,33 @@ def bench(**options: Any) -> None:
     of a second that doctor reads. Figures are medians, with the least and the most.
     """
     from videmo.doctor import DEMO
-    from videmo.doctor.bench import compare
+    from videmo.doctor.bench import compare_variants
 
     clip = options["clip"] or str(DEMO)
     if options["once"]:
         click.echo(json.dumps(_once(options["once"], clip, options)))
         return
-    variants = [[*_given(), *shlex.split(more)] for more in options["compare"] or ("",)]
-    found = compare(clip, variants, options["rounds"])
+    variants = [[*_options_given(), *shlex.split(more)] for more in options["compare"] or ("",)]
+    found = compare_variants(clip, variants, options["rounds"])
     if options["format_"] == "json":
         click.echo(json.dumps({"clip": clip, "rounds": options["rounds"], "variants": found}))
         return
-    click.echo("\n\n".join(text(one) for one in found))
+    click.echo("\n\n".join(variant_text(one) for one in found))
 
 
 def _once(kind: str, clip: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return what this process measures, which another has begun."""
-    from videmo.doctor.bench import answer, decode, stages
+    from videmo.doctor.bench import measure_answer, measure_decoding, measure_stages
     from videmo.pipeline import load
 
     engine = engine_of(options)
     if kind == "decode":
-        return decode(clip, engine)
+        return measure_decoding(clip, engine)
     pipeline = load(options["head"], engine=engine, prior=None, **changes_of(options))
-    return stages(clip, pipeline) if kind == "stages" else answer(clip, pipeline)
+    return measure_stages(clip, pipeline) if kind == "stages" else measure_answer(clip, pipeline)
 
 
-def text(found: dict[str, Any]) -> str:
+def variant_text(found: dict[str, Any]) -> str:
     """Return what one variant comes to, a fact a line."""
     lines = [
         found["options"] or "as the recipe is",
@@ -98,7 +98,7 @@ def _range(of: dict[str, float], unit: str = "", digits: int = 2) -> str:
     return f"{middle}{' ' if unit else ''}{unit} ({low}-{high})"
 
 
-def _given() -> Sequence[str]:
+def _options_given() -> Sequence[str]:
     """Return the options of the command line that the processes are to have as well."""
     context = click.get_current_context()
     own = ("clip", "compare", "rounds", "format_", "once")

@@ -135,7 +135,7 @@ def _check_options(options: dict[str, Any]) -> None:
 def _result(options: dict[str, Any]) -> Result:
     """Return the figures that the options ask for."""
     from videmo.evaluate import EvaluationOptions, evaluate_labels, evaluate_numbers, with_protocol
-    from videmo.evaluate.leaks import checked as looked_up
+    from videmo.evaluate.leaks import check_leaks as looked_up
     from videmo.evaluate.pairs import match, read_training, refuse_leaks
     from videmo.train.datasets import protocol_of
 

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 
-class Commands(MutableMapping[str, click.Command]):
+class LazyCommands(MutableMapping[str, click.Command]):
     """Commands by name; one is imported when it is asked for.
 
     places: the module and the name in it, "videmo.cli.classify:classify"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 Handler = Callable[[int, Any], object]
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no HUP
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no HUP
 
 
 def handle(handler: Handler) -> Callable[[], None]:
@@ -18,7 +18,7 @@ def handle(handler: Handler) -> Callable[[], None]:
     One that is ignored stays so: nohup and shells have their reasons.
     """
     before = {}
-    for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             before[number] = signal.signal(number, handler)
 

@@ -130,7 +130,7 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
     What was measured goes to stdout. Intervals draw subjects anew where clips have them, and
     clips of one video together.
     """
-    from videmo.show.training import table
+    from videmo.show.training import training_table
     from videmo.train.folder import About, free, train_head
     from videmo.train.predictions import check_name
 
@@ -154,7 +154,7 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
         predictions=options["predictions"],
     )  # fmt: skip
     if (options["format_"] or ("table" if sys.stdout.isatty() else "json")) == "table":
-        click.echo(table(model.card, out), nl=False)
+        click.echo(training_table(model.card, out), nl=False)
         return
     for line in _summary(model.card):
         say(line)

@@ -24,7 +24,7 @@ from videmo.extras import install_command, require
 from videmo.files import cache_dir
 from videmo.files.download import Download, files_dir
 from videmo.files.fetch import fetch
-from videmo.files.wheels import EMBEDDED, built_in, read_network
+from videmo.files.wheels import BUNDLED, built_in, read_network
 from videmo.pipeline import cpus, load
 from videmo.stages.decode import DECODERS, Sampling, open_video
 from videmo.stages.registry import resolve
@@ -194,7 +194,7 @@ def _detectors() -> Iterator[Check]:
 
 
 def _fetched(name: str) -> str:
-    for packed in EMBEDDED:
+    for packed in BUNDLED:
         if packed.name == name and (path := built_in(packed)):
             read_network(packed, path)
             return "weights in the package, verified"

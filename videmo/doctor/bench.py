@@ -19,18 +19,18 @@ PERIOD = 600.0  # s that one process may take
 Facts = dict[str, Any]
 
 
-def decode(path: str, engine: Engine) -> Facts:
+def measure_decoding(path: str, engine: Engine) -> Facts:
     """Read every frame, do nothing with it, and count them; raises VideoError."""
     with open_video(path, engine.decoder, threads=engine.threads or 2) as video:
         return {"frames": sum(len(frames) for frames in video.read(Sampling()))}
 
 
-def stages(path: str, pipeline: Pipeline) -> Facts:
+def measure_stages(path: str, pipeline: Pipeline) -> Facts:
     """Return the s of each stage, one after the other in one thread; raises VideoError."""
     return {"stages": pipeline.prepare().spent(path)}
 
 
-def answer(path: str, pipeline: Pipeline) -> Facts:
+def measure_answer(path: str, pipeline: Pipeline) -> Facts:
     """Return what one answer comes to, and the s that it took without the start."""
     pipeline.prepare()
     begun = time.perf_counter()
@@ -53,7 +53,7 @@ def peak_mb() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def compare(path: str, variants: Sequence[Sequence[str]], rounds: int) -> list[Facts]:
+def compare_variants(path: str, variants: Sequence[Sequence[str]], rounds: int) -> list[Facts]:
     """Return what each variant, as options of the command, takes: all of them in turn, and again.
 
     Each round reads the clip once without anything else, then once by each variant, every time
@@ -70,14 +70,14 @@ def compare(path: str, variants: Sequence[Sequence[str]], rounds: int) -> list[F
         {
             "options": " ".join(options),
             **_summary(found, alone),
-            "to_first": spread([a / b for a, b in zip(took, times[0], strict=True)]),
+            "to_first": median_and_range([a / b for a, b in zip(took, times[0], strict=True)]),
             "stages": _child("stages", path, options)["stages"],
         }
         for options, found, took in zip(variants, facts, times, strict=True)
     ]
 
 
-def spread(values: Sequence[float]) -> Facts:
+def median_and_range(values: Sequence[float]) -> Facts:
     """Return the median of some values, the least and the most of them."""
     return {"median": median(values), "least": min(values), "most": max(values)}
 
@@ -88,11 +88,11 @@ def _summary(found: Sequence[Facts], alone: Sequence[float]) -> Facts:
     first = found[0]
     return {
         "frames": first["frames"], "faces": first["faces"], "frames_detected": first["detected"],
-        "whole_s": spread(whole), "decode_s": spread(alone),
-        "to_decode": spread([a / b for a, b in zip(whole, alone, strict=True)]),
-        "start_s": spread([one["whole"] - one["run"] for one in found]),
-        "frames_per_s": spread([one["frames"] / one["run"] for one in found]),
-        "faces_per_s": spread([one["faces"] / one["run"] for one in found]),
+        "whole_s": median_and_range(whole), "decode_s": median_and_range(alone),
+        "to_decode": median_and_range([a / b for a, b in zip(whole, alone, strict=True)]),
+        "start_s": median_and_range([one["whole"] - one["run"] for one in found]),
+        "frames_per_s": median_and_range([one["frames"] / one["run"] for one in found]),
+        "faces_per_s": median_and_range([one["faces"] / one["run"] for one in found]),
         "peak_mb": max((one["peak_mb"] for one in found if one["peak_mb"]), default=None),
     }  # fmt: skip
 

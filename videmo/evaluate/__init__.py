@@ -26,9 +26,10 @@ from videmo.evaluate.metrics import (
     per_label_metrics,
     wilson_interval,
 )
-from videmo.evaluate.pairs import STATUSES, Pair, Scores
+from videmo.evaluate.pairs import Pair, Scores
 from videmo.evaluate.rows import Row
 from videmo.labels import LABELS, map_scores
+from videmo.write.schema import STATUSES
 
 Result = dict[str, Any]
 LabelReader = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row

@@ -24,7 +24,7 @@ _SHOWN = 3  # heads that a note names
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedHead:
     """A head as predictions name it."""
 
     name: str
@@ -32,7 +32,7 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Overlap:
     """What a test has in common with the training of a head."""
 
     head: str
@@ -75,7 +75,7 @@ def clip_digest(path: str) -> str:
     return _digest("/".join(os.path.abspath(path).split(os.sep)[-2:]))
 
 
-def compare(pairs: Sequence[Pair], head: store.Model) -> Seen | None:
+def find_overlap(pairs: Sequence[Pair], head: store.Model) -> Overlap | None:
     """Return what a test has in common with a head's training, None where its card tells none."""
     told = (head.card.get("trained") or {}).get(KEY)
     if not isinstance(told, Mapping):
@@ -87,18 +87,18 @@ def compare(pairs: Sequence[Pair], head: store.Model) -> Seen | None:
         if clip_digest(pair.truth.clip.path) in clips
         or (pair.truth.clip.subject and _digest(pair.truth.clip.subject) in subjects)
     ]
-    return Seen(head.name, len(clips), len(subjects), tuple(met))
+    return Overlap(head.name, len(clips), len(subjects), tuple(met))
 
 
-def heads_of(found: Iterable[PredictedClip]) -> list[Named]:
+def heads_of(found: Iterable[PredictedClip]) -> list[NamedHead]:
     """Return the heads that answers are of, each once; those of a fold were not learned from."""
     cells = [f.row.cells for f in found if f.status == "ok" and not f.row.text("fold")]
     made = [c["provenance"] if isinstance(c.get("provenance"), Mapping) else c for c in cells]
-    named = (Named(str(m.get("head") or ""), str(m.get("head_sha256") or "")) for m in made)
+    named = (NamedHead(str(m.get("head") or ""), str(m.get("head_sha256") or "")) for m in made)
     return [*dict.fromkeys(named)]
 
 
-def find_head(named: Named, given: str | None, beside: Path) -> store.Model | None:
+def find_head(named: NamedHead, given: str | None, beside: Path) -> store.Model | None:
     """Return the head of that sum, if it is here: the one given, installed, or in a folder of its
     name here or beside the predictions. A folder is it only by its sum, never by its name.
 
@@ -120,7 +120,7 @@ def find_head(named: Named, given: str | None, beside: Path) -> store.Model | No
     return None
 
 
-def unknown(named: Named) -> str:
+def why_unknown(named: NamedHead) -> str:
     """Return why nobody knows whether a head learned from the clips of a test."""
     return (
         f"{named.name} ({named.sha256[:12]}) is not here, so nobody knows whether it learned from "
@@ -128,7 +128,7 @@ def unknown(named: Named) -> str:
     )
 
 
-def untold(head: str) -> str:
+def why_untold(head: str) -> str:
     """Return the same of a head whose card tells nothing."""
     return (
         f"the card of {head} does not tell from which clips it learned, so nobody knows whether "
@@ -136,9 +136,9 @@ def untold(head: str) -> str:
     )
 
 
-def checked(
+def check_leaks(
     pairs: Sequence[Pair], found: Sequence[PredictedClip], given: str | None, beside: Path
-) -> tuple[list[Seen], list[str]]:
+) -> tuple[list[Overlap], list[str]]:
     """Return what the heads of the answers learned from of this test, and what is not known.
 
     given: a head's name or folder, or nothing; beside: where predictions lie
@@ -147,11 +147,11 @@ def checked(
     for named in heads_of(found)[:_SHOWN]:
         model = find_head(named, given, beside)
         if model is None and named.sha256:
-            notes.append(unknown(named))
+            notes.append(why_unknown(named))
         elif model is None:  # the answers of others, of whose training nothing can be asked
             continue
-        elif (one := compare(pairs, model)) is None:
-            notes.append(untold(model.name))
+        elif (one := find_overlap(pairs, model)) is None:
+            notes.append(why_untold(model.name))
         else:
             seen.append(one)
     return seen, notes

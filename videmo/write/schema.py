@@ -22,6 +22,7 @@ SCORE_DIGITS = 6  # a float32 probability has no more
 TIME_DIGITS = 4  # 0.1 ms
 BOX_DIGITS = 1  # px
 AFFECT = ("valence", "arousal")  # of networks that tell them
+STATUSES = ("ok", "no_face", "error")  # of a clip
 PART = ("start", "end")  # of clips of which a part was asked for
 
 Schema = dict[str, Any]
@@ -31,7 +32,7 @@ _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 TYPES: dict[str, Schema] = {
     "text": {"type": "string"},
     "texts": {"type": "array", "items": {"type": "string"}},
-    "status": {"type": "string", "enum": ["ok", "no_face", "error"]},
+    "status": {"type": "string", "enum": [*STATUSES]},
     "truth": {"type": "boolean"},
     "version": {"type": "integer", "const": VERSION},
     "count": {"type": "integer", "minimum": 0},

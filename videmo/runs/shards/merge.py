@@ -15,7 +15,6 @@ from videmo.errors import InputError, MergeError
 from videmo.runs.inputs import Clip
 from videmo.runs.shards.parts import (
     PARTS,
-    STATUSES,
     TIMES,
     FeaturePart,
     Files,
@@ -25,7 +24,7 @@ from videmo.runs.shards.parts import (
 from videmo.write import frames_of
 from videmo.write.formats import FORMATS, suffixes
 from videmo.write.names import DEVICES, kind_of
-from videmo.write.schema import TIME_DIGITS
+from videmo.write.schema import STATUSES, TIME_DIGITS
 from videmo.write.sink import Out
 
 _SUFFIXES = {suffix: kind for suffix, kind in suffixes(FORMATS).items() if kind in PARTS}

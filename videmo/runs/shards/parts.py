@@ -18,7 +18,7 @@ from videmo.data import Array, Descriptor, Faces, Features
 from videmo.errors import InputError, MergeError
 from videmo.write import load_features, open_features
 from videmo.write.escape import unescaped
-from videmo.write.schema import PROVENANCE
+from videmo.write.schema import PROVENANCE, STATUSES
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from videmo.write.npz import FeatureFile
     from videmo.write.parquet import FeatureParquet
 
-STATUSES = ("ok", "no_face", "error")
 _FREE = ("decoder", "device")  # these change no number, so they may differ
 _SETTINGS = ("schema_version", *(name for name in PROVENANCE if name not in _FREE))
 TIMES = ("start", "end")

@@ -25,7 +25,7 @@ import numpy as np
 from videmo.data import COUNT, F64, I64, NOT_NEGATIVE, POSITIVE, U8, FrameBatch, VideoInfo
 from videmo.errors import InputError, VideoError
 from videmo.files.remote import is_url
-from videmo.stages.decode.formats import PIXELS
+from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.image import resize
 from videmo.stages.registry import resolve
 
@@ -90,7 +90,7 @@ def open_video(
     decoder: str = "auto",
     batch_bytes: int = 64 << 20,
     threads: int = 2,
-    pixels: int = PIXELS,
+    pixels: int = MAX_PIXELS,
     scratch: str | None = None,
 ) -> Decoder:
     """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
@@ -281,18 +281,18 @@ class ImageFolder(Decoder):
     """
 
     def __init__(
-        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, pixels: int = PIXELS,
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, pixels: int = MAX_PIXELS,
         rate: float = 25.0,
     ) -> None:  # fmt: skip
-        from videmo.stages.decode.pictures import still
+        from videmo.stages.decode.pictures import read_still
 
         self.warnings: list[str] = []
-        self.rate, self._still = rate, still  # pictures/s
+        self.rate, self._still = rate, read_still  # pictures/s
         self._path, self._bytes, self._pixels = path, batch_bytes, pixels
         self._files = _pictures(path)
         while self._files:  # the first that can be read gives the size
             try:
-                height, width = still(str(self._files[0]), pixels)[0].shape[:2]
+                height, width = read_still(str(self._files[0]), pixels)[0].shape[:2]
                 break
             except VideoError as error:
                 if len(self._files) == 1:

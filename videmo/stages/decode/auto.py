@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from videmo.data import FrameBatch
 from videmo.errors import VideoError
 from videmo.stages.decode import Decoder, Sampling, batches
-from videmo.stages.decode.formats import PIXELS
+from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.decode.pyav import PyAV
 
 AHEAD = 10  # how many times longer than the wanted part what lies before it must be
@@ -22,7 +22,7 @@ class Auto(Decoder):
     """
 
     def __init__(
-        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = PIXELS
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = MAX_PIXELS
     ) -> None:
         self._bytes = batch_bytes
         self._pyav = PyAV(path, batch_bytes=batch_bytes, threads=threads, pixels=pixels)

@@ -14,7 +14,7 @@ from videmo.data import U8, FrameBatch
 from videmo.errors import VideoError
 from videmo.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampling, batches, sampled_indices, scaled_size
-from videmo.stages.decode.formats import PIXELS
+from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.decode.pyav import PyAV, misnumbered
 
 FAULT_TOLERANCE = (
@@ -32,7 +32,7 @@ class Decord(Decoder):
     """
 
     def __init__(
-        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = PIXELS
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = MAX_PIXELS
     ) -> None:
         self.warnings: list[str] = []
         self._path, self._bytes, self._threads = path, batch_bytes, threads

@@ -28,7 +28,7 @@ CONTAINERS = (  # names of FFmpeg's demuxers
     # sound, so that a file of it is called that
     "mp3", "wav", "aac", "flac", "w64", "aiff",
 )  # fmt: skip
-PIXELS = 51_000_000  # of a frame, that are read: 8K, and photographs of 50 megapixels
+MAX_PIXELS = 51_000_000  # of a frame, that are read: 8K, and photographs of 50 megapixels
 _HEAD = 1 << 10  # bytes that tell a list
 _LISTS = {  # how a list begins -> what it is called
     rb"ffconcat\s+version": "ffconcat",
@@ -44,7 +44,7 @@ _LISTS = {  # how a list begins -> what it is called
 }
 
 
-def options(pixels: int) -> dict[str, str]:
+def ffmpeg_options(pixels: int) -> dict[str, str]:
     """Return what FFmpeg is told when it opens a file, and when it opens a decoder."""
     return {
         "format_whitelist": ",".join(CONTAINERS),

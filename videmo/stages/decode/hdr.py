@@ -14,7 +14,7 @@ import numpy as np
 from videmo.data import F32, U8, Array
 
 PQ, HLG = 16, 18  # transfer characteristics in ITU-T H.273
-NAMES = {PQ: "PQ", HLG: "HLG"}
+TRANSFER_NAMES = {PQ: "PQ", HLG: "HLG"}
 WHITE = 203.0  # cd/m2, of diffuse white in both (ITU-R BT.2408, table 1)
 PEAK = 1000.0  # cd/m2, of the screen that HLG and most masters in PQ are made for
 KNEE = 0.5  # of white, linear; faces are darker

@@ -16,13 +16,13 @@ from videmo.data import U8, FrameBatch, VideoInfo
 from videmo.errors import VideoError
 from videmo.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampler, Sampling, batches, scaled_size
-from videmo.stages.decode.formats import PIXELS, refuse_large
+from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
 from videmo.stages.decode.probe import check_readable
 from videmo.stages.image import resize
 
 KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
 ANIMATED = ("PNG", "WEBP", "GIF")  # others keep thumbnails and depth beside their one picture
-UNSAID = 0.1  # s that a picture is shown whose time is 0, as browsers have it
+DEFAULT_DURATION = 0.1  # s that a picture is shown whose time is 0, as browsers have it
 _DAMAGED = (  # what Pillow's parsers meet in a file that is broken
     OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, EOFError,
     AttributeError, RuntimeError, struct.error, zlib.error,
@@ -30,16 +30,16 @@ _DAMAGED = (  # what Pillow's parsers meet in a file that is broken
 _OPENING = threading.Lock()  # Pillow's limit is one for all threads
 
 
-def still(path: str, pixels: int) -> tuple[U8, int]:
+def read_still(path: str, pixels: int) -> tuple[U8, int]:
     """Return the first picture of a file (H, W, 3), upright, and how many it holds."""
-    with _opened(path, pixels) as picture:
+    with _open_picture(path, pixels) as picture:
         return _upright(picture), _count(picture)
 
 
 def is_animated(path: str) -> bool:
     """Return whether a file holds several pictures that follow each other."""
     try:
-        with _opened(path, PIXELS) as picture:
+        with _open_picture(path, MAX_PIXELS) as picture:
             return _count(picture) > 1
     except VideoError:
         return False  # whoever reads it says why
@@ -49,11 +49,11 @@ class Animation(Decoder):
     """Reads the pictures of one WebP, PNG or GIF, each shown for as long as it says."""
 
     def __init__(
-        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, pixels: int = PIXELS
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 1, pixels: int = MAX_PIXELS
     ) -> None:
         self.warnings: list[str] = []
         self._path, self._bytes, self._pixels = path, batch_bytes, pixels
-        first, count = still(path, pixels)
+        first, count = read_still(path, pixels)
         height, width = first.shape[:2]
         self.info = VideoInfo(path, height, width, count, None, None, "images")
 
@@ -81,12 +81,12 @@ class Animation(Decoder):
         """Yield each picture and for how many s it is shown, up to one that is damaged."""
         given, time, count = 0, 0.0, self.info.frames or 0
         try:
-            with _opened(self._path, self._pixels) as picture:
+            with _open_picture(self._path, self._pixels) as picture:
                 # one that stands before the animation is for programs that show no animations
                 for place in range(picture.n_frames - count, picture.n_frames):
                     picture.seek(place)
                     upright = _upright(picture)
-                    lasts = (picture.info.get("duration") or 0) / 1000 or UNSAID
+                    lasts = (picture.info.get("duration") or 0) / 1000 or DEFAULT_DURATION
                     given, time = given + 1, time + lasts
                     yield upright, lasts
         except VideoError:
@@ -115,7 +115,7 @@ def _upright(picture: Any) -> U8:
 
 
 @contextmanager
-def _opened(path: str, pixels: int) -> Iterator[Any]:
+def _open_picture(path: str, pixels: int) -> Iterator[Any]:
     """Yield a picture that is open; raises VideoError for what is none, damaged or too large."""
     check_readable(path)
     try:

@@ -30,7 +30,7 @@ from videmo.stages.decode import (
     scaled_size,
 )
 from videmo.stages.decode.clock import Clock
-from videmo.stages.decode.formats import PIXELS, options, refuse_large
+from videmo.stages.decode.formats import MAX_PIXELS, ffmpeg_options, refuse_large
 from videmo.stages.decode.probe import check_readable, why_unreadable
 
 LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
@@ -54,7 +54,7 @@ class PyAV(Decoder):
     """
 
     def __init__(
-        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = PIXELS
+        self, path: str, *, batch_bytes: int = 64 << 20, threads: int = 2, pixels: int = MAX_PIXELS
     ) -> None:
         self.warnings: list[str] = []
         self._path, self._bytes, self._threads, self._pixels = path, batch_bytes, threads, pixels
@@ -63,7 +63,7 @@ class PyAV(Decoder):
         self.info = self._describe(first)
         self._origin, self._ticks = first.origin, first.first.frame.time_base
         self.turned, self.mirrored = any(first.turns), first.turns[3]
-        self.deep = _transfer(first.first.frame) in hdr.NAMES  # of high dynamic range
+        self.deep = _transfer(first.first.frame) in hdr.TRANSFER_NAMES  # of high dynamic range
         self.container = first.container  # FFmpeg's name of the format, such as "mpegts"
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
@@ -235,12 +235,12 @@ class _Reader:
 
     def _pixels(self, frame: Any, width: int, height: int) -> U8:
         transfer = _transfer(frame)
-        if transfer not in hdr.NAMES:
+        if transfer not in hdr.TRANSFER_NAMES:
             pixels: U8 = self._to_rgb(frame, width, height, "rgb24").to_ndarray()
             return pixels
         self._warn(
-            f"high dynamic range ({hdr.NAMES[transfer]}): shown as on a screen of standard range, "
-            "from which the models have learned"
+            f"high dynamic range ({hdr.TRANSFER_NAMES[transfer]}): shown as on a screen of "
+            "standard range, from which the models have learned"
         )
         deep = self._to_rgb(frame, width, height, "rgb48le").to_ndarray()
         return hdr.to_standard(deep, transfer)
@@ -459,7 +459,7 @@ def _errors() -> tuple[type[Exception], ...]:
 def _open(path: str, pixels: int) -> tuple[Any, Any]:
     """Return the container and its best video stream, whose decoder takes frames of so many px."""
     check_readable(path)
-    told = options(pixels)
+    told = ffmpeg_options(pixels)
     try:
         import av
     except ImportError as error:

@@ -16,8 +16,8 @@ from videmo.errors import InputError
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 
 COUNT, SHARE, FLAG, COUNTS = "a whole number", "a number", "true or false", "whole numbers"
-LARGEST = 1 << 16  # a width, a depth or a side that no network of this kind reaches
-LONGEST = 64  # stages of a network
+MAX_NUMBER = 1 << 16  # a width, a depth or a side that no network of this kind reaches
+MAX_LENGTH = 64  # stages of a network
 
 Arguments = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ _TIMM: dict[str, str | tuple[str, ...]] = {
 _MODEL = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80})?")
 
 
-def checked(architecture: str, arguments: Arguments) -> dict[str, Any]:
+def checked_arguments(architecture: str, arguments: Arguments) -> dict[str, Any]:
     """Return the arguments of a network's maker; raises InputError for what it may not be given."""
     known: Mapping[str, Any] = _OURS if architecture == MOBILEFACENET else _TIMM
     for name, value in arguments.items():
@@ -69,10 +69,10 @@ def _fits(value: Any, wanted: str | tuple[str, ...]) -> bool:
     if wanted is FLAG:
         return type(value) is bool
     if wanted is COUNT:
-        return type(value) is int and 0 <= value <= LARGEST
+        return type(value) is int and 0 <= value <= MAX_NUMBER
     if wanted is SHARE:
-        return type(value) in (int, float) and math.isfinite(value) and abs(value) <= LARGEST
+        return type(value) in (int, float) and math.isfinite(value) and abs(value) <= MAX_NUMBER
     if wanted is COUNTS:
-        short = isinstance(value, (list, tuple)) and 0 < len(value) <= LONGEST
+        short = isinstance(value, (list, tuple)) and 0 < len(value) <= MAX_LENGTH
         return short and all(_fits(one, COUNT) for one in value)
     return value in wanted

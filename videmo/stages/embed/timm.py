@@ -15,7 +15,7 @@ from videmo.errors import CorruptModel, InputError, ModelError
 from videmo.extras import missing_dependency, require
 from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
-from videmo.stages.embed.arguments import checked, is_model
+from videmo.stages.embed.arguments import checked_arguments, is_model
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.mobilefacenet import mobilefacenet
 
@@ -231,9 +231,9 @@ def create_body(
         raise InputError("this model is an ONNX graph alone; use --engine openvino")
     net: torch.nn.Module
     if architecture == MOBILEFACENET:
-        net = mobilefacenet(**checked(architecture, arguments))
+        net = mobilefacenet(**checked_arguments(architecture, arguments))
     elif is_model(architecture) and timm.is_model(architecture):
-        net = _created(architecture, checked(architecture, arguments))
+        net = _created(architecture, checked_arguments(architecture, arguments))
     else:
         raise InputError(f"timm has no network {architecture!r}; timm.list_models() names them")
     for name in changes:

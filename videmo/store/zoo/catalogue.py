@@ -15,7 +15,7 @@ from videmo.files import cache_dir
 from videmo.files.checksums import read_sum, verify_file
 from videmo.files.download import Download, checked_name, files_dir
 from videmo.files.fetch import remove_download
-from videmo.files.wheels import EMBEDDED, built_in
+from videmo.files.wheels import BUNDLED, built_in
 from videmo.stages.detect import MEASURED
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.registry import resolve
@@ -203,7 +203,7 @@ def _of_name(name: str) -> CatalogueEntry:
 
 def _built_in() -> list[str]:
     """Return the names of the networks of others that the build laid beside the package."""
-    return [packed.name for packed in EMBEDDED if built_in(packed)]
+    return [packed.name for packed in BUNDLED if built_in(packed)]
 
 
 def _cached_file(name: str) -> Path | None:
