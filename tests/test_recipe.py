@@ -145,7 +145,7 @@ def test_the_fingerprint_is_the_same_for_ever() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "fingerprint"), [("afew7", "27f6dcfd105f82a8"), ("vgaf3", "3be8c04a0c7d658d")]
+    ("head", "fingerprint"), [("afew7", "84d12366bd29f25c"), ("vgaf3", "b4cb12ad7ae65a9f")]
 )
 def test_the_recipes_that_ship_keep_their_names(head: str, fingerprint: str) -> None:
     recipe = store.load(head).recipe
@@ -166,7 +166,16 @@ def test_the_folder_of_the_backbone_does_not_change_the_fingerprint() -> None:
 
 
 def test_another_value_is_at_hand_for_every_option() -> None:
-    assert set(OTHER) == options() - {"sampling.start", "sampling.end"}
+    assert set(OTHER) == options() - {"sampling.start", "sampling.end", "pooling.prior"}
+
+
+def test_a_prior_which_wants_the_mean_of_an_output_changes_the_fingerprint() -> None:
+    mean = RECIPE.with_changes(
+        pooling={"stats": ("mean",), "within": (), "normalise": None, "of": "emotion"}
+    )
+    other = mean.with_changes(pooling={"prior": (0.5, 1.0)})
+    assert other.fingerprint() != mean.fingerprint()
+    assert len(mean.differences(other)) == 1
 
 
 @pytest.mark.parametrize("option", OTHER)
