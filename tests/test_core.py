@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from videmo import doctor
-from videmo.extras import SOURCES
+from videmo.files.extras import SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTUP = ROOT / "tests" / "support" / "startup"

@@ -25,7 +25,7 @@ from videmo.errors import (
     ReaderGone,
     VidemoError,
 )
-from videmo.extras import SOURCES, missing_dependency
+from videmo.files.extras import SOURCES, missing_dependency
 
 COMMANDS = {  # name -> its place, and what it does
     "classify": (

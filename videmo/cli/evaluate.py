@@ -280,7 +280,7 @@ def _format_of(out: str | None, asked: str | None) -> str:
 def _check_picture(png: str | None) -> None:
     """Refuse a picture that cannot be drawn or written before hours of work."""
     if png:
-        from videmo.extras import require
+        from videmo.files.extras import require
         from videmo.write.names import kind_of
 
         kind_of(png, {".png": "png"})

@@ -141,7 +141,7 @@ def backbone(**given: Any) -> None:
     Faces are biometric data, and these labels are sensitive: train on pictures whose people
     agreed, or whose terms allow it.
     """
-    from videmo.extras import require
+    from videmo.files.extras import require
 
     require("torch", "timm", "onnx", "onnxscript")
     from videmo.cli.messages import say_result

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from videmo import __version__, store
 from videmo.errors import MissingDependency, VidemoError
-from videmo.extras import install_command, require
 from videmo.files import cache_dir
 from videmo.files.download import Download, files_dir
+from videmo.files.extras import install_command, require
 from videmo.files.fetch import fetch
 from videmo.files.wheels import BUNDLED, built_in, read_network
 from videmo.pipeline import cpus, load

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videmo.errors import ModelError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.files.quiet import quiet
 from videmo.files.scratch import scratch
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from videmo.errors import InputError, MissingDependency
-from videmo.extras import missing_dependency
 from videmo.files.download import offline
+from videmo.files.extras import missing_dependency
 from videmo.files.scratch import scratch
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.files.quiet import quiet
 from videmo.write.sink import open_file
 

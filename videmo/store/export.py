@@ -13,7 +13,7 @@ import numpy as np
 from videmo import store
 from videmo.data import F32, U8
 from videmo.errors import InputError, ModelError, OutputError, UnknownName
-from videmo.extras import require
+from videmo.files.extras import require
 from videmo.files.openvino import compile_network, from_torch, import_openvino, to_bytes
 from videmo.files.scratch import scratch
 from videmo.stages.embed import cosine, make_backbone, probe_pictures

@@ -22,7 +22,7 @@ import numpy as np
 from videmo.data import F32, Array
 from videmo.errors import InputError
 from videmo.evaluate.metrics import label_metrics
-from videmo.extras import require
+from videmo.files.extras import require
 from videmo.stages.decode import prefetch
 from videmo.stages.heads import softmax
 from videmo.train.augment import Augmentation, augment, enlarge

@@ -25,7 +25,7 @@ from videmo.evaluate.metrics import (
     overall_metrics,
     wilson_interval,
 )
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.stages.heads import HEADS
 from videmo.stages.heads.arrays import ArrayHead
 from videmo.stages.registry import resolve

@@ -18,7 +18,7 @@ import numpy as np
 
 from videmo.data import F32, Array
 from videmo.errors import InputError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.labels import label_set
 from videmo.stages.decode import pictures
 

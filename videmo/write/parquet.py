@@ -21,7 +21,7 @@ import numpy as np
 
 from videmo.data import I64, Array, Descriptor, Features
 from videmo.errors import InputError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.write import frames_of
 from videmo.write.columns import column_types
 from videmo.write.escape import escaped, unescaped

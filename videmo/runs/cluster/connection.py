@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.files.scratch import scratch
 from videmo.pipeline import Engine, cpus
 from videmo.runs.workers import WorkerOptions

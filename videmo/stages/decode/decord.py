@@ -12,7 +12,7 @@ import numpy as np
 
 from videmo.data import U8, FrameBatch
 from videmo.errors import VideoError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampling, batches, sampled_indices, scaled_size
 from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.decode.pyav import PyAV, misnumbered

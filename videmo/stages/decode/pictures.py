@@ -14,7 +14,7 @@ import numpy as np
 
 from videmo.data import U8, FrameBatch, VideoInfo
 from videmo.errors import VideoError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampler, Sampling, batches, scaled_size
 from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
 from videmo.stages.decode.probe import check_readable

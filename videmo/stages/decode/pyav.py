@@ -17,7 +17,7 @@ import numpy as np
 
 from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
 from videmo.errors import VideoError
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.stages.decode import (
     SLACK,
     Decoder,

@@ -15,8 +15,8 @@ import numpy as np
 
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, ModelNotFound
-from videmo.extras import missing_dependency
 from videmo.files.compiled import compiled
+from videmo.files.extras import missing_dependency
 from videmo.files.openvino import import_openvino
 
 CELL, R_SIDE, O_SIDE = 12, 24, 48  # px of what P-Net, R-Net and O-Net look at

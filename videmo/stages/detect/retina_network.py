@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from videmo.extras import require
+from videmo.files.extras import require
 from videmo.files.quiet import quiet
 
 CHANNELS = 256  # of each level of the pyramid

@@ -19,10 +19,10 @@ import numpy as np
 
 from videmo.data import F32, U8, Array, Faces, FrameBatch
 from videmo.errors import CorruptModel, ModelNotFound
-from videmo.extras import missing_dependency, require
 from videmo.files import cache_dir, sha256
 from videmo.files.compiled import load_or_convert
 from videmo.files.download import Download, files_dir
+from videmo.files.extras import missing_dependency, require
 from videmo.files.fetch import fetch
 from videmo.files.openvino import compile_network, from_torch, runner
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videmo.data import F32, U8
 from videmo.errors import CorruptModel, InputError, ModelError
-from videmo.extras import missing_dependency, require
+from videmo.files.extras import missing_dependency, require
 from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
 from videmo.stages.embed.arguments import checked_arguments, is_model

@@ -12,7 +12,7 @@ import numpy as np
 
 from videmo.data import Array
 from videmo.errors import CorruptModel
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.stages.embed import GRAPH, BackboneSpec
 from videmo.stages.embed.timm import use_external_data
 from videmo.store.zoo.checkpoint import are_names, one_line, read_whole

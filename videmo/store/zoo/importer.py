@@ -13,9 +13,9 @@ import numpy as np
 from videmo import store
 from videmo.data import F32, Array
 from videmo.errors import CorruptModel, InputError, MissingDependency, ModelError, OutputError
-from videmo.extras import require
 from videmo.files import cache_dir, sha256
 from videmo.files.checksums import git_blob
+from videmo.files.extras import require
 from videmo.files.scratch import scratch
 from videmo.stages.embed import BackboneSpec, make_backbone
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET

@@ -8,7 +8,7 @@ import numpy as np
 
 from videmo.data import Array
 from videmo.errors import CorruptModel
-from videmo.extras import missing_dependency
+from videmo.files.extras import missing_dependency
 from videmo.store.zoo.checkpoint import are_names, one_line
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -11,10 +11,10 @@ from typing import Any
 
 from videmo import store
 from videmo.errors import InputError
-from videmo.extras import require
 from videmo.files import cache_dir, sha256
 from videmo.files.checksums import verify_file
 from videmo.files.download import Download, files_dir
+from videmo.files.extras import require
 from videmo.files.fetch import LONGEST, OnProgress, fetch, output_errors
 from videmo.files.http import MAX_BYTES
 from videmo.files.lock import file_lock

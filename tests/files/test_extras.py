@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from videmo import extras
 from videmo.errors import MissingDependency
-from videmo.extras import SOURCES, install_command, missing_dependency, require
+from videmo.files import extras
+from videmo.files.extras import SOURCES, install_command, missing_dependency, require
 
 GIT = {"url": "https://example.org/videmo.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
 
