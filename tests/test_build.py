@@ -47,7 +47,7 @@ def hook(build: Any, said: Said) -> Any:
 def test_a_network_is_laid_into_both_kinds_of_wheel(
     build: Any, monkeypatch: pytest.MonkeyPatch, version: str, key: str
 ) -> None:
-    monkeypatch.setattr(build, "lay", lambda packed, wheel, folder: folder.mkdir())
+    monkeypatch.setattr(build, "unpack", lambda packed, wheel, folder: folder.mkdir())
     data: dict[str, Any] = {"force_include": {}, "force_include_editable": {}}
     said = Said()
     one = hook(build, said)
@@ -65,7 +65,7 @@ def test_a_build_without_the_network_says_what_it_lacks(
     def refuse(*_: object) -> None:
         raise ModelError("no network; more")
 
-    monkeypatch.setattr(build, "lay", refuse)
+    monkeypatch.setattr(build, "unpack", refuse)
     data: dict[str, Any] = {"force_include": {}, "force_include_editable": {}}
     said = Said()
     one = hook(build, said)
@@ -80,7 +80,7 @@ def test_a_build_without_the_network_says_what_it_lacks(
 def test_pips_folders_are_looked_into_before_the_network(
     build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (wheel,) = (packed.wheel for packed in build.EMBEDDED)
+    (wheel,) = (packed.wheel for packed in build.BUNDLED)
     (tmp_path / wheel.name).touch()
     monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path / 'none'} {tmp_path}")
     monkeypatch.delenv("PIP_NO_INDEX", raising=False)
