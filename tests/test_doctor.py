@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from videmo import doctor, extras, store
+from videmo import doctor, store
+from videmo.files import extras
 from videmo.stages.decode import Sampling, open_video
 from videmo.stages.detect import DETECTORS
 from videmo.stages.detect.retinaface import FILE
