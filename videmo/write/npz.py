@@ -464,7 +464,7 @@ def _check(path: str, found: Mapping[str, Array]) -> None:
 def known_once(path: str, names: Sequence[str], known: Collection[str]) -> None:
     """Refuse a name that is there twice, of which one would be read and the other kept, or that
     stands for nothing."""
-    seen = set[str]()
+    seen, known = set[str](), frozenset(known)  # a hostile archive may have a million names
     for name in names:
         if name in seen or name not in known:
             what = "twice" if name in seen else "which is nothing of videmo's"
