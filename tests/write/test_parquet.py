@@ -459,7 +459,7 @@ def test_classify_writes_parquet(videmo_command: Any, demo: Path, tmp_path: Path
     good, bad = pq.read_table(out).to_pylist()
     assert (good["label"], good["p_happy"]) == (want["label"], want["scores"]["Happy"])
     assert (bad["status"], bad["p_happy"], good["end"]) == ("error", None, 2.0)
-    assert list(tmp_path.iterdir()) == [out]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r.parquet", "r.parquet.receipt"]
 
 
 def test_parquet_needs_out(videmo_command: Any, demo: Path) -> None:
@@ -504,7 +504,7 @@ def test_extract_features_writes_parquet(videmo_command: Any, demo: Path, tmp_pa
     assert np.array_equal(got.features, want.features) and got.meta == want.meta
     assert np.array_equal(got.frame_features, want.frame_features)
     assert {entry.name for entry in tmp_path.iterdir()} == {
-        "f.npz", "f.parquet", "f.frames.parquet",
+        "f.npz", "f.npz.receipt", "f.parquet", "f.parquet.receipt", "f.frames.parquet",
     }  # fmt: skip
 
 
