@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import videmo
-from videmo.errors import RecipeMismatch
+from videmo.errors import InputError, RecipeMismatch
 from videmo.pipeline import load, load_features
 from videmo.recipe import Recipe
 from videmo.stages.crop import Cropping, crop
@@ -166,3 +167,9 @@ def test_who_cannot_follow_looks_at_every_frame(tmp_path):
     clip = picture_folder(tmp_path / "clip", [0, 51, 102])
     whole = {"detection": {"detector": "whole"}, "following": {"every": "auto"}}
     assert videmo.load("afew7", **whole).answer(clip).looks.whole == 3
+
+
+@pytest.mark.parametrize("number", [0, -1, math.nan, math.inf])
+def test_a_limit_of_pixels_is_a_finite_number_above_0(number: float) -> None:
+    with pytest.raises(InputError, match="megapixels"):
+        videmo.Engine(megapixels=number)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from videmo import store
-from videmo.data import Descriptor, Faces, Features, FrameBatch, Prediction, VideoInfo
+from videmo.data import Descriptor, Faces, Features, FrameBatch, Prediction, Range, VideoInfo
 from videmo.errors import (
     FewFacesError,
     InputError,
@@ -64,6 +64,9 @@ class Engine:
     megapixels: float = MAX_PIXELS / 1e6  # of a frame, that are read; larger ones are errors
     batch_mb: int = 16  # MiB of pixels in one batch of frames; about five batches live at once
     scratch: str | None = None  # where copies of clips at URLs lie; None: with temporary files
+
+    def __post_init__(self) -> None:
+        Range(0, open=True).check("megapixels", self.megapixels)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,11 @@ def test_the_embedded_models_are_sound():
         head = store.load(name)
         backbone = store.load(head.recipe.backbone)
         assert backbone.sha256 == head.recipe.backbone_sha256
-        rows = len(head.recipe.pooling.stats) * max(1, len(head.recipe.pooling.within))
-        assert head.weights()["weight"].shape[1] == rows * backbone.backbone_spec().dim
+        pooling, spec, tensors = head.recipe.pooling, backbone.backbone_spec(), head.weights()
+        rows = len(pooling.stats) * max(1, len(pooling.within))
+        read = spec.dim if pooling.of == "features" else len(spec.outputs[pooling.of])
+        matrix = tensors["onto"] if name == "afew7" else tensors["weight"]
+        assert matrix.shape == (len(head.head_spec().labels), rows * read)
         assert head.recipe.cropping.size == backbone.backbone_spec().input_size
 
 

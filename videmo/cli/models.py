@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from videmo.cli.models_import import import_
-from videmo.cli.options import cache_options, use_cache
+from videmo.cli.options import Number, cache_options, use_cache
 from videmo.cli.streams import say
 from videmo.write.printable import printable
 
@@ -110,7 +110,7 @@ def show(name: str, format_: str, **options: Any) -> None:
 @click.option("--backbone", metavar="NAME", help="Of engagement: whose features it reads.")
 @click.option("--max-mb", type=click.IntRange(1), default=1024, show_default=True, metavar="N",
               help="Refuse a file of more MiB.")  # fmt: skip
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), default=3600,
+@click.option("--max-seconds", type=Number(0, open=True), default=3600,
               show_default=True, metavar="S", help="Give a file up that takes longer; the next "
               "pull goes on with it.")  # fmt: skip
 @click.option("--progress", type=click.Choice(["auto", "bar", "lines", "json", "none"]),

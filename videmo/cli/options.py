@@ -235,7 +235,7 @@ engine_options = option_group(
     ),
     click.option(
         "--max-megapixels",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, open=True),
         default=51,
         show_default=True,
         metavar="N",
