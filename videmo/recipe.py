@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from videmo.data import FINITE
 from videmo.errors import InputError, ModelError
 from videmo.stages.crop import Cropping
 from videmo.stages.decode import Sampling
@@ -127,7 +127,7 @@ def _fits(value: Any, hint: Any) -> bool:
         each = [inside[0]] * len(value) if inside[-1] is Ellipsis else [*inside]
         return len(each) == len(value) and all(map(_fits, value, each))
     if hint is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and value in FINITE
     return type(value) is hint or (kind is None and is_dataclass(hint))
 
 

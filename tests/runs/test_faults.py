@@ -27,6 +27,7 @@ from videmo.runs.batch import classify
 from videmo.runs.inputs import find_clips
 from videmo.runs.journal import SUFFIX
 from videmo.stages.decode import Sampling, open_video
+from videmo.write.escape import unescaped
 from videmo.write.npz import load_features
 
 
@@ -234,7 +235,7 @@ def test_any_name_is_found_again_in_any_output(
     assert videmo_command("classify", *given, tmp_path / "out.csv").code == 0
     assert videmo_command("extract-features", *given, tmp_path / "out.npz").code == 0
     with open(tmp_path / "out.csv", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = [os.fsencode(row["path"]) for row in csv.DictReader(file)]
+        rows = [os.fsencode(unescaped(row["path"])) for row in csv.DictReader(file)]
     table = load_features(tmp_path / "out.npz")
     assert sorted(rows) == sorted(map(os.fsencode, table.path.tolist())) == wanted
     again = videmo_command("classify", *given, tmp_path / "out.csv", "--resume")
@@ -319,5 +320,5 @@ def test_a_part_without_frames_is_no_clip_without_a_face(
 ) -> None:
     ran = videmo_command("classify", good[0], "--start", "100", "--detector", "whole")
     assert ran.code == 1
-    said = "has no frame where it is looked at (it lasts 4.00 s); change --start, --end"
+    said = "has no frame where it is looked at (its picture is from 0.00 s to 4.00 s); change"
     assert ran.records[0]["error"]["message"].startswith(said)
