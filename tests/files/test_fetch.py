@@ -444,9 +444,9 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from videmo.files.fetch import fetch
-from videmo.files.download import Wanted
+from videmo.files.download import Download
 print("ready", flush=True)
-print(fetch(Wanted("net.pt", (sys.argv[1],), sha256=sys.argv[3]), Path(sys.argv[2])))
+print(fetch(Download("net.pt", (sys.argv[1],), sha256=sys.argv[3]), Path(sys.argv[2])))
 """
 
 

@@ -156,7 +156,11 @@ def _request(url: str, start: int, validator: str, patience: Patience) -> Any:
     try:
         with patience.watching(connections):
             answer = _opener(connections).open(request, timeout=patience.timeout)
-        patience.check(url)
+        try:
+            patience.check(url)
+        except Slow:  # headers that were cut off look as if they were all
+            answer.close()
+            raise
         if answer.status != 206 or _is_the_rest(answer.headers, start, validator):
             return answer
         answer.close()
