@@ -367,13 +367,16 @@ def test_the_shipped_network_gives_the_same_features_on_every_engine(precision: 
     assert cosine(*values).min() >= (FULL if precision == "fp32" else REDUCED)
 
 
-def test_every_engine_and_precision_gives_a_clip_the_same_label(demo: Path) -> None:
-    engines = (
-        Engine(threads=1),
-        Engine(threads=1, engine="torch", device="cpu"),
-        Engine(threads=1, engine="torch", device="cpu", precision="bf16"),
-    )
-    first, *others = (load(engine=engine).predict(demo, end=0.4) for engine in engines)
-    for other, near in zip(others, (1e-4, 1e-2), strict=True):
-        assert other.label == first.label
-        np.testing.assert_allclose(other.scores, first.scores, rtol=0, atol=near)
+@pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-4), ("bf16", 1e-2)])
+def test_every_engine_and_precision_gives_a_clip_the_same_label(
+    demo: Path, precision: str, near: float
+) -> None:
+    first = load(engine=Engine(threads=1)).predict(demo, end=0.4)
+    other = Engine(threads=1, engine="torch", device="cpu", precision=precision)
+    try:
+        answer = load(engine=other).predict(demo, end=0.4)
+    except InputError as error:  # a precision that changes the features is refused, by number
+        assert precision != "fp32" and "cosine" in str(error)
+        pytest.skip(str(error))
+    assert answer.label == first.label
+    np.testing.assert_allclose(answer.scores, first.scores, rtol=0, atol=near)
