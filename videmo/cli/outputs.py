@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ class OutputPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
     """A file, or a folder, that the command writes.
 
     kept: beside it lie a journal and a receipt, and perhaps the faces of its clips
+    folder: it is a folder, which may be there already and be replaced whole
     """
 
     name = "path"
 
-    def __init__(self, *, kept: bool = False, as_path: bool = False) -> None:
-        self.kept, self._type = kept, Path if as_path else str
+    def __init__(self, *, kept: bool = False, as_path: bool = False, folder: bool = False) -> None:
+        self.kept, self.folder, self._type = kept, folder, Path if as_path else str
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the name."""
@@ -49,7 +51,8 @@ def check_outputs(clips: Iterable[Clip] = (), *, resume: bool = False) -> None:
         return
     sources = [*_sources(context), *_inside(clips)]
     for name, parameter in outputs:
-        check_place(name)
+        if not (parameter.folder and os.path.isdir(name)):
+            check_place(name)
         refuse_source(name, sources)
         if parameter.kept:
             for beside in (f"{name}.journal", f"{name}.receipt", frames_of(name)):

@@ -48,7 +48,13 @@ TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
         "recipe": {
             "sampling": {"fps": None, "every": 1},
             "detection": {"faces": "best", "min_face": 32},
-            "pooling": {"stats": ("mean", "std", "min", "max"), "within": (), "normalise": "l2"},
+            "pooling": {
+                "stats": ("mean", "std", "min", "max"),
+                "within": (),
+                "normalise": "l2",
+                "of": "features",
+                "prior": (),
+            },
         },
     },
     # the same notebook, cells 52-54, and VGAF_train.ipynb, cell 10: all faces of 64 px and more,
@@ -59,7 +65,13 @@ TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
         "recipe": {
             "sampling": {"fps": None, "every": 1},
             "detection": {"faces": "all", "min_face": 64},
-            "pooling": {"stats": ("mean", "std"), "within": ("mean", "std"), "normalise": "l2"},
+            "pooling": {
+                "stats": ("mean", "std"),
+                "within": ("mean", "std"),
+                "normalise": "l2",
+                "of": "features",
+                "prior": (),
+            },
         },
     },
 }
@@ -75,7 +87,7 @@ train.add_command(backbone)
 
 @train.command(no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("sources", nargs=-1, type=click.Path(path_type=str))
-@click.option("--out", required=True, type=OutputPath(as_path=True), metavar="DIR",
+@click.option("--out", required=True, type=OutputPath(as_path=True, folder=True), metavar="DIR",
               help="The model folder to write.")  # fmt: skip
 @overwrite_option
 @click.option("--labels", metavar="CSV|folder",

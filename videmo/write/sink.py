@@ -220,7 +220,8 @@ def open_file(out: str | os.PathLike[str]) -> Sink:
 
 def refuse_existing(out: str, *, overwrite: bool) -> None:
     """Raise OutputError for an output that is there already, unless it may be replaced."""
-    if not overwrite and os.path.isfile(out) and not out.startswith(_OPEN_FILES):
+    there = os.path.isfile(out) or os.path.isdir(out)
+    if there and not overwrite and not out.startswith(_OPEN_FILES):
         raise OutputError(out, "is there already; give --overwrite, or another --out")
 
 
