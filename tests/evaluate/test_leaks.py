@@ -119,9 +119,17 @@ def test_a_folder_of_its_name_is_not_the_head(
 
 
 def test_a_card_that_tells_nothing_is_said(evaluate: Evaluate) -> None:
-    predictions(NEW, store.load("afew7"))
+    predictions(NEW, store.load("lite0_faces"))
     code, _, err = evaluate(*GIVEN)
-    assert code == 0 and "the card of afew7 does not tell from which clips" in err
+    assert code == 0 and "the card of lite0_faces does not tell from which clips" in err
+
+
+@pytest.mark.parametrize("head", ["afew7", "vgaf3"])
+def test_a_head_made_of_pictures_has_met_no_clip(evaluate: Evaluate, head: str) -> None:
+    predictions(NEW, store.load(head))
+    code, out, err = evaluate(*GIVEN, "--format", "json")
+    assert code == 0 and "does not tell" not in err
+    assert json.loads(out)["seen"] == [{"head": head, "clips": 0, "subjects": 0, "met": 0}]
 
 
 def test_answers_that_name_no_head_are_judged(evaluate: Evaluate) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videmo import store
+from videmo.evaluate import leaks
 from videmo.labels import label_set, meaning
 from videmo.stages.embed import make_backbone
 from videmo.stages.heads import softmax
@@ -454,7 +455,7 @@ def _write(
         "name": name,
         "about": made.about,
         "spec": {"type": head.type, "level": "clip", "labels": list(labels)},
-        "trained": facts | counts,
+        "trained": facts | counts | {leaks.KEY: leaks.digests((), ())},  # of clips it met none
         "measured": {
             part: measure_head(head, *of, labels) for part, of in clips.items() if part != "learned"
         },
