@@ -60,7 +60,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "platformdirs": "files",
     "pyarrow": "train write",
     "ray": "runs.cluster",
-    "rich": "cli write.table show.evaluation",
+    "rich": "cli write.table show.tables",
     "safetensors": "store stages.embed.timm train store.zoo.importer",
     "sklearn": "train.head evaluate.metrics",
     "timm": "stages.embed.timm",

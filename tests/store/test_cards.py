@@ -259,7 +259,7 @@ def test_a_card_cannot_move_the_cursor_of_a_terminal(backbone: store.Model) -> N
 def test_a_label_cannot_move_the_cursor_in_a_table(tmp_path: Path) -> None:
     from videmo.evaluate import evaluate_labels
     from videmo.evaluate.pairs import ColumnNames, match, read_predictions, read_truth
-    from videmo.show.evaluation import as_markdown, as_table
+    from videmo.show.evaluation import FORMATS
 
     file = tmp_path / "p.csv"
     file.write_text("path,label,truth\na,x\x1b[2J,x\x1b[2J\nb,y,y\n")
@@ -268,4 +268,5 @@ def test_a_label_cannot_move_the_cursor_in_a_table(tmp_path: Path) -> None:
         match(read_predictions(str(file), columns), read_truth(str(file), columns))
     )
     named = {"predictions": "p\x1b[2J", "truth": "t"}
-    assert "\x1b" not in as_table({**named, **result}) + as_markdown({**named, **result})
+    for form in ("table", "markdown", "latex"):
+        assert "\x1b" not in FORMATS[form]({**named, **result})

@@ -45,6 +45,7 @@ COMMANDS = {  # name -> its place, and what it does
         "videmo.cli.evaluate:evaluate",
         "Measure predictions against the truth.",
     ),
+    "compare": ("videmo.cli.compare:compare", "Tell what differs between two runs."),
     "attributes": (
         "videmo.cli.persons:attributes",
         "Tell age, gender, ethnicity of each person.",

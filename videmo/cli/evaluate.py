@@ -1,4 +1,4 @@
-"""evaluate: predictions against the truth, as a table, JSON or Markdown."""
+"""evaluate: predictions against the truth, as a table, JSON, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ Examples:
               help="Samples of the bootstrap.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Of the bootstrap.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["table", "json", "markdown"]),
+@click.option("--format", "format_", type=click.Choice(["table", "json", "markdown", "latex"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
 @click.option("--out", type=OutputPath(), metavar="FILE",
-              help="Write here; .json, .md or .txt chooses the format.")  # fmt: skip
+              help="Write here; .json, .md, .tex or .txt chooses the format.")  # fmt: skip
 @click.option("--confusion", type=OutputPath(), metavar="PNG",
               help="Draw the confusion matrix of all clips.")  # fmt: skip
 @click.option("--records", type=OutputPath(), metavar="FILE",
@@ -95,7 +95,7 @@ def evaluate(**options: Any) -> None:
 
     _check_options(options)
     check_outputs()
-    format_ = _format_of(options["out"], options["format_"])
+    format_ = format_of(options["out"], options["format_"])
     _check_picture(options["confusion"])
     result = _result(options)
     if options["confusion"]:
@@ -268,12 +268,13 @@ def _sources(options: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _format_of(out: str | None, asked: str | None) -> str:
+def format_of(out: str | None, asked: str | None) -> str:
+    """Return the format of figures for people: what is asked for, or the suffix of `out` says."""
     from videmo.write.names import kind_of
 
     if out is None or out == "-":
         return asked or ("table" if sys.stdout.isatty() else "json")
-    formats = {".json": "json", ".md": "markdown", ".txt": "table"}
+    formats = {".json": "json", ".md": "markdown", ".tex": "latex", ".txt": "table"}
     return kind_of(out, formats, asked=asked, option="--format")
 
 

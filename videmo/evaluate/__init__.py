@@ -6,14 +6,14 @@ cannot be read and one that is missing is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from videmo.data import F64, I64
-from videmo.errors import InputError, UnknownName
+from videmo.errors import InputError
 from videmo.evaluate.metrics import (
     DRAWS,
     agreement,
@@ -26,13 +26,11 @@ from videmo.evaluate.metrics import (
     per_label_metrics,
     wilson_interval,
 )
-from videmo.evaluate.pairs import Pair, Scores
-from videmo.evaluate.rows import Row
-from videmo.labels import LABELS, map_scores
+from videmo.evaluate.pairs import Pair
+from videmo.evaluate.reading import LabelReader, published_set, reading_by_meaning, reading_by_name
 from videmo.write.schema import STATUSES
 
 Result = dict[str, Any]
-LabelReader = Callable[[Row, str, Scores], tuple[str, Scores]]  # what is compared of a row
 
 
 @dataclass(frozen=True)
@@ -175,8 +173,7 @@ def _as_arrays(
     for pair in pairs:
         if not pair.truth.clip.label:
             raise pair.truth.row.wrong(f"{pair.truth.clip.path} has no true label; add it")
-    reading = _read_by_meaning if options.by_meaning else _read_by_name
-    labels, read = reading(pairs, options)
+    labels, read = _reading(pairs, options)
     place = {label: n for n, label in enumerate(labels)}
     truth = np.array([place[read(p.truth.row, p.truth.clip.label or "", {})[0]] for p in pairs])
     told = [read(p.found.row, p.found.label or "", p.found.scores) for p in answered if p.found]
@@ -188,60 +185,17 @@ def _as_arrays(
     return labels, found, truth, np.array([[s.get(n, 0.0) for n in labels] for s in sure])
 
 
-def _read_by_name(
+def _reading(
     pairs: Sequence[Pair], options: EvaluationOptions
 ) -> tuple[tuple[str, ...], LabelReader]:
-    """Return the labels by name, and what refuses all others."""
-    scored = dict.fromkeys(label for p in pairs if p.found for label in p.found.scores)
+    """Return the labels that are compared, and what reads a row as one of them."""
     given = sorted({p.truth.clip.label or "" for p in pairs})
+    if options.by_meaning:
+        labels = options.labels or published_set(given)
+        return labels, reading_by_meaning(labels)
+    scored = dict.fromkeys(label for p in pairs if p.found for label in p.found.scores)
     labels = options.labels or tuple(scored) or tuple(given)
-
-    def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
-        for name in (label, *scores):
-            if name not in labels:
-                raise row.wrong(
-                    f"label {name!r} is not among {', '.join(labels)}; name all labels with "
-                    "--labels, or compare what they mean: --by-meaning"
-                )
-        return label, scores
-
-    return labels, read
-
-
-def _read_by_meaning(
-    pairs: Sequence[Pair], options: EvaluationOptions
-) -> tuple[tuple[str, ...], LabelReader]:
-    """Return the labels of the truth's set, and what folds all others onto them."""
-    labels = options.labels or _published_set(pairs)
-
-    def read(row: Row, label: str, scores: Scores) -> tuple[str, Scores]:
-        source = scores or {label: 1.0}
-        try:
-            folded = map_scores(np.array([*source.values()]), [*source], labels)
-        except UnknownName as error:
-            raise row.wrong(str(error)) from error
-        if not folded.any():
-            raise row.wrong(
-                f"label {label!r} means none of {', '.join(labels)}; name the set with --labels, "
-                "or give probabilities, so that the next of them can count"
-            )
-        sure = dict(zip(labels, folded.tolist(), strict=True))
-        return max(sure, key=sure.__getitem__), sure if scores else {}
-
-    return labels, read
-
-
-def _published_set(pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """Return the smallest published set that has every label of the truth.
-
-    The labels of the truth alone would not do: leaving out those that no clip has makes it easier.
-    """
-    given = {pair.truth.clip.label for pair in pairs}
-    sets = [labels for labels in LABELS.values() if given <= set(labels)]
-    if not sets:
-        names = ", ".join(sorted(map(str, given)))
-        raise InputError(f"no published set has the labels {names}; name all with --labels")
-    return min(sets, key=len)
+    return labels, reading_by_name(labels)
 
 
 def _rounded(value: Any) -> float | None:

@@ -112,6 +112,36 @@ def wilson_interval(right: int, n: int) -> list[float]:
     return [round(max(0.0, centre - half), 4), round(min(1.0, centre + half), 4)]
 
 
+def cohen_kappa(tables: NDArray[Any]) -> F64:
+    """Return Cohen's kappa (1960) of tables (..., C, C), a row a label of one side.
+
+    (share that is the same - share expected) / (1 - share expected), where the latter is what two
+    would share who answer each label as often, and by chance. NaN where both always give one label.
+    """
+    tables = np.asarray(tables, np.float64)
+    n = tables.sum((-1, -2))
+    same = np.trace(tables, axis1=-2, axis2=-1) / n
+    chance = (tables.sum(-1) * tables.sum(-2)).sum(-1) / n**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(chance < 1, (same - chance) / (1 - chance), np.nan))
+
+
+def mcnemar_test(only_a: int, only_b: int) -> dict[str, Any]:
+    """Return whether two runs differ in how often they are right (McNemar 1947), by paired clips.
+
+    only_a, only_b: clips that one of them has right and the other has not; up to 1,000 together
+        p is that of the binomial test, two-sided, above that of chi squared with the continuity
+        correction of Edwards 1948
+    """
+    n = only_a + only_b
+    if n <= 1000:
+        tail = sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1))
+        p, method = min(1.0, 2 * tail / 2**n), "exact"
+    else:
+        p, method = math.erfc(math.sqrt((abs(only_a - only_b) - 1) ** 2 / n / 2)), "chi2"
+    return {"only_a": only_a, "only_b": only_b, "p": float(f"{p:.4g}"), "method": method}
+
+
 def calibration_error(
     probabilities: NDArray[np.floating[Any]], truth: NDArray[np.int64], bins: int = 15
 ) -> float:

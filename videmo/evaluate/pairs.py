@@ -102,7 +102,12 @@ def read_truth(file: str, columns: ColumnNames | None = None) -> list[Truth]:
 
     Raises InputError, ManifestError.
     """
-    rows, columns = read_rows(file), columns or ColumnNames()
+    return truth_in(read_rows(file), columns)
+
+
+def truth_in(rows: Sequence[Row], columns: ColumnNames | None = None) -> list[Truth]:
+    """Return the clips that rows hold; raises ManifestError."""
+    columns = columns or ColumnNames()
     place = _path_column(rows, columns)
     return [Truth(_clip(row, place, columns), row) for row in rows]
 
@@ -142,7 +147,7 @@ def match(
     the truth has them. Raises ManifestError for a clip that is there twice, surplus or missing.
     """
     parts = any(t.clip.start is not None or t.clip.end is not None for t in truths)
-    answers = _unique((_key(f.path, by, f if parts else None), f) for f in found)
+    answers = unique_by((key_of(f.path, by, f if parts else None), f) for f in found)
     known = _by_key(truths, by, parts, answers)
     for key, answer in answers.items():
         if key not in known:
@@ -201,11 +206,11 @@ def refuse_leaks(
 
     Raises ManifestError for a clip or subject on both sides.
     """
-    paths = {_key(path, by): t for t in training if t.clip.path for path in _possible_paths(t)}
+    paths = {key_of(path, by): t for t in training if t.clip.path for path in _possible_paths(t)}
     subjects = {t.clip.subject: t for t in training if t.clip.subject}
     for pair in pairs:
         clip = pair.truth.clip
-        if (key := _key(clip.path, by)) in paths:
+        if (key := key_of(clip.path, by)) in paths:
             raise _leak(pair, f"the clip {clip.path}", paths[key])
         if clip.subject in subjects:
             raise _leak(pair, f"the subject {clip.subject!r}", subjects[clip.subject])
@@ -216,7 +221,7 @@ def refuse_leaks(
     }
 
 
-def _key(path: str, by: MatchBy, part: Clip | PredictedClip | None = None) -> Key:
+def key_of(path: str, by: MatchBy, part: Clip | PredictedClip | None = None) -> Key:
     """Return what a clip is known by; seconds as records round them."""
     name = os.path.abspath(path) if by == "path" else os.path.basename(path)
     name = os.path.splitext(name)[0] if by == "stem" else name
@@ -238,12 +243,13 @@ def _by_key(
     readings = []
     for n in (0, 1):
         read = [replace(t, clip=replace(t.clip, path=_possible_paths(t)[n])) for t in truths]
-        readings.append([(_key(t.clip.path, by, t.clip if parts else None), t) for t in read])
+        readings.append([(key_of(t.clip.path, by, t.clip if parts else None), t) for t in read])
     shared = [sum(key in answers for key, _ in reading) for reading in readings]
-    return _unique(readings[1] if shared[1] > shared[0] else readings[0])
+    return unique_by(readings[1] if shared[1] > shared[0] else readings[0])
 
 
-def _unique(keyed: Iterable[tuple[Key, Item]]) -> dict[Key, Item]:
+def unique_by(keyed: Iterable[tuple[Key, Item]]) -> dict[Key, Item]:
+    """Return clips by what they are known by; raises ManifestError for one that is there twice."""
     found: dict[Key, Item] = {}
     for key, item in keyed:
         before = found.setdefault(key, item)

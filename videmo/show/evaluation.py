@@ -1,17 +1,14 @@
-"""The result of an evaluation in words: a table, JSON or Markdown."""
+"""The result of an evaluation in words: a table, JSON, Markdown or LaTeX."""
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from videmo.write.printable import printable
+from videmo.show.tables import Page, TableRows, as_latex, as_markdown, as_text
 
 Result = Mapping[str, Any]  # as `videmo.evaluate` makes it
-TableRows = list[list[str]]  # of cells, the first the heads of the columns
 
 METRIC_NAMES = {
     "accuracy": "accuracy (WAR)", "uar": "UAR",
@@ -23,6 +20,12 @@ METRIC_NAMES = {
 def as_json(result: Result) -> str:
     """Return the whole result."""
     return json.dumps(result, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+
+def page_of(result: Result) -> Page:
+    """Return the figures of a result as tables, and what goes with them."""
+    first, last = _sentences(result)
+    return Page([first], _blocks(result), [last])
 
 
 def _blocks(result: Result) -> list[tuple[str, TableRows]]:
@@ -50,9 +53,9 @@ def _official(result: Result) -> TableRows:
     return [heads] + [
         [
             METRIC_NAMES[name],
-            _number(of["value"]),
-            _interval(of["interval"]),
-            _number(of["with_face"]),
+            number_text(of["value"]),
+            interval_text(of["interval"]),
+            number_text(of["with_face"]),
         ]
         for name, of in result["official"].items()
     ]
@@ -64,10 +67,10 @@ def _summary(result: Result) -> TableRows:
     heads = [f"with a face {sides[0]['n']}", "95 %", f"all {sides[-1]['n']}", "95 %"]
     rows = [["", *heads[: 2 * len(sides)]]]
     for name in (name for name in METRIC_NAMES if name in sides[0]):
-        cells = [(_number(s.get(name)), _interval(s["intervals"].get(name))) for s in sides]
+        cells = [(number_text(s.get(name)), interval_text(s["intervals"].get(name))) for s in sides]
         rows.append([METRIC_NAMES[name], *(cell for pair in cells for cell in pair)])
         if name == "accuracy":
-            wilson = [("", _interval(side["wilson"])) for side in sides]
+            wilson = [("", interval_text(side["wilson"])) for side in sides]
             rows.append(["  after Wilson", *(cell for pair in wilson for cell in pair)])
     return rows
 
@@ -76,9 +79,9 @@ def _each_label(figures: Result) -> TableRows:
     heads = ["label", "clips", "recall", "95 %", "found", "precision", "95 %", "F1"]
     return [heads] + [
         [
-            label, str(of["n"]), _number(of["recall"]), _interval(of["recall_interval"]),
-            str(of["found"]), _number(of["precision"]), _interval(of["precision_interval"]),
-            _number(of["f1"]),
+            label, str(of["n"]), number_text(of["recall"]), interval_text(of["recall_interval"]),
+            str(of["found"]), number_text(of["precision"]), interval_text(of["precision_interval"]),
+            number_text(of["f1"]),
         ]
         for label, of in figures["by_label"].items()
     ]  # fmt: skip
@@ -113,54 +116,19 @@ _STATES = (
 )  # fmt: skip
 
 
-def as_markdown(result: Result) -> str:
-    """Return its tables for a page or an issue."""
-    first, last = map(_escaped, _sentences(result))
-    parts = [first]
-    for title, (heads, *rows) in _blocks(result):
-        lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-        table = [f"| {' | '.join(_escaped(c) for c in line)} |" for line in lines]
-        parts += [*([f"**{_escaped(title)}**"] if title else []), "\n".join(table)]
-    return "\n\n".join([*parts, last]) + "\n"
-
-
-def _escaped(cell: str) -> str:
-    text = cell.strip().replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-    return printable(text)
-
-
-def as_table(result: Result) -> str:
-    """Return its tables for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(
-        file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, width=10_000,
-        highlight=False, markup=False, emoji=False, legacy_windows=False,
-    )  # fmt: skip
-    first, last = map(printable, _sentences(result))
-    with console.capture() as captured:
-        console.print(first + "\n")
-        for title, (heads, *rows) in _blocks(result):
-            table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-            for n, head in enumerate(heads):
-                table.add_column(printable(head), justify="right" if n else "left", no_wrap=True)
-            for row in rows:
-                table.add_row(*map(printable, row))
-            console.print(table)
-            console.print()
-        console.print(last)
-    return "\n".join(line.rstrip() for line in captured.get().split("\n"))
-
-
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """Return a figure with four decimals, nothing for None."""
     return "" if value is None else f"{value:.4f}"
 
 
-def _interval(interval: Sequence[float] | None) -> str:
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Return the ends of an interval, nothing for None."""
     return "" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
 
 
 FORMATS: dict[str, Callable[[Result], str]] = {
-    "table": as_table, "markdown": as_markdown, "json": as_json,
-}  # fmt: skip
+    "table": lambda result: as_text(page_of(result)),
+    "markdown": lambda result: as_markdown(page_of(result)),
+    "latex": lambda result: as_latex(page_of(result)),
+    "json": as_json,
+}
