@@ -18,7 +18,7 @@ PACKAGE = ROOT / "videmo"
 
 FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of their own
     1: "errors",
-    2: "data labels",
+    2: "data labels times",
     3: "files",
     4: "stages stages.registry stages.image stages.boxes",
     5: "stages.decode stages.detect stages.follow stages.track stages.crop stages.embed "

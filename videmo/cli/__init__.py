@@ -59,14 +59,25 @@ COMMANDS = {  # name -> its place, and what it does
     "export": ("videmo.cli.export:export", "Write a backbone for other programs."),
 }
 
+EXAMPLES = """\b
+Examples:
+  videmo clip.mp4                          the same as videmo classify clip.mp4
+  videmo classify clips/ -o emotions.csv   one row for every clip
+  videmo help classify                     the options of a command
+"""
+
 
 @click.group(
     cls=LazyGroup,
     commands=LazyCommands({name: place for name, (place, _) in COMMANDS.items()}),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example:  videmo classify clip.mp4",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
+    epilog=EXAMPLES,
 )
-@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.version_option(__version__, "-V", "-v", "--version", message="%(prog)s %(version)s")
 def videmo() -> None:
     """Tell which emotion a video clip shows.
 
@@ -75,6 +86,7 @@ def videmo() -> None:
     """
 
 
+videmo.direct = "classify"
 videmo.brief = {name: brief for name, (_, brief) in COMMANDS.items()}
 
 

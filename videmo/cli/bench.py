@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from videmo.cli.grouped import Command
 from videmo.cli.options import changes_of, engine_of, engine_options, recipe_options
 
 EXAMPLES = """\b
@@ -18,7 +19,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("clip", required=False, type=click.Path(exists=True))
 @recipe_options
 @engine_options
@@ -28,13 +29,13 @@ Examples:
     metavar="A B",
     help="Two sets of options, each in quotes, that take turns.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="How often.")
+@click.option("--rounds", type=click.IntRange(1), default=5, help="How often.")
 @click.option(
+    "-f",
     "--format",
     "format_",
     type=click.Choice(["text", "json"]),
     default="text",
-    show_default=True,
     help="Lines for a person, or one JSON object.",
 )
 @click.option("--once", type=click.Choice(["decode", "answer", "stages"]), hidden=True)
@@ -109,5 +110,5 @@ def _options_given() -> Sequence[str]:
         if name in own or source is None or source.name != "COMMANDLINE":
             continue
         value = context.params[name]
-        words += [one.opts[0]] if value is True else [one.opts[0], str(value)]
+        words += [one.opts[-1]] if value is True else [one.opts[-1], str(value)]
     return words

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.grouped import Command, section
 from videmo.cli.options import (
     clips_of,
     engine_options,
     format_option,
     input_options,
     message_options,
+    out_option,
     pipeline_of,
     prior_option,
     recipe_options,
@@ -33,25 +35,38 @@ if TYPE_CHECKING:
 CLASSIFY = """\b
 Examples:
   videmo classify clip.mp4
-  videmo classify clips/ --out emotions.csv
-  videmo classify clips/ --head lite0_faces
+  videmo classify clips/ -o emotions.csv
+  videmo classify talk.mp4 --start 1:30 --end 2:00
+  videmo classify clips/ -j auto -o emotions.ndjson --resume
   find . -name '*.mp4' -print0 | videmo classify --files0-from - | jq -r '[.path,.label]|@tsv'
 """
+FIRST = ("out", "format_", "head", "fps", "start", "end", "manifest", "jobs", "resume", "overwrite")
+EXTRACT_FIRST = (
+    "out",
+    "head",
+    "backbone",
+    "fps",
+    "manifest",
+    "frames",
+    "jobs",
+    "resume",
+    "overwrite",
+)
 EXTRACT = """\b
 Examples:
-  videmo extract-features clips/ --out features.npz
-  videmo extract-features clips/ --backbone lite0_faces --out features.npz
+  videmo extract-features clips/ -o features.npz
+  videmo extract-features clips/ --backbone lite0_faces -o features.npz
 """
 
 
-@click.command(no_args_is_help=True, epilog=CLASSIFY)
+@click.command(cls=Command, no_args_is_help=True, epilog=CLASSIFY, first=FIRST)
 @input_options
 @recipe_options
 @prior_option
+@out_option(OutputPath(kept=True))
 @format_option
-@click.option("--out", type=OutputPath(kept=True), metavar="FILE",
-              help="Write here; the suffix chooses the format.")  # fmt: skip
-@click.option("--top", type=click.IntRange(1), metavar="K", help="Only the K most probable labels.")
+@section("Answer", click.option("--top", type=click.IntRange(1), metavar="K",
+                                help="Only the K most probable labels."))  # fmt: skip
 @engine_options
 @worker_options
 @resume_options
@@ -93,14 +108,17 @@ def classify(**options: Any) -> None:
     sys.exit(1 if failed else 0)
 
 
-@click.command("extract-features", no_args_is_help=True, epilog=EXTRACT)
+@click.command(
+    "extract-features", cls=Command, no_args_is_help=True, epilog=EXTRACT, first=EXTRACT_FIRST
+)
 @input_options
 @recipe_options
-@click.option("--out", required=True, type=OutputPath(kept=True), metavar="FILE",
-              help="Write them here, as the suffix says: npz, parquet, csv or tsv.")  # fmt: skip
-@click.option("--backbone", metavar="NAME|DIR",
-              help="Features of this network by its own recipe, in place of a head's.")  # fmt: skip
-@click.option("--frames", is_flag=True, help="Also keep one embedding for each face.")
+@out_option(OutputPath(kept=True), required=True,
+            help="Write them here, as the suffix says: npz, parquet, csv or tsv.")  # fmt: skip
+@section("Answer", click.option("--backbone", metavar="NAME|DIR",
+         help="Features of this network by its own recipe, in place of a head's."))  # fmt: skip
+@section("Output", click.option("--frames", is_flag=True,
+                                help="Also keep one embedding for each face."))  # fmt: skip
 @engine_options
 @worker_options
 @resume_options

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.evaluate import format_of
-from videmo.cli.options import message_options
-from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.grouped import Command
+from videmo.cli.options import message_options, out_option
+from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -23,33 +24,32 @@ Examples:
 """
 
 
-@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--truth", metavar="FILE", help="A manifest or feature file with the true labels.")
 @click.option("--folders", is_flag=True, help="The folder of a clip names its true label.")
-@click.option("--path-column", default="path", show_default=True, metavar="NAME",
+@click.option("--path-column", default="path", metavar="NAME",
               help="The column that names the clip.")  # fmt: skip
-@click.option("--pred-column", default="label", show_default=True, metavar="NAME",
+@click.option("--pred-column", default="label", metavar="NAME",
               help="The column of the answers.")  # fmt: skip
 @click.option("--truth-column", metavar="NAME",
               help="Of the truth; without --truth, in A.")  # fmt: skip
-@click.option("--subject-column", default="subject", show_default=True, metavar="NAME",
+@click.option("--subject-column", default="subject", metavar="NAME",
               help="The column of the truth that names the person.")  # fmt: skip
 @click.option("--match", type=click.Choice(["path", "name", "stem"]), default="path",
-              show_default=True, help="Clips are one if these are.")  # fmt: skip
+              help="Clips are one if these are.")  # fmt: skip
 @click.option("--labels", metavar="A,B,...", help="The whole set of labels.")
 @click.option("--by-meaning", is_flag=True, help="Happy is happiness; read 8 labels as 7 or 3.")
 @click.option("--no-scores", is_flag=True, help="Pass the probabilities over.")
-@click.option("--draws", type=click.IntRange(100), default=2000, show_default=True, metavar="N",
+@click.option("--draws", type=click.IntRange(100), default=2000, metavar="N",
               help="Samples of the bootstrap.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
               help="Of the bootstrap.")  # fmt: skip
 @click.option("-f", "--format", "format_",
               type=click.Choice(["table", "json", "markdown", "latex"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
-@click.option("-o", "--output", "--out", "out", type=OutputPath(), metavar="FILE",
-              help="Write here; .json, .md, .tex or .txt chooses the format.")  # fmt: skip
+@out_option(help="Write here; .json, .md, .tex or .txt chooses the format.")
 @overwrite_option
 @message_options
 def compare(a: str, b: str, **options: Any) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import message_options
-from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.grouped import Command
+from videmo.cli.options import message_options, out_option
+from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  videmo dataset ravdess RAVDESS/ --fold 1 --out ravdess1.csv
-  videmo extract-features --manifest ravdess1.csv --out ravdess1.npz
+  videmo dataset ravdess RAVDESS/ --fold 1 -o ravdess1.csv
+  videmo extract-features --manifest ravdess1.csv -o ravdess1.npz
 """
 _COLUMNS = ("path", "label", "split", "subject", "start", "end")
 
 
-class _NamesDataSets(click.Command):
+class _NamesDataSets(Command):
     """A command whose help names every data set there is."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -44,8 +45,7 @@ class _NamesDataSets(click.Command):
     metavar="K",
     help="Of a cross-validated set: test is its K-th fold, train all others.",
 )
-@click.option("--out", type=OutputPath(), metavar="FILE.csv",
-              help="Write here instead of to standard output.")  # fmt: skip
+@out_option(metavar="FILE.csv", help="Write here instead of to standard output.")
 @overwrite_option
 @message_options
 def dataset(name: str, root: str, fold: int | None, out: str | None, **options: Any) -> None:

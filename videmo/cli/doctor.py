@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from videmo.cli.grouped import Command
+
 EXAMPLES = """\b
 Examples:
   videmo doctor
@@ -13,13 +15,13 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.option(
+    "-f",
     "--format",
     "format_",
     type=click.Choice(["text", "json"]),
     default="text",
-    show_default=True,
     help="Lines of a name and a value, or one JSON object.",
 )
 def doctor(format_: str) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.grouped import Command
 from videmo.cli.options import (
     engine_options,
     is_given,
     message_options,
+    out_option,
     pipeline_of,
     prior_option,
     recipe_options,
@@ -35,8 +37,20 @@ Examples:
   videmo evaluate --protocol afew --root AFEW/ --head afew7
 """
 
+FIRST = (
+    "predictions",
+    "truth",
+    "folders",
+    "protocol",
+    "root",
+    "head",
+    "confusion",
+    "out",
+    "format_",
+)
 
-@click.command(no_args_is_help=True, epilog=EXAMPLES)
+
+@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES, first=FIRST)
 @click.option("--predictions", metavar="FILE", help="What classify wrote, or a CSV; - is stdin.")
 @click.option("--truth", metavar="FILE", help="A manifest or feature file with the true labels.")
 @click.option("--folders", is_flag=True, help="The folder of a clip names its true label.")
@@ -45,36 +59,35 @@ Examples:
 @click.option("--fold", type=click.IntRange(1), metavar="N", help="The fold of the data set.")
 @click.option("--protocol", metavar="NAME", help="Print first what is official for afew, vgaf, ...")
 @click.option("--split", metavar="NAME", help="Only the clips of this split of the truth.")
-@click.option("--path-column", default="path", show_default=True, metavar="NAME",
+@click.option("--path-column", default="path", metavar="NAME",
               help="The column that names the clip.")  # fmt: skip
-@click.option("--pred-column", default="label", show_default=True, metavar="NAME",
+@click.option("--pred-column", default="label", metavar="NAME",
               help="The column of the answers.")  # fmt: skip
 @click.option("--truth-column", metavar="NAME",
               help="Of the truth; without --truth, in the file of the answers.")  # fmt: skip
-@click.option("--subject-column", default="subject", show_default=True, metavar="NAME",
+@click.option("--subject-column", default="subject", metavar="NAME",
               help="The column of the truth that names the person.")  # fmt: skip
 @click.option("--match", type=click.Choice(["path", "name", "stem"]), default="path",
-              show_default=True, help="Clips are one if these are.")  # fmt: skip
+              help="Clips are one if these are.")  # fmt: skip
 @click.option("--missing", type=click.Choice(["error", "wrong"]), default="error",
-              show_default=True, help="What a clip without a prediction is.")  # fmt: skip
+              help="What a clip without a prediction is.")  # fmt: skip
 @click.option("--labels", metavar="A,B,...", help="The whole set of labels.")
 @click.option("--by-meaning", is_flag=True, help="Happy is happiness; read 8 labels as 7 or 3.")
 @click.option("--no-scores", is_flag=True, help="Pass the probabilities over.")
 @click.option("--kind", type=click.Choice(["labels", "numbers"]), default="labels",
-              show_default=True, help="numbers: CCC, PCC, MAE, RMSE.")  # fmt: skip
+              help="numbers: CCC, PCC, MAE, RMSE.")  # fmt: skip
 @click.option("--train", "training", multiple=True, metavar="FILE|HEAD",
               help="What was trained on; a clip or person on both sides is an error.")  # fmt: skip
-@click.option("--seen", type=click.Choice(["error", "allow"]), default="error", show_default=True,
+@click.option("--seen", type=click.Choice(["error", "allow"]), default="error",
               help="What a clip or person is that the head learned from, as its card "
               "tells.")  # fmt: skip
-@click.option("--draws", type=click.IntRange(100), default=2000, show_default=True, metavar="N",
+@click.option("--draws", type=click.IntRange(100), default=2000, metavar="N",
               help="Samples of the bootstrap.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
               help="Of the bootstrap.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["table", "json", "markdown", "latex"]),
+@click.option("-f", "--format", "format_", type=click.Choice(["table", "json", "markdown", "latex"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
-@click.option("--out", type=OutputPath(), metavar="FILE",
-              help="Write here; .json, .md, .tex or .txt chooses the format.")  # fmt: skip
+@out_option(help="Write here; .json, .md, .tex or .txt chooses the format.")
 @click.option("--confusion", type=OutputPath(), metavar="PNG",
               help="Draw the confusion matrix of all clips.")  # fmt: skip
 @click.option("--records", type=OutputPath(), metavar="FILE",

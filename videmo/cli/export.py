@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
+from videmo.cli.grouped import Command
+from videmo.cli.options import debug_option, out_option, quiet_option
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 EXAMPLES = """\b
 Examples:
   videmo export lite0_faces --to onnx
-  videmo export my_backbone/ --to openvino --out faces.xml
+  videmo export my_backbone/ --to openvino -o faces.xml
 """
 
 
-@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("model")
 @click.option(
     "--to",
@@ -24,15 +26,14 @@ Examples:
     type=click.Choice(["onnx", "openvino", "torchscript"]),
     help="The form: openvino is two files, the others one.",
 )
-@click.option(
-    "--out",
-    type=OutputPath(as_path=True),
-    metavar="FILE",
-    help="Write here; by default the model's name, in this folder.",
+@out_option(
+    OutputPath(as_path=True, folder=True),
+    metavar="FILE|DIR",
+    help="Write here, or into this folder; by default the model's name, in this folder.",
 )
 @overwrite_option
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run.")
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@quiet_option
+@debug_option
 def export(
     model: str, to: str, out: Path | None, overwrite: bool, quiet: bool, debug: bool
 ) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
 
 import click
+
+from videmo.cli.grouped import Group, is_clip
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
@@ -39,15 +42,40 @@ class LazyCommands(MutableMapping[str, click.Command]):
         return len(self._places)
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose help lists its commands without importing them.
 
     brief: what each does, in the half of a line that a list has for it
+    direct: the command that is meant where a clip stands in the place of a command
     """
 
     brief: Mapping[str, str] = {}  # replaced, never changed
+    direct = ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.brief[name]) for name in self.list_commands(ctx)])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an option that a command has is told where it belongs."""
+        words = shlex.join(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            fact = f"No option of videmo itself is called {error.option_name}"
+            step = f"options stand behind a command: videmo {self.direct} {words}"
+            raise click.UsageError(f"{fact}; {step}", ctx) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant: `videmo clip.mp4` is `videmo classify clip.mp4`."""
+        if args[0] == "help" and not args[1:]:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
+        elif self.get_command(ctx, args[0]) is None and is_clip(args[0]):
+            args = [self.direct, *args]
+        return super().resolve_command(ctx, args)

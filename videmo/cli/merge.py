@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import clips_of, message_options, search_options, span_options
-from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.grouped import Command
+from videmo.cli.options import (
+    clips_of,
+    message_options,
+    out_option,
+    search_options,
+    span_options,
+)
+from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -16,15 +23,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  videmo classify clips/ --shard 2/3 --out part-2.ndjson
-  videmo merge part-*.ndjson --out emotions.ndjson --expect clips/
+  videmo classify clips/ --shard 2/3 -o part-2.ndjson
+  videmo merge part-*.ndjson -o emotions.ndjson --expect clips/
 """
 
 
-@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=str))
-@click.option("--out", type=OutputPath(), metavar="FILE",
-              help="Write here, in the format of the parts.")  # fmt: skip
+@out_option(help="Write here, in the format of the parts; by default to standard output.")
 @overwrite_option
 @click.option("--expect", multiple=True, metavar="CSV|DIR",
               help="The inputs of the whole run, which must all be there; their order is kept. "

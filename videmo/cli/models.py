@@ -8,9 +8,17 @@ from typing import Any
 
 import click
 
+from videmo.cli.grouped import Group
 from videmo.cli.models_import import import_
-from videmo.cli.options import Number, cache_options, use_cache
+from videmo.cli.options import (
+    cache_options,
+    debug_option,
+    progress_option,
+    quiet_option,
+    use_cache,
+)
 from videmo.cli.streams import say
+from videmo.cli.types import Number
 from videmo.write.printable import printable
 
 PULL = """\b
@@ -36,11 +44,15 @@ REMOVE = """\b
 Example:
   videmo models remove enet_b0_8_best_afew"""
 
-debug_option = click.option("--debug", is_flag=True, help="Show where an error comes from.")
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing that is no error.")
+EXAMPLES = """\b
+Examples:
+  videmo models list
+  videmo models show lite0_faces
+  videmo models pull enet_b0_8_best_afew
+"""
 
 
-@click.group()
+@click.group(cls=Group, epilog=EXAMPLES)
 def models() -> None:
     """List, fetch, check and remove models.
 
@@ -53,12 +65,16 @@ models.add_command(import_)
 
 
 @models.command("list", epilog=LIST)
-@click.option("--format", "format_", type=click.Choice(["table", "json", "ndjson"]),
+@click.option("-f", "--format", "format_", type=click.Choice(["table", "json", "ndjson"]),
               help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
 @cache_options
 @debug_option
 def list_(format_: str | None, **options: Any) -> None:
-    """Tell which models there are: embedded, installed, cached (their file) or published."""
+    """List all models, a line each.
+
+    A model is embedded in the package, installed in the cache, cached (its file alone is here) or
+    published, which pull fetches.
+    """
     import json
 
     from videmo.cli.models_text import models_table
@@ -78,15 +94,15 @@ def list_(format_: str | None, **options: Any) -> None:
 
 @models.command(no_args_is_help=True, epilog=SHOW)
 @click.argument("name")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text",
-              show_default=True, help="json has all of its card.")  # fmt: skip
+@click.option("-f", "--format", "format_", type=click.Choice(["text", "json"]), default="text",
+              help="json has all of its card.")  # fmt: skip
 @cache_options
 @debug_option
 def show(name: str, format_: str, **options: Any) -> None:
-    """Tell all that is known of a model, a published network or a detector.
+    """Tell all that is known of one model.
 
     Its network, labels in their order, what its pictures must be like, its terms, what it was
-    measured with and on which data.
+    measured with and on which data; of a published network or a detector too.
     """
     import json
 
@@ -108,14 +124,12 @@ def show(name: str, format_: str, **options: Any) -> None:
 @click.option("--sha256", "digest", default="", metavar="HEX", help="The sum the file must have.")
 @click.option("--no-import", "keep", is_flag=True, help="Only fetch the file; make no model of it.")
 @click.option("--backbone", metavar="NAME", help="Of engagement: whose features it reads.")
-@click.option("--max-mb", type=click.IntRange(1), default=1024, show_default=True, metavar="N",
+@click.option("--max-mb", type=click.IntRange(1), default=1024, metavar="N",
               help="Refuse a file of more MiB.")  # fmt: skip
 @click.option("--max-seconds", type=Number(0, open=True), default=3600,
-              show_default=True, metavar="S", help="Give a file up that takes longer; the next "
+              metavar="S", help="Give a file up that takes longer; the next "
               "pull goes on with it.")  # fmt: skip
-@click.option("--progress", type=click.Choice(["auto", "bar", "lines", "json", "none"]),
-              default="auto", help="On stderr: by default a bar on a terminal, elsewhere a line "
-              "every 30 s.")  # fmt: skip
+@progress_option
 @cache_options
 @quiet_option
 @debug_option
@@ -123,7 +137,7 @@ def pull(
     names: Sequence[str], url: str | None, digest: str, keep: bool, backbone: str | None,
     max_mb: int, max_seconds: float, progress: str, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Fetch published networks and make models of them.
+    """Fetch published networks, and install them.
 
     A file is kept only if it has the sum that is known of it; where none is, that of the first
     download is printed, written down, and checked from then on. A download that was cut goes on
@@ -148,14 +162,15 @@ def pull(
 
 @models.command(epilog=VERIFY)
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@click.option("--format", "format_", type=click.Choice(["table", "ndjson"]),
+@click.option("-f", "--format", "format_", type=click.Choice(["table", "ndjson"]),
               help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
 @cache_options
 @debug_option
 def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
-    """Read every model and fetched file again, and tell whether each is what it was.
+    """Check whether every file is what it was.
 
-    One row each: ok, corrupt or missing. The exit code is 1 if any is not ok.
+    Every model and fetched file is read again. One row each: ok, corrupt or missing. The exit
+    code is 1 if any is not ok.
     """
     import json
 
@@ -177,7 +192,10 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
 @cache_options
 @debug_option
 def path(name: str, **options: Any) -> None:
-    """Print the folder of a model; of a detector, its file."""
+    """Print where a model lies.
+
+    That is its folder; of a detector, its file.
+    """
     from videmo.store.zoo.catalogue import path_of
 
     use_cache(options)
@@ -190,7 +208,10 @@ def path(name: str, **options: Any) -> None:
 @quiet_option
 @debug_option
 def remove(names: Sequence[str], quiet: bool, **options: Any) -> None:
-    """Remove installed models and their fetched files; named as NAME.pt, the file alone."""
+    """Remove models that pull or import installed.
+
+    Their fetched files go too; where one is named as NAME.pt, the file alone.
+    """
     from videmo.store.zoo.catalogue import remove as discard
 
     use_cache(options)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import cache_options, use_cache
+from videmo.cli.grouped import Command
+from videmo.cli.options import cache_options, debug_option, quiet_option, use_cache
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Examples:
       --classes affectnet8 --size 224"""
 
 
-@click.command("import", epilog=EXAMPLES)
+@click.command("import", cls=Command, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--as", "name", required=True, metavar="NAME", help="What the model is called here.")
 @click.option(
@@ -41,7 +42,6 @@ Examples:
     "--size",
     type=click.IntRange(16, 1024),
     default=224,
-    show_default=True,
     metavar="PX",
     help="Of an unknown file: the side of its pictures.",
 )
@@ -49,7 +49,6 @@ Examples:
     "--mean",
     type=(float, float, float),
     default=(0.485, 0.456, 0.406),
-    show_default=True,
     metavar="R G B",
     help="Of an unknown file: what it takes off from colours of 0..1.",
 )
@@ -57,7 +56,6 @@ Examples:
     "--std",
     type=(float, float, float),
     default=(0.229, 0.224, 0.225),
-    show_default=True,
     metavar="R G B",
     help="Of an unknown file: what it then divides by.",
 )
@@ -68,13 +66,12 @@ Examples:
     "--max-mb",
     type=click.IntRange(1),
     default=1024,
-    show_default=True,
     metavar="N",
     help="Refuse a file, or a tensor that it makes of a picture, of more than so many MiB.",
 )
 @cache_options
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run.")
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@quiet_option
+@debug_option
 def import_(
     file: Path,
     name: str,
@@ -89,11 +86,11 @@ def import_(
     debug: bool,
     **options: Any,
 ) -> None:
-    """Make a published network a model, without running anything in its file.
+    """Install a network from a file.
 
-    FILE is a pickle of a whole timm network or its tensors (.pt), ONNX, safetensors, or what
-    Keras saved (.h5). A published file is known by NAME or its own name; of any other, say what
-    it is. The folder of the model is printed.
+    Nothing in the file is run. FILE is a pickle of a whole timm network or its tensors (.pt),
+    ONNX, safetensors, or what Keras saved (.h5). A published file is known by NAME or its own
+    name; of any other, say what it is. The folder of the model is printed.
     """
     from videmo.store.zoo.importer import import_model, published_for
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from videmo.cli.grouped import section
+from videmo.cli.outputs import OutputPath
 from videmo.cli.streams import say
+from videmo.cli.types import Jobs, Number, NumberOrAuto, Time
 from videmo.write.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -17,30 +19,6 @@ if TYPE_CHECKING:
     from videmo.runs.shards import Shard
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class Number(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    """A finite number in a range, by the check that `videmo.data.Range` makes everywhere."""
-
-    name = "number"
-
-    def __init__(
-        self, low: float = -math.inf, high: float = math.inf, *, open: bool = False
-    ) -> None:
-        self.range = (low, high, open)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return the number."""
-        from videmo.data import Range
-
-        wanted = Range(*self.range)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if number not in wanted:
-            self.fail(f"{value!r} is not {wanted}", param, ctx)
-        return number
 
 
 def option_group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -54,7 +32,22 @@ def option_group(*options: Callable[[Command], Command]) -> Callable[[Command], 
     return decorate
 
 
-search_options = option_group(
+def out_option(
+    kind: OutputPath | None = None,
+    *,
+    metavar: str = "FILE",
+    help: str = "Write here; the suffix chooses the format. By default, and with -, to standard "
+    "output.",
+    **more: Any,
+) -> Callable[[Command], Command]:
+    """Return -o/--output, which is also called --out; `options["out"]` holds it."""
+    names = ("-o", "--output", "--out", "out")
+    option = click.option(*names, type=kind or OutputPath(), metavar=metavar, help=help, **more)
+    return section("Output", option)
+
+
+search_options = section(
+    "Inputs",
     click.option(
         "--ext",
         multiple=True,
@@ -69,39 +62,25 @@ search_options = option_group(
     ),
 )
 
-span_options = option_group(
+span_options = section(
+    "What is looked at",
     click.option(
         "--start",
-        type=Number(0),
-        metavar="S",
-        help="Begin at this presentation time in seconds.",
+        type=Time(0),
+        metavar="TIME",
+        help="Begin at this presentation time: 90, 1:30 or 00:01:30.5.",
     ),
     click.option(
         "--end",
-        type=Number(0, open=True),
-        metavar="S",
+        type=Time(0, open=True),
+        metavar="TIME",
         help="Stop before this presentation time.",
     ),
 )
 
-
-class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    """A number from 1, or auto."""
-
-    name = "N|auto"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        """Return the number, or auto."""
-        if value == "auto":
-            return "auto"
-        if isinstance(value, int) or (str(value).isdecimal() and int(value) > 0):
-            return int(value)
-        self.fail(f"{value!r} is neither a number from 1 nor auto")
-
-
-input_options = option_group(
+input_options = section(
+    "Inputs",
     click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
-    search_options,
     click.option(
         "--manifest",
         metavar="CSV",
@@ -110,6 +89,7 @@ input_options = option_group(
     click.option(
         "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
     ),
+    search_options,
     span_options,
     click.option(
         "--shard",
@@ -119,22 +99,31 @@ input_options = option_group(
     ),
 )
 
-recipe_options = option_group(
-    click.option(
-        "--head",
-        default="afew7",
-        show_default=True,
-        metavar="NAME|DIR",
-        help="Whose recipe is followed: a trained head (afew7, vgaf3), a network that names the "
-        "emotion of each face, or the folder of one.",
-    ),
+head_option = click.option(
+    "--head",
+    default="afew7",
+    metavar="NAME|DIR",
+    help="Whose labels and recipe: a trained head (afew7, vgaf3), a network that names the "
+    "emotion of each face, or the folder of one.",
+)
+
+_OF_HEAD = "By default as the head's recipe says"
+
+recipe_options = section(
+    "What is looked at",
+    section("Answer", head_option),
     click.option(
         "--fps",
         type=Number(0, open=True),
         metavar="N",
-        help="Look at N frames a second of presentation time.",
+        help=f"Look at N frames a second of presentation time. {_OF_HEAD}: every frame.",
     ),
-    click.option("--every", type=click.IntRange(1), metavar="N", help="Look at every N-th frame."),
+    click.option(
+        "--every",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Look at every N-th frame, from the first or from --start.",
+    ),
     click.option(
         "--max-side",
         type=click.IntRange(16),
@@ -144,40 +133,48 @@ recipe_options = option_group(
     click.option(
         "--detector",
         metavar="NAME",
-        help="mtcnn, retinaface-mobilenet, retinaface-resnet50 or whole (the frame is the face).",
+        help="mtcnn, retinaface-mobilenet, retinaface-resnet50 or whole (the frame is the face). "
+        f"{_OF_HEAD}.",
     ),
     click.option(
         "--detect-every",
         type=NumberOrAuto(),
         metavar="N|auto",
         help="Look at the whole of every N-th frame, and follow known faces in between; auto: "
-        "twice a second, and wherever a face is lost.",
+        f"twice a second, and wherever a face is lost. {_OF_HEAD}.",
     ),
     click.option(
         "--score",
         type=Number(0, 1),
         metavar="P",
-        help="Keep faces of at least this score.",
+        help=f"Keep faces of at least this score. {_OF_HEAD}.",
     ),
     click.option(
-        "--min-face", type=click.IntRange(12), metavar="PX", help="The smallest face to look for."
+        "--min-face",
+        type=click.IntRange(12),
+        metavar="PX",
+        help=f"The smallest face to look for. {_OF_HEAD}.",
     ),
     click.option(
         "--faces",
         type=click.Choice(["all", "largest", "best"]),
-        help="Which faces of a frame count.",
+        help=f"Which faces of a frame count. {_OF_HEAD}.",
     ),
 )
 
-prior_option = click.option(
-    "--prior",
-    metavar="natural|balanced|FILE",
-    help="How common each emotion is held to be, where a network answers for each face. natural: "
-    "people as they are filmed all day; balanced: acted and chosen clips, such as AFEW's; or "
-    "JSON with a share for each label.",
+prior_option = section(
+    "Answer",
+    click.option(
+        "--prior",
+        metavar="natural|balanced|FILE",
+        help="How common each emotion is held to be, where a network answers for each face. "
+        "natural: people as they are filmed all day; balanced: acted and chosen clips, such as "
+        f"AFEW's; or JSON with a share for each label. {_OF_HEAD}.",
+    ),
 )
 
-cache_options = option_group(
+cache_options = section(
+    "Models",
     click.option(
         "--cache-dir",
         metavar="DIR",
@@ -189,11 +186,11 @@ cache_options = option_group(
     ),
 )
 
-engine_options = option_group(
+engine_options = section(
+    "Pace",
     click.option(
         "--device",
         default="auto",
-        show_default=True,
         metavar="NAME",
         help="auto (the CPU; with --engine torch the best there is), cpu, cuda, cuda:N or mps.",
     ),
@@ -201,7 +198,6 @@ engine_options = option_group(
         "--engine",
         type=click.Choice(["auto", "openvino", "torch", "ray"]),
         default="auto",
-        show_default=True,
         help="What runs the network; auto is openvino on the CPU, torch elsewhere. ray: clips go "
         "to the machines of a Ray cluster, where auto runs it, or torch with --gpus-per-worker.",
     ),
@@ -209,61 +205,57 @@ engine_options = option_group(
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
         default="auto",
-        show_default=True,
         help="Of the network's arithmetic; auto is fp32 on the CPU, fp16 on a GPU.",
     ),
     click.option(
         "--decoder",
         type=click.Choice(["auto", "decord", "pyav"]),
         default="auto",
-        show_default=True,
-        help="What reads video files.",
+        help="What reads video files; auto is pyav.",
     ),
     click.option(
         "--threads",
         type=click.IntRange(0),
         default=0,
-        show_default=True,
         metavar="N",
         help="CPU threads; 0 is as many as this process may use.",
     ),
-    click.option(
-        "--detector-weights",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="A copy of the detector's own weights, for a machine without network.",
+    section(
+        "Models",
+        click.option(
+            "--detector-weights",
+            type=click.Path(exists=True, dir_okay=False),
+            metavar="FILE",
+            help="A copy of the detector's own weights, for a machine without network.",
+        ),
     ),
-    click.option(
-        "--max-megapixels",
-        type=Number(0, open=True),
-        default=51,
-        show_default=True,
-        metavar="N",
-        help="Refuse frames and pictures of more pixels; each million takes about 25 MB.",
+    section(
+        "Inputs",
+        click.option(
+            "--max-megapixels",
+            type=Number(0, open=True),
+            default=51,
+            metavar="N",
+            help="Refuse frames and pictures of more pixels; each million takes about 25 MB.",
+        ),
     ),
     cache_options,
 )
 
-
-class Jobs(NumberOrAuto):
-    """A number of jobs, or auto: as many as there are CPUs that may be used."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return the number."""
-        from videmo.pipeline import cpus
-
-        number = super().convert(value, param, ctx)
-        return cpus() if isinstance(number, str) else number
-
-
-format_option = click.option(
-    "--format",
-    "format_",
-    type=click.Choice([*FORMATS]),
-    help="By default a table on a terminal, NDJSON elsewhere.",
+format_option = section(
+    "Output",
+    click.option(
+        "-f",
+        "--format",
+        "format_",
+        type=click.Choice([*FORMATS]),
+        help="By default as the suffix of the output says; without one, a table on a terminal, "
+        "NDJSON elsewhere.",
+    ),
 )
 
-cluster_options = option_group(
+cluster_options = section(
+    "Cluster",
     click.option(
         "--ray-address",
         metavar="HOST:PORT",
@@ -278,31 +270,39 @@ cluster_options = option_group(
     ),
 )
 
-worker_options = option_group(
+worker_options = section(
+    "Pace",
     click.option(
         "-j",
         "--jobs",
         type=Jobs(),
         metavar="N|auto",
         help="Read N clips at once, each in a process of its own; a clip that crashes it costs "
-        "its own record. Records do not depend on N. With --engine ray, N workers.",
+        "its own record. Records do not depend on N. With --engine ray, N workers. By default "
+        "one after the other in this process.",
     ),
     click.option(
         "--clip-timeout",
         type=Number(0, open=True),
         metavar="S",
-        help="With --jobs or --engine ray, give a clip up after S seconds.",
+        help="With --jobs or --engine ray, give a clip up after S seconds. By default never.",
     ),
     cluster_options,
 )
 
-resume_options = option_group(
+progress_option = section(
+    "Messages",
     click.option(
         "--progress",
         type=click.Choice(["auto", "bar", "lines", "json", "none"]),
         default="auto",
-        help="On stderr: by default a bar on a terminal, elsewhere a line every 30 s.",
+        help="On stderr; auto is a bar on a terminal, elsewhere a line every 30 s.",
     ),
+)
+
+resume_options = section(
+    "Stopped runs",
+    progress_option,
     click.option(
         "--resume",
         is_flag=True,
@@ -312,17 +312,26 @@ resume_options = option_group(
     click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),
 )
 
-message_options = option_group(
+debug_option = section(
+    "Messages", click.option("--debug", is_flag=True, help="Show where an error comes from.")
+)
+quiet_option = section(
+    "Messages",
     click.option(
         "-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run."
     ),
+)
+
+message_options = section(
+    "Messages",
+    quiet_option,
     click.option(
         "-v",
         "--verbose",
         is_flag=True,
         help="Say more on stderr: models, warnings, changes to the recipe.",
     ),
-    click.option("--debug", is_flag=True, help="Show where an error comes from."),
+    debug_option,
 )
 
 
@@ -348,7 +357,7 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
         manifest=options["manifest"],
         files0_from=options["files0_from"],
     )
-    clips = [_with_span(clip, options["start"], options["end"]) for clip in clips]
+    clips = [_with_span(clip, options) for clip in clips]
     return _take_shard(clips, shard, options) if shard else clips
 
 
@@ -363,14 +372,23 @@ def _take_shard(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> lis
     return mine
 
 
-def _with_span(clip: Clip, start: float | None, end: float | None) -> Clip:
-    """Return the clip with the part that the command line asks for; a manifest goes first."""
+def _with_span(clip: Clip, options: dict[str, Any]) -> Clip:
+    """Return the clip with the part that the command line asks for.
+
+    Raises UsageError where a manifest names a part of it already: which is meant, nobody knows.
+    """
     from dataclasses import replace
 
-    start = clip.start if clip.start is not None else start
-    end = clip.end if clip.end is not None else end
+    start, end = options["start"], options["end"]
+    if start is None and end is None:
+        return clip
+    if clip.start is not None or clip.end is not None:
+        raise click.UsageError(
+            f"{options['manifest']} says which part of {clip.path} is looked at, and so do --start "
+            "and --end; leave out one of them"
+        )
     if start is not None and end is not None and start >= end:
-        raise click.UsageError(f"{clip.path}: start {start:g} s is not before end {end:g} s")
+        raise click.UsageError(f"--start {start:g} s is not before --end {end:g} s")
     return replace(clip, start=start, end=end)
 
 

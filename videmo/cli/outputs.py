@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.grouped import section
+
 if TYPE_CHECKING:
     from videmo.runs.inputs import Clip
 
@@ -30,8 +32,11 @@ class OutputPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
         return self._type(value)
 
 
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace what is there already; never what is read."
+overwrite_option = section(
+    "Output",
+    click.option(
+        "--overwrite", is_flag=True, help="Replace what is there already; never what is read."
+    ),
 )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.grouped import Command
 from videmo.cli.options import (
-    Number,
     changes_of,
     clips_of,
     engine_of,
@@ -19,10 +19,12 @@ from videmo.cli.options import (
     input_options,
     message_options,
     option_group,
+    out_option,
     recipe_options,
 )
-from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
+from videmo.cli.types import Number
 
 if TYPE_CHECKING:
     from videmo.people.persons import Scene
@@ -36,13 +38,13 @@ NAMES = ("age", "gender", "ethnicity")
 ATTRIBUTES = """\b
 Examples:
   videmo attributes photo.jpg
-  videmo attributes clip.mp4 --only age,gender --out persons.csv
+  videmo attributes clip.mp4 --only age,gender -o persons.csv
   videmo attributes photos/ --ext jpg --min-face 48
 """
 IDENTIFY = """\b
 Examples:
   videmo identify a.mp4 b.jpg
-  videmo identify --group clips/ --out who_is_who.csv
+  videmo identify --group clips/ -o who_is_who.csv
 """
 
 
@@ -54,19 +56,13 @@ def _only(context: click.Context, parameter: click.Parameter, value: str) -> tup
 
 
 person_options = option_group(  # what both commands share
-    click.option(
-        "--out",
-        type=OutputPath(),
-        metavar="FILE",
-        help="Write here; the suffix chooses the format.",
-    ),
+    out_option(),
     overwrite_option,
     format_option,
     click.option(
         "--min-frames",
         type=click.IntRange(1),
         default=1,
-        show_default=True,
         metavar="N",
         help="Leave out who is seen in fewer frames of a video.",
     ),
@@ -78,7 +74,9 @@ person_options = option_group(  # what both commands share
 )
 
 
-@click.command(no_args_is_help=True, epilog=ATTRIBUTES)
+@click.command(
+    cls=Command, no_args_is_help=True, epilog=ATTRIBUTES, first=("out", "format_", "only")
+)
 @input_options
 @recipe_options
 @person_options
@@ -93,14 +91,12 @@ person_options = option_group(  # what both commands share
     "--age-rule",
     type=click.Choice(["mean", "top2"]),
     default="mean",
-    show_default=True,
     help="Expectation over all years, or the published one over the two likeliest.",
 )
 @click.option(
     "--age-offset",
     type=Number(),
     default=0.0,
-    show_default=True,
     metavar="YEARS",
     help="Years added; published with top2 are 1 and 0.5.",
 )
@@ -108,7 +104,6 @@ person_options = option_group(  # what both commands share
     "--age-level",
     type=Number(0, 1, open=True),
     default=0.8,
-    show_default=True,
     metavar="P",
     help="Probability inside the age's interval.",
 )
@@ -116,7 +111,6 @@ person_options = option_group(  # what both commands share
     "--male-from",
     type=Number(0, 1),
     default=0.5,
-    show_default=True,
     metavar="P",
     help="Least probability to say male; published is 0.6.",
 )
@@ -154,7 +148,9 @@ def attributes(**options: Any) -> None:
     sys.exit(1 if failed else 0)
 
 
-@click.command(no_args_is_help=True, epilog=IDENTIFY)
+@click.command(
+    cls=Command, no_args_is_help=True, epilog=IDENTIFY, first=("out", "format_", "group")
+)
 @input_options
 @click.option("--group", is_flag=True, help="Number the persons of all inputs.")
 @click.option(
@@ -167,7 +163,6 @@ def attributes(**options: Any) -> None:
     "--linkage",
     type=click.Choice(["average", "complete"]),
     default="average",
-    show_default=True,
     help="With --group: what must reach the threshold, the mean over "
     "the tracks of two persons that are joined, or each.",
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from videmo.cli.grouped import Command
+
 TABLE_NAMES = ("record", "features", "faces", "attributes", "identify")
 
 EXAMPLES = """\b
@@ -13,7 +15,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES)
 @click.argument(
     "name", type=click.Choice(TABLE_NAMES), default="record", metavar=f"[{'|'.join(TABLE_NAMES)}]"
 )

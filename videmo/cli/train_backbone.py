@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from videmo.cli.options import Number
+from videmo.cli.grouped import Command
+from videmo.cli.options import debug_option, quiet_option
 from videmo.cli.streams import say
+from videmo.cli.types import Number
 
 if TYPE_CHECKING:
     from videmo.train.backbone import BackboneTraining
 
 EXAMPLES = """\b
 Examples:
-  videmo train backbone --preset affectnet8 --data affectnet=AffectNet/ --out my_affectnet8
-  videmo train backbone --preset video --data manifest=faces.csv --out mine
-  videmo train backbone --data folder=faces/ --set architecture=rexnet_150 --out rex
+  videmo train backbone --preset affectnet8 --data affectnet=AffectNet/ -o my_affectnet8
+  videmo train backbone --preset video --data manifest=faces.csv -o mine
+  videmo train backbone --data folder=faces/ --set architecture=rexnet_150 -o rex
 """
 
 
@@ -36,7 +38,7 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
         return layout, path
 
 
-@click.command(no_args_is_help=True, epilog=EXAMPLES)
+@click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
 @click.option(
     "--data",
     multiple=True,
@@ -55,7 +57,10 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
     help="Faces to choose the best epoch on; by default the val rows of --data.",
 )
 @click.option(
+    "-o",
+    "--output",
     "--out",
+    "out",
     required=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -129,10 +134,10 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
     metavar="JSON",
     help="Facts for the card: license, source, intended, limits.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but what ends the run.")
-@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@quiet_option
+@debug_option
 def backbone(**given: Any) -> None:
-    """Train a network that finds features of faces, and what it tells of them.
+    """Train a network on labelled faces.
 
     Emotion, age, gender, ethnicity and identity are learned at once, each from the data sets that
     have its labels, with any network of timm. A run that was stopped goes on where it was. One

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.grouped import Group
 from videmo.cli.options import (
-    Number,
     changes_of,
     clips_of,
     engine_of,
     engine_options,
     is_given,
     message_options,
+    out_option,
     recipe_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.train_backbone import backbone
+from videmo.cli.types import Number
 
 if TYPE_CHECKING:
     from videmo.pipeline import Pipeline
@@ -33,12 +35,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  videmo train head feats.npz --out my_head
-  videmo train head feats.npz --labels labels.csv --kind rbf --metric accuracy --out my_head
-  videmo train head clips.csv --out my_head
-  videmo train head --dataset afew --root AFEW/ --protocol afew --out my_afew
-  videmo train head units.csv --columns 'AU*' --subject-column actor --out my_units
+  videmo train head feats.npz -o my_head
+  videmo train head feats.npz --labels labels.csv --kind rbf --metric accuracy -o my_head
+  videmo train head clips.csv -o my_head
+  videmo train head --dataset afew --root AFEW/ --protocol afew -o my_afew
+  videmo train head units.csv --columns 'AU*' --subject-column actor -o my_units
 """
+FIRST = ("out", "labels", "kind", "metric", "protocol", "dataset", "root", "columns", "predictions")
 TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
     # Savchenko 2021 (HSEmotion, train_emotions-pytorch.ipynb, cells 43-45): every frame, its
     # best face, mean | std | min | max, L2, LinearSVC C=1.1
@@ -77,7 +80,7 @@ TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 
 
-@click.group(epilog="Example:  videmo train head feats.npz --out my_head")
+@click.group(cls=Group, epilog="Example:  videmo train head feats.npz -o my_head")
 def train() -> None:
     """Train models on data of your own."""
 
@@ -85,10 +88,10 @@ def train() -> None:
 train.add_command(backbone)
 
 
-@train.command(no_args_is_help=True, epilog=EXAMPLES)
+@train.command(no_args_is_help=True, epilog=EXAMPLES, first=FIRST)
 @click.argument("sources", nargs=-1, type=click.Path(path_type=str))
-@click.option("--out", required=True, type=OutputPath(as_path=True, folder=True), metavar="DIR",
-              help="The model folder to write.")  # fmt: skip
+@out_option(OutputPath(as_path=True, folder=True), required=True, metavar="DIR",
+            help="The model folder to write.")  # fmt: skip
 @overwrite_option
 @click.option("--labels", metavar="CSV|folder",
               help="A list path,label[,split][,subject], or the word folder: a clip's folder names "
@@ -106,16 +109,16 @@ train.add_command(backbone)
 @click.option("--split-column", metavar="NAME", help="In place of split.")
 @click.option("--subject-column", metavar="NAME", help="In place of subject.")
 @click.option("--kind", type=click.Choice(["logistic", "svm", "rbf", "forest", "mlp"]),
-              default="logistic", show_default=True, help="What is fitted.")  # fmt: skip
+              default="logistic", help="What is fitted.")  # fmt: skip
 @click.option("--strength", multiple=True, type=Number(0, open=True), metavar="C",
               help="Try this C; again for more. By default seven from weak to strong.")  # fmt: skip
 @click.option("--try", "tried", multiple=True, metavar="NAME=V,...",
               help="Try these values of a parameter, as balanced=true or depth=5,9.")  # fmt: skip
-@click.option("--metric", type=click.Choice(["uar", "accuracy"]), default="uar", show_default=True,
+@click.option("--metric", type=click.Choice(["uar", "accuracy"]), default="uar",
               help="What the chosen parameters are best in.")  # fmt: skip
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True, metavar="N",
+@click.option("--folds", type=click.IntRange(2), default=5, metavar="N",
               help="Parts to measure on, where no clip is in the split val or test.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
               help="Of folds and fits.")  # fmt: skip
 @click.option("--name", metavar="NAME", help="Of the head; by default that of its folder.")
 @click.option("--about", default="", metavar="TEXT", help="For the card: what it tells.")
@@ -123,7 +126,7 @@ train.add_command(backbone)
 @click.option("--predictions", type=OutputPath(as_path=True), metavar="FILE.csv",
               help="Keep what each clip was predicted by a head that was not fitted to it; "
               "videmo evaluate reads it.")  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["table", "json"]),
+@click.option("-f", "--format", "format_", type=click.Choice(["table", "json"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
 @click.option("--features", type=OutputPath(kept=True), metavar="FILE.npz",
               help="Keep the features of clips here.")  # fmt: skip
@@ -132,10 +135,10 @@ train.add_command(backbone)
 @engine_options
 @message_options
 def head(sources: tuple[str, ...], **options: Any) -> None:
-    """Train a classifier of clips and write it as a folder that --head takes.
+    """Train a classifier on labelled clips.
 
-    SOURCES are feature files (.npz, .parquet), a manifest (.csv), videos or folders of
-    videos. Parameters are chosen by cross-validation, in which no subject is parted. The figures
+    It becomes a folder that --head takes. SOURCES are feature files (.npz, .parquet), a manifest
+    (.csv), videos or folders of videos. Parameters are chosen by cross-validation, in which no subject is parted. The figures
     are of the splits val and test where there are any, and of nested folds elsewhere: never of
     clips on which something was chosen. Clips without a face count as wrong under `all`.
 

@@ -18,6 +18,7 @@ from typing import IO
 
 from videmo.errors import InputError, ManifestError, NothingToDo
 from videmo.files import remote
+from videmo.times import seconds
 
 VIDEO_SUFFIXES = frozenset({
     ".264", ".265", ".3g2", ".3gp", ".amv", ".apng", ".asf", ".av1", ".avc", ".avi", ".dav",
@@ -29,7 +30,6 @@ VIDEO_SUFFIXES = frozenset({
 })  # fmt: skip
 _OURS = (".journal", ".receipt")  # of outputs that lie among the clips
 _COLUMNS = ("path", "label", "split", "subject", "start", "end")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SEPARATOR = re.compile("\ufeff?sep=([,;\t])\r?\n", re.IGNORECASE)  # as Excel writes it
 # bytes of videos and pictures; a list of paths has none of them, and one NUL behind each path
 _BINARY = re.compile(rb"\0\0|[\x01-\x08\x0e-\x1a]")
@@ -116,8 +116,9 @@ def read_manifest(path: str) -> list[Clip]:
     """Return the clips of a CSV file with a header, in its order.
 
     UTF-8 with or without a mark; commas, semicolons or tabs, whichever makes a column "path" of
-    the header. Relative paths start at the manifest's folder, start and end are seconds, other
-    columns are passed over, and so are empty rows and rows that say the same again.
+    the header. Relative paths start at the manifest's folder, start and end are seconds or times
+    (90, 1:30), other columns are passed over, and so are empty rows and rows that say the same
+    again.
 
     Raises ManifestError(path, line, reason), InputError for a file that cannot be read.
     """
@@ -565,9 +566,9 @@ def _seconds(path: str, line: int, name: str, text: str) -> float | None:
     text = text.strip()
     if not text:
         return None
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    value = seconds(text)
     if not (math.isfinite(value) and value >= 0):
         raise ManifestError(
-            path, line, f"{name} is {text!r}, expected seconds such as 1.5, 0 or more"
+            path, line, f"{name} is {text!r}, expected seconds such as 1.5, or a time such as 1:30"
         )
     return value

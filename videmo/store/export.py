@@ -61,7 +61,8 @@ def export(
 
     model: a name or folder
     to: onnx (one file), openvino (.xml, and .bin beside it) or torchscript (one file)
-    out: the file; by default the model's name, in the current folder
+    out: the file, or a folder that is there; by default the current folder. In a folder the file
+        is called as the model
 
     Raises UnknownName, InputError for a head; ModelError where the model is not there or what
     was written gives other numbers; MissingDependency without the extra torch; OutputError
@@ -77,7 +78,8 @@ def export(
         )
     form = EXPORT_FORMATS[to]
     require(*form.needs)
-    path = out or Path(found.name + form.suffixes[0])
+    path = out or Path()
+    path = path / (found.name + form.suffixes[0]) if path.is_dir() else path
     files = _files(path, form)
     _check_targets(files, overwrite=overwrite)
     with output_errors(str(path)), _scratch_folder(path) as folder:

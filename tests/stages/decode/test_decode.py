@@ -41,8 +41,9 @@ TIMES = st.lists(st.integers(1, 900), min_size=1, max_size=80).map(lambda ms: np
 # sampling
 
 
-def test_every_counts_from_frame_0_also_inside_a_window() -> None:
-    assert sampled_indices(np.arange(20) / 10, Sampling(every=5, start=0.3)).tolist() == [5, 10, 15]
+def test_every_counts_from_the_first_frame_of_a_window() -> None:
+    sampling = Sampling(every=5, start=0.3)
+    assert sampled_indices(np.arange(20) / 10, sampling).tolist() == [3, 8, 13, 18]
 
 
 def test_the_end_is_exclusive() -> None:

@@ -47,7 +47,7 @@ class Sampling:
     """Which frames of a clip are looked at, and how large."""
 
     fps: float | None = None  # frames taken per second of presentation time; None: see `every`
-    every: int = 1  # take the frames whose number is a multiple of this (when fps is None)
+    every: int = 1  # take every so many frames, from the first at or after `start` (without fps)
     start: float | None = None  # s, the first time taken; None: from the first frame
     end: float | None = None  # s, exclusive; None: to the last frame
     max_side: int | None = None  # px, the longer side is shrunk to this; None: as it is
@@ -140,12 +140,14 @@ class Sampler:
 
     With `fps` it takes the first frame at or after each tick, each frame at most once. Ticks
     are times, not frame numbers, so that a variable frame rate is sampled evenly; they count
-    from `start`, or else from the first frame.
+    from `start`, or else from the first frame. `every` counts from the first frame at or after
+    `start`, or else from frame 0.
     """
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
         self._origin = sampling.start
+        self._first = 0 if sampling.start is None else -1  # number that `every` counts from
         self._slack = min(SLACK, 0.1 / sampling.fps) if sampling.fps else 0.0
         self._tick = 0  # the next one
 
@@ -154,7 +156,8 @@ class Sampler:
         if (s.start is not None and time < s.start - ROUNDING) or self.past(time):
             return False
         if s.fps is None:
-            return index % s.every == 0
+            self._first = index if self._first < 0 else self._first
+            return (index - self._first) % s.every == 0
         if self._origin is None:
             self._origin = time
         passed = int((time - self._origin + self._slack) * s.fps)

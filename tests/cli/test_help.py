@@ -1,0 +1,135 @@
+"""The door: help that is found, options by the names that people bring along, near misses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import toys
+from click.testing import CliRunner, Result
+
+from videmo.cli import videmo
+from videmo.cli.grouped import FIRST, SECTIONS
+
+
+def run(*words: str, **more: Any) -> Result:
+    return CliRunner().invoke(videmo, list(words), prog_name="videmo", **more)
+
+
+def leaves(
+    group: click.Group = videmo, path: str = "videmo"
+) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.commands[name]
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+COMMANDS = dict(leaves())
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_the_examples_of_a_command_are_commands(path: str) -> None:
+    examples = (COMMANDS[path].epilog or "").replace("\\\n", " ")
+    own = re.findall(rf"\b{path}\b[^|>\n]*", examples)
+    assert own, f"{path} has no example"
+    for example in own:
+        words = shlex.split(example.replace(')"', ""))[path.count(" ") + 1 :]
+        command = COMMANDS[path]
+        settings = videmo.context_settings | {"resilient_parsing": True}
+        context = click.Context(command, info_name=path, **settings)
+        command.make_parser(context).parse_args(words)  # raises NoSuchOption
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+@pytest.mark.parametrize("width", [80, 120])
+def test_help_fits_the_terminal_and_has_every_option_once(path: str, width: int) -> None:
+    said = run(*path.split()[1:], "-h", terminal_width=width).output
+    prose = [line for line in said.splitlines() if "videmo " not in line and "Usage" not in line]
+    assert max(map(len, prose)) <= width
+    sections = re.split(r"^\w[\w ]+:$", said, maxsplit=1, flags=re.M)[1]
+    shown = re.findall(r"^  (?:-\w, )?(--[\w-]+)", sections, re.M)
+    options = [one for one in COMMANDS[path].params if isinstance(one, click.Option)]
+    wanted = [name_of(one) for one in options if not one.hidden]
+    assert sorted(shown) == sorted([*wanted, "--help"])
+
+
+def name_of(option: click.Option) -> str:
+    """Return the first long name of an option."""
+    return next(name for name in option.opts if name.startswith("--"))
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_what_a_command_does_fits_the_line_of_a_list(path: str) -> None:
+    *group, _ = path.split()
+    said = run(*group[1:], "-h", terminal_width=80).output
+    assert "..." not in said.partition("Commands:")[2].partition("Example")[0]
+
+
+def test_the_options_that_most_people_need_come_first() -> None:
+    said = run("classify", "-h", terminal_width=80).output
+    sections = re.findall(r"^(\w[\w ]+):$", said, re.M)
+    assert sections[0] == FIRST and sections == [s for s in SECTIONS if s in sections]
+    assert "Options" not in sections, "every option of classify has its section"
+    first = said.partition(f"{FIRST}:")[2].partition("Inputs:")[0]
+    assert len(re.findall(r"^  -", first, re.M)) == 10
+
+
+def test_every_default_is_shown() -> None:
+    said = run("attributes", "-h").output
+    for default in ("afew7", "auto", "0.8", "mean", "51"):
+        assert f"default: {default}" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_an_output_is_minus_o_everywhere(path: str) -> None:
+    for option in COMMANDS[path].params:
+        if option.name == "out":
+            assert {"-o", "--output", "--out"} <= {*option.opts}
+        if option.name == "format_":
+            assert {"-f", "--format"} <= {*option.opts}
+
+
+def test_a_clip_in_the_place_of_a_command_is_classified(tmp_path: Path) -> None:
+    said = run(str(tmp_path / "gone.mp4"), "-q").output
+    assert '"path"' in said and "no such file" in said
+    (tmp_path / "folder").mkdir()
+    assert "no clip in" in str(run(str(tmp_path / "folder")).exception)
+
+
+def test_help_is_a_word_as_well() -> None:
+    assert run("help", "merge").output == run("merge", "--help").output
+    assert run("help").output == run("-h").output
+
+
+def test_a_near_miss_says_what_it_missed() -> None:
+    assert "did you mean classify?" in run("clasify", "x").output
+    assert "did you mean list?" in run("models", "lst").output
+    assert "--format" in run("classify", "--fromat", "csv", "x").output
+    said = run("--every", "5", "a b.mp4").output
+    assert "videmo classify --every 5 'a b.mp4'" in said
+
+
+def test_a_part_that_both_the_manifest_and_the_command_line_name_is_refused(tmp_path: Path) -> None:
+    toys.clip(tmp_path / "a.gif", [(9, 9, 9)] * 3)
+    (tmp_path / "m.csv").write_text("path,start,end\na.gif,0:00,0:01\n")
+    said = run("classify", "--manifest", str(tmp_path / "m.csv"), "--end", "0:02").output
+    assert "m.csv says which part of" in said and "leave out one" in said
+
+
+@pytest.mark.parametrize("time", ["1:75", "soon", "-1"])
+def test_what_is_no_time_says_how_one_is_written(time: str) -> None:
+    said = " ".join(run("classify", "x.mp4", "--start", time).output.split())
+    assert repr(time) in said and "1:30 or 00:01:30.5" in said
+
+
+def test_a_section_that_is_not_known_cannot_hide_an_option() -> None:
+    for command in COMMANDS.values():
+        assert {getattr(one, "section", "Options") for one in command.params} <= {*SECTIONS}

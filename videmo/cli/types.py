@@ -1,0 +1,76 @@
+"""What the values of options may be: numbers, times, and words in place of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A finite number in a range, by the check that `videmo.data.Range` makes everywhere."""
+
+    name = "number"
+
+    def __init__(
+        self, low: float = -math.inf, high: float = math.inf, *, open: bool = False
+    ) -> None:
+        self.range = (low, high, open)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number."""
+        from videmo.data import Range
+
+        wanted = Range(*self.range)
+        number = self.read(value)
+        if number not in wanted:
+            self.fail(f"{value!r} is not {wanted}{self.also}", param, ctx)
+        return number
+
+    also = ""  # how else it may be written
+
+    def read(self, value: Any) -> float:
+        """Return the number, or NaN where there is none."""
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return math.nan
+
+
+class Time(Number):
+    """A time in s, written as 90, 90.5, 1:30 or 00:01:30.5."""
+
+    name = "time"
+    also = " of seconds, or a time as 1:30 or 00:01:30.5"
+
+    def read(self, value: Any) -> float:
+        """Return the s."""
+        from videmo.times import seconds
+
+        return value if isinstance(value, float) else seconds(str(value))
+
+
+class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A number from 1, or auto."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """Return the number, or auto."""
+        if value == "auto":
+            return "auto"
+        if isinstance(value, int) or (str(value).isdecimal() and int(value) > 0):
+            return int(value)
+        self.fail(f"{value!r} is neither a number from 1 nor auto", param, ctx)
+
+
+class Jobs(NumberOrAuto):
+    """A number of jobs, or auto: as many as there are CPUs that may be used."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number."""
+        from videmo.pipeline import cpus
+
+        number = super().convert(value, param, ctx)
+        return cpus() if isinstance(number, str) else number
