@@ -85,7 +85,8 @@ FIRST = (
               help="Samples of the bootstrap.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
               help="Of the bootstrap.")  # fmt: skip
-@click.option("-f", "--format", "format_", type=click.Choice(["table", "json", "markdown", "latex"]),
+@click.option("-f", "--format", "format_",
+              type=click.Choice(["table", "json", "markdown", "latex"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
 @out_option(help="Write here; .json, .md, .tex or .txt chooses the format.")
 @click.option("--confusion", type=OutputPath(), metavar="PNG",

@@ -138,9 +138,10 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
     """Train a classifier on labelled clips.
 
     It becomes a folder that --head takes. SOURCES are feature files (.npz, .parquet), a manifest
-    (.csv), videos or folders of videos. Parameters are chosen by cross-validation, in which no subject is parted. The figures
-    are of the splits val and test where there are any, and of nested folds elsewhere: never of
-    clips on which something was chosen. Clips without a face count as wrong under `all`.
+    (.csv), videos or folders of videos. Parameters are chosen by cross-validation, in which no
+    subject is parted. The figures are of the splits val and test where there are any, and of
+    nested folds elsewhere: never of clips on which something was chosen. Clips without a face
+    count as wrong under `all`.
 
     What was measured goes to stdout. Intervals draw subjects anew where clips have them, and
     clips of one video together.
