@@ -49,7 +49,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "decord": "stages.decode.decord",
     "fsspec": "files.remote",
     "lz4": "stages.detect.networks",
-    "matplotlib": "show.confusion",
+    "matplotlib": "show.figure",
     "mtcnn": "stages.detect.networks",
     "google": "store.zoo.graphs",
     "h5py": "store.zoo.keras",

@@ -163,13 +163,23 @@ def test_the_matrix_is_a_png(run, tmp_path):
     assert (tmp_path / "matrix.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_same_matrix_gives_the_same_bytes(tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF-")]
+)
+def test_the_same_matrix_gives_the_same_bytes(tmp_path, suffix, begins):
     pytest.importorskip("matplotlib")
-    for name in ("1.png", "2.png"):
-        draw_confusion(tmp_path / name, [[3, 1], [0, 0]], ["$a$", "b"], no_answer=[0, 2])
-    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
-    draw_confusion(tmp_path / "3.png", [[3, 1], [0, 0]], ["$a$", "b"])
-    assert (tmp_path / "3.png").read_bytes() != (tmp_path / "1.png").read_bytes()
+    files = [tmp_path / f"{n}.{suffix}" for n in (1, 2, 3)]
+    for file in files[:2]:
+        draw_confusion(file, [[3, 1], [0, 0]], ["$a$", "b"], no_answer=[0, 2])
+    draw_confusion(files[2], [[3, 1], [0, 0]], ["$a$", "b"])
+    same, again, other = (file.read_bytes() for file in files)
+    assert same == again != other and same.startswith(begins)
+
+
+def test_the_words_of_a_vector_picture_stay_words(tmp_path):
+    pytest.importorskip("matplotlib")
+    draw_confusion(tmp_path / "m.svg", [[3, 1], [0, 2]], ["<i>$a$", "b"])
+    assert "&lt;i&gt;$a$" in (tmp_path / "m.svg").read_text()
 
 
 def test_without_matplotlib_the_extra_is_named(run, monkeypatch):

@@ -89,8 +89,8 @@ FIRST = (
               type=click.Choice(["table", "json", "markdown", "latex"]),
               help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
 @out_option(help="Write here; .json, .md, .tex or .txt chooses the format.")
-@click.option("--confusion", type=OutputPath(), metavar="PNG",
-              help="Draw the confusion matrix of all clips.")  # fmt: skip
+@click.option("--confusion", type=OutputPath(), metavar="PICTURE",
+              help="Draw the confusion matrix of all clips: .png, .svg or .pdf.")  # fmt: skip
 @click.option("--records", type=OutputPath(), metavar="FILE",
               help="With --root, keep the predictions here.")  # fmt: skip
 @overwrite_option
@@ -292,23 +292,24 @@ def format_of(out: str | None, asked: str | None) -> str:
     return kind_of(out, formats, asked=asked, option="--format")
 
 
-def _check_picture(png: str | None) -> None:
+def _check_picture(picture: str | None) -> None:
     """Refuse a picture that cannot be drawn or written before hours of work."""
-    if png:
+    if picture:
         from videmo.files.extras import require
+        from videmo.show.figure import PICTURES
         from videmo.write.names import kind_of
 
-        kind_of(png, {".png": "png"})
+        kind_of(picture, PICTURES)
         require("matplotlib")
 
 
-def _draw_confusion(result: Result, png: str) -> None:
+def _draw_confusion(result: Result, picture: str) -> None:
     from videmo.show.confusion import draw_confusion
 
     figures = result["all"]
     title = f"accuracy {figures['accuracy']:.4f}, UAR {figures['uar']:.4f}, n {figures['n']}"
     draw_confusion(
-        png, figures["confusion"], result["labels"], no_answer=figures["no_answer"], title=title
+        picture, figures["confusion"], result["labels"], no_answer=figures["no_answer"], title=title
     )
 
 

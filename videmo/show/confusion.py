@@ -1,20 +1,17 @@
-"""A confusion matrix goes in, a PNG comes out: shades are shares of a row, figures are clips."""
+"""A confusion matrix goes in, a picture comes out: shades are shares of a row, figures clips."""
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videmo.files.extras import missing_dependency
-from videmo.files.quiet import quiet
-from videmo.write.sink import open_file
+from videmo.show.figure import new_figure, save_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from videmo.show.figure import Axes
 
 _CELL, _MARGIN = 0.62, 2.6  # inches
 _DARK = 0.55  # the share of a row from which its figure is white
@@ -28,33 +25,20 @@ def draw_confusion(
     no_answer: Sequence[int] | None = None,
     title: str = "",
 ) -> None:
-    """Write the picture of counts (C, C), a row a true label, to the file `out`.
+    """Write the picture of counts (C, C), a row a true label, as PNG, SVG or PDF.
 
     no_answer: clips of each true label without an answer; a column of its own where there are any
 
     Raises MissingDependency without matplotlib, OutputError.
     """
-    try:
-        with quiet():
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_dependency("matplotlib") from error
     table, columns = np.asarray(counts, np.int64), list(labels)
     if no_answer is not None and any(no_answer):
         table, columns = np.column_stack([table, no_answer]), [*columns, "no answer"]
-    size = _MARGIN + _CELL * len(columns), _MARGIN - 0.6 + _CELL * len(labels)
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a display
+    figure = new_figure(_MARGIN + _CELL * len(columns), _MARGIN - 0.6 + _CELL * len(labels))
     axes = figure.add_subplot()
     _draw(axes, table, [f"{label}  ({n})" for label, n in zip(labels, table.sum(1), strict=True)])
     _name(axes, columns, title)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=160, metadata={"Software": None})
-    sink = open_file(out)
-    with sink.guard():
-        sink.file.write(picture.getvalue())
-        sink.close()
+    save_figure(figure, out)
 
 
 def _draw(axes: Axes, table: Any, rows: Sequence[str]) -> None:
