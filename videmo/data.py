@@ -99,6 +99,7 @@ class FrameBatch(_Columns):
     index: I64  # (N,) number of the frame in the source, from 0
     time: F64  # (N,) presentation time in s
     scale: float = 1.0  # px of these pixels per px of the source (--max-side makes it < 1)
+    cuts: F64 | None = None  # (K,) s, the frames of these behind a cut; None before tracking
 
     def __post_init__(self) -> None:
         n = len(self.pixels)
@@ -121,11 +122,16 @@ class Faces(_Columns):
     score: F32  # (M,) 0..1
     landmarks: F32  # (M, 5, 2) eyes, nose, mouth corners (image left first), source px, or NaN
     track: I64 = None  # type: ignore[assignment]  # (M,) -1 before tracking
+    sharpness: F32 = None  # type: ignore[assignment]  # (M,) grey levels; NaN before cropping
+    brightness: F32 = None  # type: ignore[assignment]  # (M,) 0..1; NaN before cropping
 
     def __post_init__(self) -> None:
         m = len(self.row)
         if self.track is None:
             object.__setattr__(self, "track", np.full(m, -1, np.int64))
+        for name in ("sharpness", "brightness"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(m, np.nan, np.float32))
         _check("Faces.row", self.row, np.int64, (m,))
         _check("Faces.index", self.index, np.int64, (m,))
         _check("Faces.time", self.time, np.float64, (m,))
@@ -133,6 +139,8 @@ class Faces(_Columns):
         _check("Faces.score", self.score, np.float32, (m,))
         _check("Faces.landmarks", self.landmarks, np.float32, (m, 5, 2))
         _check("Faces.track", self.track, np.int64, (m,))
+        _check("Faces.sharpness", self.sharpness, np.float32, (m,))
+        _check("Faces.brightness", self.brightness, np.float32, (m,))
 
     def __len__(self) -> int:
         return len(self.row)
@@ -179,6 +187,11 @@ class Faces(_Columns):
         """Return the same faces with their track numbers."""
         return replace(self, track=np.asarray(track, np.int64))
 
+    def pictured(self, sharpness: Array, brightness: Array) -> Faces:
+        """Return the same faces with what their pictures are like."""
+        sharp, bright = (np.asarray(column, np.float32) for column in (sharpness, brightness))
+        return replace(self, sharpness=sharp, brightness=bright)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Crops(_Columns):
@@ -187,6 +200,8 @@ class Crops(_Columns):
     pixels: U8  # (M, S, S, 3) RGB
     faces: Faces  # M of them
     seen: int  # frames looked at, also when M = 0
+    times: F64 | None = None  # (seen,) s, when each of them is shown
+    cuts: F64 | None = None  # (K,) s, those of them behind a cut
 
     def __post_init__(self) -> None:
         side = self.pixels.shape[1] if self.pixels.ndim == 4 else None
@@ -201,6 +216,8 @@ class Features(_Columns):
     faces: Faces  # M of them
     seen: int  # frames looked at, also when M = 0
     outputs: Mapping[str, F32] = field(default_factory=dict)  # name -> (M, C), e.g. emotion logits
+    times: F64 | None = None  # (seen,) s, when each of the frames looked at is shown
+    cuts: F64 | None = None  # (K,) s, those of them behind a cut
 
     def __post_init__(self) -> None:
         _check("Features.values", self.values, np.float32, (len(self.faces), None))

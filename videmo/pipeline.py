@@ -23,7 +23,17 @@ from typing import Any
 import numpy as np
 
 from videmo import store
-from videmo.data import Descriptor, Faces, Features, FrameBatch, Prediction, Range, VideoInfo
+from videmo.data import (
+    F32,
+    Array,
+    Descriptor,
+    Faces,
+    Features,
+    FrameBatch,
+    Prediction,
+    Range,
+    VideoInfo,
+)
 from videmo.errors import (
     FewFacesError,
     InputError,
@@ -44,7 +54,7 @@ from videmo.stages.heads import Head, WindowHead, predict
 from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
 from videmo.stages.heads.prior import NATURAL
 from videmo.stages.heads.windows import WindowMean
-from videmo.stages.pool import FEATURES, Moments, pool
+from videmo.stages.pool import FEATURES, Moments, pool, reweigh
 from videmo.stages.track import track
 
 DETECTED = "frames_detected"  # of a record: frames that were looked at as a whole
@@ -260,6 +270,31 @@ class Pipeline:
     def labels(self) -> tuple[str, ...]:
         """The head's labels in its order, or none without a head."""
         return self._spec.labels if self._spec else ()
+
+    @property
+    def tells_faces(self) -> bool:
+        """Whether `tell` has an answer: the head reads the mean of what is said of each face."""
+        pooling = self.recipe.pooling
+        plain = pooling.stats == ("mean",) and not pooling.within and not pooling.normalise
+        return self._spec is not None and pooling.of != FEATURES and plain
+
+    def tell(self, rows: Array) -> F32:
+        """Return the probability (K, C) of each label for means (K, P), over any faces.
+
+        rows: means of the probabilities of the output `recipe.pooling.of`, one face or more each;
+        that of all faces gives what `predict` does. Raises InputError for another kind of head.
+        """
+        if not self.tells_faces:
+            name = self.head_model.name if self.head_model else "none"
+            raise InputError(
+                f"head {name} reads whole clips and cannot tell a face or a moment; give afew7, or "
+                f"--head {self.recipe.backbone}"
+            )
+        if not len(rows):
+            return np.zeros((0, len(self.labels)), np.float32)
+        pooling, rows = self.recipe.pooling, rows.astype(np.float64)
+        weighed = reweigh(rows, pooling.prior) if pooling.prior else rows
+        return self._head(weighed.astype(np.float32))
 
     @property
     def extra_keys(self) -> tuple[str, ...]:

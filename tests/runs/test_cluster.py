@@ -28,7 +28,8 @@ from videmo.runs.cluster.bundles import Bundle, bundles_of, resolved
 from videmo.runs.cluster.connection import LOCAL, ClusterOptions, joined, ray_library, room_for
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip, find_clips
-from videmo.runs.workers import InProcessExecutor, PipelineSpec, unspooled
+from videmo.runs.workers import InProcessExecutor, PipelineSpec
+from videmo.write.spool import unspooled
 
 if not find_spec("ray"):
     pytest.skip("Ray is not installed: pip install '.[ray]'", allow_module_level=True)

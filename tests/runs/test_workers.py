@@ -27,9 +27,8 @@ from videmo.runs.workers import (
     ProcessExecutor,
     WorkerOptions,
     _reachable,
-    spooled,
-    unspooled,
 )
+from videmo.write.spool import spooled, unspooled
 
 
 def work(**more: Any) -> ToySpec:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videmo.errors import MissingDependency
-from videmo.stages.image import resize, to_grey, warp
+from videmo.stages.image import brightness, resize, sharpness, to_grey, warp
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -208,3 +208,12 @@ def test_an_opencv_that_cannot_be_loaded_says_how_to_mend_it(monkeypatch) -> Non
         MissingDependency, match="--force-reinstall --no-deps opencv-python-headless"
     ):
         resize(np.zeros((4, 4, 3), np.uint8), 2, 2)
+
+
+def test_blur_lowers_the_sharpness_and_light_raises_the_brightness(rng):
+    noise = rng.integers(0, 256, (1, 32, 32, 3), np.uint8)
+    soft = resize(resize(noise[0], 8, 8), 32, 32)[None]
+    flat = np.full_like(noise, 100)
+    assert sharpness(noise) > 2 * sharpness(soft) and sharpness(flat) == 0
+    assert brightness(flat) == pytest.approx([100 / 255])
+    assert len(sharpness(noise[:0])) == len(brightness(noise[:0])) == 0

@@ -6,7 +6,7 @@
     kind     a line of JSON: what makes the numbers, as `differences` compares it
     entries  each a line of JSON with its key, its record, the number of bytes that follow and the
              CRC-32 of all that; and those bytes: a descriptor, and the features of faces as
-             `workers.spooled` wrote them
+             `write.spool.spooled` wrote them
 
 The file is locked from the moment it is opened, so that two runs cannot write one output. A run
 that was killed leaves whole entries and perhaps half a last one, which is cut off when the journal
@@ -42,8 +42,8 @@ from videmo.files.lock import claim
 from videmo.runs.batch import Record
 from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import unspooled
 from videmo.write.sink import output_errors
+from videmo.write.spool import unspooled
 
 SUFFIX = ".journal"
 SYNC = 1.0  # s at most that a power failure costs: fsync of every entry would halve tiny clips

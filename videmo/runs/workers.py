@@ -18,15 +18,13 @@ from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import numpy as np
-
 from videmo import store
-from videmo.data import POSITIVE, Faces, Failure, Features
+from videmo.data import POSITIVE, Failure
 from videmo.errors import InputError, ModelError, VidemoError
 from videmo.pipeline import Engine, FeatureHook, Pipeline, cpus
 from videmo.recipe import Recipe
@@ -40,7 +38,7 @@ from videmo.runs.executor import (
     worker_died,
 )
 from videmo.runs.inputs import Clip
-from videmo.write.sink import output_errors
+from videmo.write.spool import spooled
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture, ProcessPool
@@ -320,32 +318,3 @@ def run_clip(
             os.unlink(path)
         return ClipResult(answer)
     return ClipResult(answer, path)
-
-
-def spooled(path: str) -> FeatureHook:
-    """Return what passes features on and keeps them in a file, for `unspooled` to read."""
-
-    def through(river: Iterator[Features]) -> Iterator[Features]:
-        with output_errors(path):
-            file = open(path, "wb")  # noqa: SIM115
-        try:
-            for features in river:
-                columns = [getattr(features.faces, column.name) for column in fields(Faces)]
-                with output_errors(path):
-                    for array in (np.array(features.seen), features.values, *columns):
-                        np.save(file, array, allow_pickle=False)
-                yield features
-        finally:
-            with output_errors(path):  # the last bytes may find no room
-                file.close()
-
-    return through
-
-
-def unspooled(file: IO[bytes], end: int) -> Iterator[Features]:
-    """Yield the features that `spooled` kept, from where the file is up to `end`."""
-    while file.tell() < end:
-        seen, values, *columns = (
-            np.load(file, allow_pickle=False) for _ in range(2 + len(fields(Faces)))
-        )
-        yield Features(values, Faces(*columns), int(seen))

@@ -10,7 +10,7 @@ import numpy as np
 
 from videmo.data import COUNT, F32, F64, FINITE, POSITIVE, U8, Array, Crops, Faces, FrameBatch
 from videmo.errors import UnknownName
-from videmo.stages.image import to_grey, warp
+from videmo.stages.image import brightness, sharpness, to_grey, warp
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def crop(batches: Iterable[tuple[FrameBatch, Faces]], cropping: Cropping) -> Ite
     without points is cut as "square".
     """
     for frames, faces in batches:
-        yield Crops(_crop_faces(frames, faces, cropping), faces, len(frames))
+        pixels = _crop_faces(frames, faces, cropping)
+        faces = faces.pictured(sharpness(pixels), brightness(pixels))
+        yield Crops(pixels, faces, len(frames), frames.time, frames.cuts)
 
 
 def _crop_faces(frames: FrameBatch, faces: Faces, cropping: Cropping) -> U8:

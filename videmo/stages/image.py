@@ -93,6 +93,25 @@ def to_grey(pixels: U8) -> U8:
     return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
 
 
+def brightness(pixels: U8) -> F64:
+    """Return the mean grey (ITU-R BT.601) of pictures (M, S, S, 3), 0..1: (M,)."""
+    cv2 = _opencv()
+    means = np.array([cv2.mean(one)[:3] for one in pixels]).reshape(len(pixels), 3)
+    return np.asarray(means @ [0.299, 0.587, 0.114] / 255)
+
+
+def sharpness(pixels: U8) -> F64:
+    """Return how much fine detail pictures (M, S, S, 3) hold: (M,), from 0 up, in grey levels.
+
+    The root mean square of the Laplacian of the green channel (after Pech-Pacheco et al. 2000,
+    who take its variance): blur, coarse compression and growing a small face all lower it.
+    """
+    cv2 = _opencv()
+    green = (cv2.extractChannel(one, 1) for one in pixels)
+    lengths = [cv2.norm(cv2.Laplacian(one, cv2.CV_16S)) for one in green]
+    return np.asarray(np.array(lengths) / np.sqrt(pixels.shape[1] * pixels.shape[2]), np.float64)
+
+
 def _opencv() -> Any:
     """Return OpenCV, or say how to mend it: its desktop build wants libGL, which servers lack."""
     try:

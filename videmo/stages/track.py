@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Tracking:
 def track(
     batches: Iterable[tuple[FrameBatch, Faces]], tracking: Tracking
 ) -> Iterator[tuple[FrameBatch, Faces]]:
-    """Yield the same batches with `faces.track` filled in, numbered from 0 as tracks begin.
+    """Yield the same batches with `faces.track`, numbered from 0 as tracks begin, and `cuts`.
 
     Frame by frame the pairs of an open track and a face are taken in order of falling overlap,
     each at most once; a face without a track begins one. A cut ends every track: who stands in
@@ -37,13 +37,14 @@ def track(
     """
     tracks, cut = _OpenTracks(tracking), Cuts(tracking.cut)
     for frames, faces in batches:
-        number = np.full(len(faces), -1, np.int64)
+        number, cuts = np.full(len(faces), -1, np.int64), []
         for row, pixels in enumerate(frames.pixels):
             if cut(pixels):
                 tracks.end()
+                cuts.append(frames.time[row])
             here = np.flatnonzero(faces.row == row)
             number[here] = tracks.extend(faces.box[here], float(frames.time[row]))
-        yield frames, faces.tracked(number)
+        yield replace(frames, cuts=np.array(cuts, np.float64)), faces.tracked(number)
 
 
 class _OpenTracks:

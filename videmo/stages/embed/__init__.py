@@ -186,7 +186,7 @@ def _embed_together(batches: Sequence[Crops], backbone: Backbone) -> Iterator[Fe
     for crops in batches:
         rows = slice(at, at := at + len(crops.pixels))
         columns = {name: column[rows] for name, column in outputs.items()}
-        yield Features(values[rows], crops.faces, crops.seen, columns)
+        yield Features(values[rows], crops.faces, crops.seen, columns, crops.times, crops.cuts)
 
 
 class Thumbnail:

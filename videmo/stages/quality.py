@@ -1,0 +1,41 @@
+"""How well a face can be seen: its size, its turn, and what its picture is like."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from videmo.data import F32, Array, Faces
+
+NAMES = ("side", "sharpness", "brightness", "frontal")  # the columns of `quality`
+
+
+def quality(faces: Faces) -> F32:
+    """Return what is known of each face (M, 4), in the order of NAMES; NaN where nothing is.
+
+    side: px of the source, the geometric mean of the box's two
+    sharpness: grey levels, `image.sharpness` of the picture that the network sees
+    brightness: 0..1, the mean grey of that picture
+    frontal: 0..1, see `frontal`
+    """
+    columns = (side(faces), faces.sharpness, faces.brightness, frontal(faces.landmarks))
+    return np.column_stack(columns).astype(np.float32)
+
+
+def side(faces: Faces) -> F32:
+    """Return the side (M,) in px of a square as large as each box."""
+    return np.asarray(np.sqrt((faces.box[:, 2:] - faces.box[:, :2]).prod(1)), np.float32)
+
+
+def frontal(points: Array) -> F32:
+    """Return how far faces look ahead (M,), from their five points (M, 5, 2): 1 ahead, 0 aside.
+
+    The nose parts the line between the eyes; the shorter of the two pieces over the longer one
+    is 1 where it stands in the middle, and 0 where it is level with an eye or beyond. A tilted
+    head changes nothing; a nod is not seen.
+    """
+    left, right, nose = (points[:, place].astype(np.float64) for place in (0, 1, 2))
+    axis = right - left
+    length = (axis**2).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        at = np.where(length > 0, ((nose - left) * axis).sum(1) / length, np.nan).clip(0, 1)
+        return np.asarray(np.minimum(at, 1 - at) / np.maximum(at, 1 - at), np.float32)
