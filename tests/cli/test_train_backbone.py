@@ -25,7 +25,7 @@ from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining
 from videmo.train.pictures import faces_of, labels_of
 from videmo.train.presets import PRESETS
-from videmo.train.run import Course, even, learn, options_of
+from videmo.train.run import Course, even, learn, options_of, prior_of
 
 SMALL: dict[str, Any] = {
     "architecture": "resnet10t", "arguments": {"channels": [8, 8, 16, 16]}, "input_size": 32,
@@ -215,3 +215,21 @@ def test_rare_emotions_are_found_more_often_at_the_price_that_was_named() -> Non
         assert (found["val accuracy"] == 0.75) or most
         shift = found["move"] * np.log([0.75, 0.25])
         assert weights["outputs.emotion.bias"].numpy() == pytest.approx([1.0, 0.6] - shift)
+
+
+def test_the_card_keeps_how_common_the_labels_were(model: store.Model) -> None:
+    shares = model.shares("emotion")
+    assert sum(shares.shares.values()) == pytest.approx(1, abs=1e-3)
+    assert len(shares.factors("balanced")) == len(model.backbone_spec().outputs["emotion"])
+
+
+def test_shares_are_divided_out_no_further_than_helps_on_val() -> None:
+    shares = np.array([0.9, 0.1])
+    truth = np.array([0] * 90 + [1] * 10)
+    seen = np.where(truth[:, None] == [0, 1], 1.0, 0.0)  # what the face shows, as a likelihood
+    prior = prior_of(shares, (seen + 1.5 * np.log(shares)).astype(np.float32), truth, ("a", "b"))
+    # rows of b are answered a until (1.5 - p) log 9 < 1, that is p > 1.045
+    assert prior["power"] == 1.05
+    assert prior["shares"] == {"a": 0.9, "b": 0.1}
+    easy = prior_of(shares, (9 * seen).astype(np.float32), truth, ("a", "b"))
+    assert easy["power"] == 0

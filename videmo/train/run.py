@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from videmo import store
-from videmo.data import Array
+from videmo.data import F32, F64, I64, Array
 from videmo.errors import InputError, OutputError
 from videmo.evaluate.metrics import label_metrics
 from videmo.files.scratch import scratch
@@ -104,6 +104,7 @@ def learn(
     val = [_known_people(table, labels) for table in val if len(table)]
     learned = [_faces(table, labels, options) for table in train]
     chosen_on = [_faces(table, labels, options) for table in val]
+    shares = emotion_shares(learned)  # of the labels, before a teacher says more
     if options.teacher:
         teaching = Teaching(options.teacher, options.teaching, options.filling, options.device)
         learned = [taught(faces, labels, teaching) for faces in learned]
@@ -114,6 +115,10 @@ def learn(
     facts = _counts(train, val)
     if course.rare and "emotion" in labels:
         facts["rare"] = even(weights, learned, chosen_on, labels, options, course.rare)
+    if shares is not None and any("emotion" in faces.targets for faces in chosen_on):
+        found = emotion_logits(weights, chosen_on, labels, options)
+        prior = prior_of(shares, *found, labels["emotion"])
+        course = replace(course, card={**(course.card or {}), "shares": {"emotion": prior}})
     return write(weights, labels, options, course, run, facts)
 
 
@@ -195,13 +200,10 @@ def even(
     """
     import torch
 
-    model = backbone.build(options, labels).to(backbone.pick(options))
-    model.load_state_dict(weights)
-    there = [faces for faces in val if "emotion" in faces.targets]
-    logits = np.concatenate([backbone.answers_of(model, f, options)["emotion"] for f in there])
-    truth = np.concatenate([faces.targets["emotion"] for faces in there]).argmax(1)
-    known = [faces.targets["emotion"] for faces in data if "emotion" in faces.targets]
-    shares = np.log(np.nanmean(np.concatenate(known), 0).clip(1e-6))
+    logits, truth = emotion_logits(weights, val, labels, options)
+    known = emotion_shares(data)
+    assert known is not None
+    shares = np.log(known)
     moves = [round(0.1 * step, 1) for step in range(-10, 11)]
     found = [
         label_metrics((logits - m * shares).argmax(1), truth, labels["emotion"]) for m in moves
@@ -211,6 +213,53 @@ def even(
     move, accuracy, uar = max((t for t in tried if t[1] >= best - most), key=lambda t: t[2])
     weights["outputs.emotion.bias"] -= torch.from_numpy((move * shares).astype(np.float32))
     return {"move": move, "val accuracy": accuracy, "val uar": uar, "tried": tried}
+
+
+def emotion_shares(data: Sequence[Faces]) -> F64 | None:
+    """Return how common each emotion (C,) is in what is learned from; None without any."""
+    known = [faces.targets["emotion"] for faces in data if "emotion" in faces.targets]
+    if not known:
+        return None
+    return np.asarray(np.nanmean(np.concatenate(known), 0, dtype=np.float64).clip(1e-6))
+
+
+def emotion_logits(
+    weights: Mapping[str, Any], val: Sequence[Faces], labels: Labels, options: BackboneTraining
+) -> tuple[F32, I64]:
+    """Return the network's answers (K, C) to the val faces of a known emotion, and which (K,)."""
+    model = backbone.build(options, labels).to(backbone.pick(options))
+    model.load_state_dict(weights)
+    there = [faces for faces in val if "emotion" in faces.targets]
+    logits = np.concatenate([backbone.answers_of(model, f, options)["emotion"] for f in there])
+    targets = np.concatenate([faces.targets["emotion"] for faces in there])
+    known = np.isfinite(targets[:, 0])
+    return logits[known], targets[known].argmax(1)
+
+
+POWERS = [round(0.05 * step, 2) for step in range(26)]
+NEAR = 0.006  # of UAR: the least power that gives up no more is taken, for it costs least accuracy
+
+
+def prior_of(shares: F64, logits: F32, truth: I64, labels: Sequence[str]) -> dict[str, Any]:
+    """Return what a card tells of the shares of a training, for answers that are freed of them.
+
+    The probabilities are divided by the shares to a power: the least of `POWERS` whose UAR on
+    the val faces is within `NEAR` of the best.
+
+    shares: (C,); logits: (K, C) and truth (K,) of the val faces
+    """
+    found = {p: label_metrics((logits - p * np.log(shares)).argmax(1), truth, labels)["uar"]
+             for p in POWERS}  # fmt: skip
+    best = max(found.values())
+    power = min(p for p, uar in found.items() if uar >= best - NEAR)
+    return {
+        "shares": {
+            k: round(max(1e-5, float(share)), 5) for k, share in zip(labels, shares, strict=True)
+        },
+        "power": power,
+        "note": f"the least power whose UAR on val is within {NEAR} of the best of 0 to 1.25 in "
+        f"steps of 0.05 ({found[power]:.3f} at {power:g}; {best:.3f} is the best)",
+    }
 
 
 def write(
