@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -23,6 +24,7 @@ from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip
 from videmo.runs.journal import SUFFIX, Journal, differences
 
+STARTUP = Path(__file__).resolve().parents[1] / "support" / "startup"
 ONE = Descriptor(np.arange(4, dtype=np.float32), 2, 1, 3)
 
 
@@ -262,6 +264,21 @@ def test_a_killed_run_ends_with_the_same_bytes(
     assert whole == cut
     names = sorted(path.name for path in (tmp_path / "cut").iterdir())
     assert names == [given[-1], f"{given[-1]}.receipt"]
+
+
+def test_a_clip_that_kills_its_process_costs_its_own_row_when_the_run_goes_on(
+    videmo_command: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(STARTUP), *sys.path]))
+    monkeypatch.setenv("FATAL", "b.mp4")
+    given = [*GIVEN["csv"], folder]
+    assert videmo_command(*given, cwd=tmp_path).code == -signal.SIGKILL
+    again = videmo_command(*given, "--resume", cwd=tmp_path)
+    assert again.code == 1, again.err
+    with open(tmp_path / "out.csv", newline="") as file:
+        said = [(row["status"], row["error_type"]) for row in csv.DictReader(file)]
+    ok = ("ok", "")
+    assert said[:4] == [ok, ("error", "WorkerDied"), ok, ok] and said[4][0] == "error"
 
 
 def test_ctrl_c_finishes_the_clip_in_hand_and_keeps_it(

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +68,24 @@ class Run:
             if len(todo) < len(self.clips):
                 done = len(self.clips) - len(todo)
                 self._say(f"{done} of {len(self.clips)} clips are done already")
+            run = self._apart() if journal.killed and self.options.get("resume") else self
             try:
-                failed = self._finish(todo, journal, out, finish, before)
+                failed = run._finish(todo, journal, out, finish, before)
             except (KeyboardInterrupt, VidemoError):
                 if len(journal):
                     self._say(f"{len(journal)} of {len(self.clips)} clips are kept in "
                               f"{journal.path}; --resume goes on")  # fmt: skip
                 raise
         return failed
+
+    def _apart(self) -> Run:
+        """Return the run with a process beside this one, where it would have none.
+
+        The run before ended without a word: if a clip was the cause, it now costs its own row.
+        """
+        if self.options.get("jobs") or self.options["engine"] == "ray":
+            return self
+        return replace(self, options=self.options | {"jobs": 1})
 
     def _begin(self, journal: Journal, out: str) -> Whole | None:
         """Begin a run or go on with one; return what a whole output holds that is added to."""
@@ -269,8 +279,6 @@ class Run:
     @contextmanager
     def _scratch(self) -> Iterator[str | None]:
         """Yield a folder beside the journal for faces and for copies of clips, if there are any."""
-        from dataclasses import replace
-
         from videmo.files.remote import is_url
         from videmo.files.scratch import scratch, sweep
         from videmo.runs.journal import beside

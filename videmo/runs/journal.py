@@ -84,6 +84,7 @@ class Journal:
         self.path = os.fspath(out) + SUFFIX
         self.kind: Kind = {}  # of the run that was stopped, if one was
         self.adds = False  # whether that run added to an output that was whole
+        self.killed = False  # whether that run ended without a word, perhaps because of a clip
         self._sum = ""  # of the kind
         self._where: dict[Key, int] = {}
         self._keys: dict[Clip, Key] = {}  # as the files were when they were asked for
@@ -240,6 +241,7 @@ class Journal:
         self._file.seek(0)
         owner, head = self._file.read(_OWNER), self._file.readline(_LONGEST)
         header = _loads(head) or {}
+        self.killed = _owner(owner).get("process") is not None
         self.kind, self.adds = header.get("kind") or {}, header.get("adds") is True
         if not (self.kind or _owner(owner) or _BEGINNING.startswith(owner[: len(_BEGINNING)])):
             raise InputError(

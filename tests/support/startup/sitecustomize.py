@@ -1,11 +1,13 @@
 """Python imports this when it starts, if its folder is on PYTHONPATH: what a test asks of it.
 
 AUDIT_LOG names a file, to which each process adds a line of JSON for all that is about to leave it;
-ABSENT names modules, parted by commas, that are not to be found.
+ABSENT names modules, parted by commas, that are not to be found; FATAL the end of a file's name,
+and whoever opens such a file is killed.
 """
 
 import json
 import os
+import signal
 import sys
 
 LEAVING = (
@@ -45,6 +47,17 @@ def _watch(log):
 
     sys.addaudithook(hook)
 
+
+def _die(name):
+    def hook(event, args):
+        if event == "open" and isinstance(args[0], str) and args[0].endswith(name):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+if "FATAL" in os.environ:
+    _die(os.environ["FATAL"])
 
 if "AUDIT_LOG" in os.environ:
     _watch(os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
