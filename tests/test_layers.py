@@ -32,7 +32,7 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     12: "runs.workers",
     13: "runs.cluster runs.journal",
     14: "evaluate runs.resume",
-    15: "train doctor",
+    15: "train doctor library",
     16: "cli __init__",
     17: "__main__",
 }
@@ -56,6 +56,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "onnx": "stages.embed.timm store.zoo.graphs",
     "onnxscript": "stages.embed.timm",
     "openvino": "files.openvino",
+    "pandas": "write.frame",
     "pebble": "runs.workers",
     "platformdirs": "files",
     "pyarrow": "train write",
@@ -71,7 +72,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
 NOISY = ("openvino", "timm", "torchvision", "matplotlib")  # they report, or leave files behind
 HEAVY = (
     "torch", "timm", "sklearn", "scipy", "cv2", "openvino", "av", "decord", "retinaface", "rich",
-    "onnx", "pyarrow", "PIL", "ray", "h5py",
+    "onnx", "pyarrow", "PIL", "ray", "h5py", "pandas",
 )  # fmt: skip
 
 MODULES = sorted(

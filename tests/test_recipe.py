@@ -165,8 +165,18 @@ def test_the_folder_of_the_backbone_does_not_change_the_fingerprint() -> None:
     assert RECIPE.differences(other) == []
 
 
+OF_THE_INPUT = {"sampling.start", "sampling.end", "sampling.frame_rate"}
+
+
+def test_what_belongs_to_the_input_does_not_change_the_fingerprint() -> None:
+    other = RECIPE.with_changes(sampling={"start": 1.0, "end": 2.0, "frame_rate": 30.0})
+    assert other.fingerprint() == RECIPE.fingerprint() and RECIPE.differences(other) == []
+    assert other.to_dict()["sampling"]["frame_rate"] == 30.0
+    assert "frame_rate" not in RECIPE.to_dict()["sampling"]
+
+
 def test_another_value_is_at_hand_for_every_option() -> None:
-    assert set(OTHER) == options() - {"sampling.start", "sampling.end", "pooling.prior"}
+    assert set(OTHER) == options() - {"pooling.prior"} - OF_THE_INPUT
 
 
 def test_a_prior_which_wants_the_mean_of_an_output_changes_the_fingerprint() -> None:

@@ -4,6 +4,7 @@
 
     prediction = videmo.classify("clip.mp4")
     prediction.label, prediction.scores, prediction.descriptor.coverage
+    videmo.to_frame(videmo.classify(["clips/"]))  # a row a clip, for pandas
 
 Importing videmo imports nothing else; each name below is fetched when it is first used.
 """
@@ -25,9 +26,12 @@ __all__ = [
     "Recipe",
     "VidemoError",
     "VideoError",
+    "attributes",
     "classify",
+    "evaluate",
     "extract_features",
     "load",
+    "to_frame",
 ]
 
 _HOME = {
@@ -40,16 +44,22 @@ _HOME = {
     "Recipe": "recipe",
     "VidemoError": "errors",
     "VideoError": "errors",
-    "classify": "pipeline",
-    "extract_features": "pipeline",
+    "attributes": "library",
+    "classify": "library",
+    "evaluate": "evaluate.function",
+    "extract_features": "library",
     "load": "pipeline",
+    "to_frame": "write.frame",
 }
 
 if TYPE_CHECKING:
     from videmo.data import Descriptor, Features, Prediction
     from videmo.errors import NoFaceError, VidemoError, VideoError
-    from videmo.pipeline import Engine, Pipeline, classify, extract_features, load
+    from videmo.evaluate.function import evaluate
+    from videmo.library import attributes, classify, extract_features
+    from videmo.pipeline import Engine, Pipeline, load
     from videmo.recipe import Recipe
+    from videmo.write.frame import to_frame
 
 
 def __getattr__(name: str) -> Any:

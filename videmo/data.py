@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from html import escape
 from numbers import Real
 from typing import Any
 
@@ -261,6 +262,40 @@ class Prediction(_Columns):
     def label(self) -> str:
         """The most probable label."""
         return self.labels[int(np.argmax(self.scores))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return label, probabilities and counts in plain types, under the keys of a record."""
+        shown = self.descriptor
+        return {
+            "label": self.label,
+            "scores": dict(zip(self.labels, (float(s) for s in self.scores), strict=True)),
+            "frames": shown.seen,
+            "face_frames": shown.frames,
+            "faces": shown.faces,
+            "coverage": shown.coverage,
+        }
+
+    def __repr__(self) -> str:
+        return f"Prediction({self.label!r} {self._share:.2f}, {self._counts})"
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: each label with its share, the most probable first."""
+        rows = sorted(zip(self.scores.tolist(), self.labels, strict=True), reverse=True)
+        cells = "".join(
+            f"<tr><td>{escape(label)}</td><td>{100 * share:.0f} %</td>"
+            f'<td><progress max="1" value="{share:.4f}"></progress></td></tr>'
+            for share, label in rows
+        )
+        head = f"<b>{escape(self.label)}</b> {100 * self._share:.0f} %, {self._counts}"
+        return f"<table><caption>{head}</caption>{cells}</table>"
+
+    @property
+    def _share(self) -> float:
+        return float(self.scores.max())
+
+    @property
+    def _counts(self) -> str:
+        return f"a face in {self.descriptor.frames} of {self.descriptor.seen} frames"
 
 
 @dataclass(frozen=True)

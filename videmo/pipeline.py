@@ -42,7 +42,7 @@ from videmo.errors import (
     RecipeMismatch,
     VidemoError,
 )
-from videmo.recipe import Recipe
+from videmo.recipe import Recipe, stage_changes
 from videmo.stages.crop import crop
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
 from videmo.stages.decode.formats import MAX_PIXELS
@@ -56,6 +56,8 @@ from videmo.stages.heads.prior import NATURAL
 from videmo.stages.heads.windows import WindowMean
 from videmo.stages.pool import FEATURES, Moments, pool, reweigh
 from videmo.stages.track import track
+
+Source = str | os.PathLike[str]  # a path, or frames in memory: `videmo.stages.decode.arrays.Frames`
 
 DETECTED = "frames_detected"  # of a record: frames that were looked at as a whole
 DECODE_THREADS = 2  # threads at most that decode: the stages behind need the others
@@ -178,7 +180,7 @@ class Pipeline:
             )
 
     def features(
-        self, path: str | Path, *, start: float | None = None, end: float | None = None
+        self, path: Source, *, start: float | None = None, end: float | None = None
     ) -> Iterator[Features]:
         """Yield the features of every face of `path`, batch by batch.
 
@@ -190,7 +192,7 @@ class Pipeline:
 
     def answer(
         self,
-        path: str | Path,
+        path: Source,
         *,
         start: float | None = None,
         end: float | None = None,
@@ -211,7 +213,7 @@ class Pipeline:
             told = collector.affect(self.outputs)
             return Answer(video.info, descriptor, prediction, tuple(video.warnings), told, looks)
 
-    def spent(self, path: str | Path) -> dict[str, float]:
+    def spent(self, path: Source) -> dict[str, float]:
         """Return the s that each stage takes on a clip, all in one thread; raises VideoError."""
         clock = StageTimer()
         with closing(self._open(path)) as video:
@@ -222,7 +224,7 @@ class Pipeline:
         return clock.spent
 
     def describe(
-        self, path: str | Path, *, start: float | None = None, end: float | None = None
+        self, path: Source, *, start: float | None = None, end: float | None = None
     ) -> Descriptor:
         """Return the clip's one vector; raises VideoError, or NoFaceError without a face."""
         descriptor = self.answer(path, start=start, end=end).descriptor
@@ -231,7 +233,7 @@ class Pipeline:
         return descriptor
 
     def predict(
-        self, path: str | Path, *, start: float | None = None, end: float | None = None
+        self, path: Source, *, start: float | None = None, end: float | None = None
     ) -> Prediction:
         """Return the probability of each label; raises VideoError, NoFaceError, FewFacesError."""
         answer = self.answer(path, start=start, end=end)
@@ -381,7 +383,7 @@ class Pipeline:
         return (of, AFFECT) if own and tells else (of,)
 
     def _predict(
-        self, descriptor: Descriptor, collector: _OutputCollector, path: str | Path
+        self, descriptor: Descriptor, collector: _OutputCollector, path: Source
     ) -> Prediction | None:
         if self._spec is None:
             return None
@@ -391,12 +393,12 @@ class Pipeline:
             raise FewFacesError(str(path), collector.windows.rows, collector.windows.needed)
         return Prediction(self._spec.labels, collector.windows.scores, descriptor)
 
-    def _open(self, path: str | Path) -> Decoder:
+    def _open(self, path: Source) -> Decoder:
         return open_video(
             path, self.engine.decoder,
             batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODE_THREADS),
             pixels=round(self.engine.megapixels * 1e6),
-            scratch=self.engine.scratch,
+            scratch=self.engine.scratch, frame_rate=self.recipe.sampling.frame_rate,
         )  # fmt: skip
 
     def _sampling(self, start: float | None, end: float | None) -> Sampling:
@@ -487,7 +489,7 @@ def load(
     engine: Engine | None = None,
     outputs: Collection[str] = (),
     prior: str | Path | None = None,
-    **changes: dict[str, Any],
+    **changes: Any,
 ) -> Pipeline:
     """Return a pipeline with a trained head and the recipe it was trained with.
 
@@ -496,13 +498,14 @@ def load(
     outputs: as in `Pipeline`
     prior: how common each label is held to be, where a network's own answers are read: natural
     (as in its training), balanced (all alike), or a JSON file of shares; None for the head's own
-    changes: options of a stage to replace, as in `load(sampling={"fps": 5})`; the answer is then
+    changes: options of the recipe to replace, as in `load(fps=5, faces="all")`: those of
+    `videmo.recipe.OPTIONS`, or all of a stage, `load(cropping={"margin": 0.2})`; the answer is then
     no longer what the head's card measured, and the record's recipe says so
 
     Raises ModelNotFound, CorruptModel, RecipeMismatch, ModelError.
     """
     model = store.load(head).as_head()
-    recipe = model.recipe.with_changes(**changes)
+    recipe = model.recipe.with_changes(**stage_changes(**changes))
     if prior is not None:
         recipe = recipe.with_changes(pooling={"prior": _factors(recipe, prior)})
     return Pipeline(recipe, model, engine, outputs=outputs)
@@ -525,7 +528,7 @@ def load_features(
     *,
     engine: Engine | None = None,
     outputs: Collection[str] = (),
-    **changes: dict[str, Any],
+    **changes: Any,
 ) -> Pipeline:
     """Return a pipeline whose descriptors are statistics of features, with a head's other stages.
 
@@ -535,7 +538,7 @@ def load_features(
     model = store.load(head)
     if model.card["kind"] == "backbone" or model.recipe.pooling.of == FEATURES:
         return load(head, engine=engine, outputs=outputs, prior=None, **changes)
-    recipe = model.recipe.for_features().with_changes(**changes)
+    recipe = model.recipe.for_features().with_changes(**stage_changes(**changes))
     return Pipeline(recipe, engine=engine, outputs=outputs)
 
 
@@ -544,7 +547,7 @@ def load_backbone(
     *,
     engine: Engine | None = None,
     outputs: Collection[str] = (),
-    **changes: dict[str, Any],
+    **changes: Any,
 ) -> Pipeline:
     """Return a pipeline without a head: the features of a network, by its own recipe.
 
@@ -552,45 +555,5 @@ def load_backbone(
     The rest is as in `load`: mean, std, min and max of the largest face's features, unless the
     card or `changes` say otherwise.
     """
-    recipe = store.load(backbone).recipe.with_changes(**changes)
+    recipe = store.load(backbone).recipe.with_changes(**stage_changes(**changes))
     return Pipeline(recipe, engine=engine, outputs=outputs)
-
-
-def classify(
-    path: str | Path,
-    head: str | Path = "afew7",
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    engine: Engine | None = None,
-) -> Prediction:
-    """Return the probability of each emotion for the clip at `path`.
-
-    `.label` is the most probable; `.scores` is (C,) float32 in the order of `.labels`, summing
-    to 1; `.descriptor` holds the counts of frames and faces. For many clips, `load` once and
-    call `.predict`. Method: Savchenko 2021, arXiv 2103.17107.
-
-    start, end: s of presentation time
-    Raises VideoError for a clip that cannot be read, NoFaceError for one without a face,
-    ModelError for a head that is not there or damaged.
-    """
-    return load(head, engine=engine).predict(path, start=start, end=end)
-
-
-def extract_features(
-    path: str | Path,
-    head: str | Path = "afew7",
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    engine: Engine | None = None,
-) -> Descriptor:
-    """Return the descriptor of the clip at `path`: statistics of its faces' features.
-
-    `.values` is (4 D,) float32 for the head's recipe mean | std | min | max, L2-normalised, with
-    D features of the backbone; `.faces`, `.frames` and `.seen` count what it was made of.
-
-    start, end: s of presentation time
-    Raises VideoError, NoFaceError, ModelError as `classify` does.
-    """
-    return load_features(head, engine=engine).describe(path, start=start, end=end)

@@ -20,8 +20,49 @@ from videmo.stages.pool import FEATURES, Pooling
 from videmo.stages.track import Tracking
 
 # Options, and a stage, that older recipes lack, with what they meant.
-_ADDED_LATER = {("pooling", "of"): FEATURES, ("pooling", "prior"): []}
+_ADDED_LATER = {
+    ("pooling", "of"): FEATURES, ("pooling", "prior"): [], ("sampling", "frame_rate"): 25.0,
+}  # fmt: skip
 _LATER_STAGES = {"following": Following()}
+
+# The options that the command line, and Python by keyword, replace in a head's recipe: their
+# names there -> the stage, and the name in it.
+OPTIONS = {
+    "fps": ("sampling", "fps"),
+    "every": ("sampling", "every"),
+    "max_side": ("sampling", "max_side"),
+    "frame_rate": ("sampling", "frame_rate"),
+    "detector": ("detection", "detector"),
+    "score": ("detection", "score"),
+    "min_face": ("detection", "min_face"),
+    "faces": ("detection", "faces"),
+    "detect_every": ("following", "every"),
+}
+
+
+def stage_changes(**options: Any) -> dict[str, dict[str, Any]]:
+    """Return options as the changes that `Recipe.with_changes` takes; None is not given.
+
+    An option is one of OPTIONS, or a stage with a table of its own. Raises InputError for fps and
+    every at once, TypeError for a name that is neither.
+    """
+    if options.get("fps") is not None and options.get("every") is not None:
+        raise InputError(
+            f"fps={options['fps']:g} and every={options['every']} are two answers to one question; "
+            "give one"
+        )
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in options.items():
+        stage, option = OPTIONS.get(name, (name, ""))
+        if not option and not isinstance(value, Mapping):
+            raise TypeError(f"{name} is no option of a recipe; there are {', '.join(OPTIONS)}")
+        if not option:
+            changes[stage] = {**changes.get(stage, {}), **value}
+        elif value is not None:
+            changes.setdefault(stage, {})[option] = value
+    if options.get("every") is not None:
+        changes["sampling"].setdefault("fps", None)
+    return changes
 
 
 @dataclass(frozen=True)
@@ -61,8 +102,9 @@ class Recipe:
     def fingerprint(self) -> str:
         """Return 16 hex digits that name this recipe: features with the same ones are comparable.
 
-        The part of the clip (start, end) is the input's, not the recipe's, and does not count;
-        nor does the folder that the backbone lies in.
+        The part of the clip (start, end), and how quickly the pictures of a folder follow each
+        other, are the input's, not the recipe's, and do not count; nor
+        does the folder that the backbone lies in.
         """
         plain = json.loads(json.dumps(self._whole().to_dict()), parse_int=float)  # 5 is 5.0
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
@@ -91,7 +133,7 @@ class Recipe:
         return plain
 
     def _whole(self) -> Recipe:
-        sampling = replace(self.sampling, start=None, end=None)
+        sampling = replace(self.sampling, start=None, end=None, frame_rate=25.0)
         return replace(self, backbone=os.path.basename(self.backbone), sampling=sampling)
 
 

@@ -455,15 +455,6 @@ def _cluster_engine(options: dict[str, Any]) -> dict[str, Any]:
 
 def changes_of(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the options of stages that the command line replaces in a head's recipe."""
-    if options["fps"] and options["every"]:
-        raise click.UsageError("--fps and --every are two answers to one question; give one")
-    stages = {
-        "sampling": {"fps": "fps", "every": "every", "max_side": "max_side"},
-        "detection": {name: name for name in ("detector", "score", "min_face", "faces")},
-        "following": {"every": "detect_every"},
-    }
-    given = {
-        stage: {name: options[key] for name, key in names.items() if options[key] is not None}
-        for stage, names in stages.items()
-    }
-    return {stage: changes for stage, changes in given.items() if changes}
+    from videmo.recipe import OPTIONS, stage_changes
+
+    return stage_changes(**{name: options.get(name) for name in OPTIONS})

@@ -6,8 +6,10 @@ cannot be read and one that is missing is wrong.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -200,3 +202,15 @@ def _reading(
 
 def _rounded(value: Any) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
+
+
+class _Callable(ModuleType):
+    """This room, which may be called too: `videmo.evaluate(...)` is the function of its name."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Result:
+        from videmo.evaluate.function import evaluate
+
+        return evaluate(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

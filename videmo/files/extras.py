@@ -34,6 +34,7 @@ SOURCES = {
     "onnx": Requirement("onnx", "torch"),
     "onnxscript": Requirement("onnxscript", "torch"),
     "openvino": Requirement("openvino"),
+    "pandas": Requirement("pandas"),
     "pebble": Requirement("pebble"),
     "pyarrow": Requirement("pyarrow", "parquet"),
     "ray": Requirement("ray", "ray"),

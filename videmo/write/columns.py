@@ -49,6 +49,18 @@ def person_columns(
     return [c for key in ordered for c in _columns(key, (labels or {}).get(key.name, ()))]
 
 
+def columns_of(
+    names: Iterable[str], labels: Mapping[str, Sequence[str]] | None = None
+) -> list[Column]:
+    """Return the columns of keys of any record, as these name them; the version stands last.
+
+    labels: of a key of probabilities, in order
+    """
+    ordered = sorted(names, key=lambda name: name == _VERSION)
+    keys_ = [_known().get(name) or Key(name, "text", "") for name in ordered]
+    return [c for key in keys_ for c in _columns(key, (labels or {}).get(key.name, ()))]
+
+
 def column_types(names: Iterable[str]) -> dict[str, str]:
     """Return what columns of these names hold, in the words of Column.type.
 

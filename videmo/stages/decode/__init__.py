@@ -51,11 +51,13 @@ class Sampling:
     start: float | None = None  # s, the first time taken; None: from the first frame
     end: float | None = None  # s, exclusive; None: to the last frame
     max_side: int | None = None  # px, the longer side is shrunk to this; None: as it is
+    frame_rate: float = 25.0  # pictures/s of a folder of them
 
     def __post_init__(self) -> None:
         POSITIVE.check_given("fps", self.fps)
         COUNT.check("every", self.every)
         COUNT.check_given("max_side", self.max_side)
+        POSITIVE.check("frame_rate", self.frame_rate)
         NOT_NEGATIVE.check_given("start", self.start)
         POSITIVE.check_given("end", self.end)
         if self.start is not None and self.end is not None and self.end <= self.start:
@@ -92,8 +94,11 @@ def open_video(
     threads: int = 2,
     pixels: int = MAX_PIXELS,
     scratch: str | None = None,
+    frame_rate: float = 25.0,
 ) -> Decoder:
     """Open a video file, a picture, either of them at a URL, or a folder of pictures in order.
+
+    path: may also be `Frames`, which are in memory
 
     decoder: a name in DECODERS; pictures are always read by ImageFolder, several of one file by
         Animation
@@ -101,10 +106,16 @@ def open_video(
     threads: decoding threads
     pixels: of a frame, that are read; a larger one is an error before it is decoded
     scratch: the folder for a copy of what lies at a URL; None is the one for temporary files
+    frame_rate: pictures/s of a folder
 
     Raises VideoError where nothing can be decoded, UnknownName for an unknown decoder.
     """
     make = resolve("decoder", DECODERS, decoder)
+    if not isinstance(path, (str, Path)):
+        from videmo.stages.decode.arrays import FrameReader, Frames
+
+        if isinstance(path, Frames):
+            return FrameReader(path, batch_bytes=batch_bytes, pixels=pixels)
     path = os.fsdecode(path)
     if is_url(path):
         from videmo.stages.decode.remote import RemoteVideo
@@ -114,8 +125,8 @@ def open_video(
 
         return RemoteVideo(path, local, scratch)
     if os.path.isdir(path):
-        make = ImageFolder
-    elif path.lower().endswith(PICTURE_SUFFIXES) or looks_like_webp(path):
+        return ImageFolder(path, batch_bytes=batch_bytes, pixels=pixels, rate=frame_rate)
+    if path.lower().endswith(PICTURE_SUFFIXES) or looks_like_webp(path):
         from videmo.stages.decode.pictures import Animation, is_animated
 
         make = Animation if is_animated(path) else ImageFolder
@@ -278,7 +289,7 @@ def _produce(
 
 
 class ImageFolder(Decoder):
-    """The simplest decoder: a folder of pictures, or one picture, each shown for 1/25 s.
+    """The simplest decoder: a folder of pictures, or one picture, each shown for 1 / `rate` s.
 
     Pictures are ordered as people order them (2 before 10) and turned upright by their EXIF tag.
     """
