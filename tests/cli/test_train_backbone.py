@@ -233,3 +233,13 @@ def test_shares_are_divided_out_no_further_than_helps_on_val() -> None:
     assert prior["shares"] == {"a": 0.9, "b": 0.1}
     easy = prior_of(shares, (9 * seen).astype(np.float32), truth, ("a", "b"))
     assert easy["power"] == 0
+
+
+def test_a_row_of_which_nothing_is_known_is_only_for_a_teacher(data: Path, tmp_path: Path) -> None:
+    written = manifest(tmp_path, "path,gender\na.png,male\nb.png,female\nc.png,\nd.png,male\n")
+    lines = written.read_text().splitlines()
+    split = ["split", "train", "train", "train", "val"]
+    written.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, split, strict=True)))
+    small = options_of("", **SMALL)
+    course = Course((("manifest", str(written)),), tmp_path / "out")
+    assert learn(course, small).card["trained"]["train"] == {"faces.csv": 2}

@@ -45,9 +45,10 @@ def test_fairface_keeps_its_val_for_the_test_and_holds_out_some_of_train(tmp_pat
 def lfw(folder: Path) -> Path:
     (folder / "lfw_pairs.csv").write_text(
         "fold,a,b,same\n0,Ann_A_0001.jpg,Ann_A_0002.jpg,1\n5,Bob_0001.jpg,Cy_0001.jpg,0\n"
+        "9,Di_0001.jpg,Di_0002.jpg,1\n"
     )
     image = stills.encoded(stills.face(0, 0))
-    count = {"Ann_A": 5, "Bob": 4, "Cy": 1}
+    count = {"Ann_A": 5, "Bob": 4, "Cy": 1, "Di": 2}
     rows: list[dict[str, object]] = [
         {"file": f"{name}_{n:04}.jpg", "identity": name, "image": image}
         for name, many in count.items() for n in range(1, many + 1)
@@ -58,8 +59,8 @@ def lfw(folder: Path) -> Path:
 def test_nobody_of_the_tested_pairs_of_lfw_is_learned(tmp_path: Path) -> None:
     table = read_table("lfw", lfw(tmp_path))
     by_split = {split: set(table.part(split).known["identity"]) for split in set(table.split)}
-    assert by_split == {"train": {"Bob"}, "val": {"Bob"}, "test": {"Ann_A", "Cy"}}
-    assert table.split.count("val") == 1
+    assert by_split == {"train": {"Bob", None}, "val": {"Bob", "Di"}, "test": {"Ann_A"}}
+    assert table.split.count("val") == 3  # of Bob the last picture
     assert lfw_people(tmp_path / "lfw_pairs.csv", range(5)) == {"Ann_A"}
 
 

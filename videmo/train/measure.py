@@ -26,7 +26,7 @@ from videmo.stages.heads import softmax
 from videmo.stages.heads.prior import BALANCED
 from videmo.stages.image import resize, to_grey
 from videmo.stages.pool import reweigh
-from videmo.train.tables import KINDS, Table, read_table
+from videmo.train.tables import KINDS, LFW_TEST, LFW_VAL, Table, read_table
 
 Split = Literal["test", "val"]  # val: what choices are made on; test: what is scored once
 Change = Callable[[U8], U8]  # a picture (H, W, 3) to another
@@ -254,11 +254,11 @@ def _most(columns: Array) -> I64:
 def verification(model: Shipped, path: Path, pairs: Path, split: Split) -> dict[str, Any]:
     """Return how well two pictures of LFW are told to show one person or two, by cosine.
 
-    test is folds 0-4, whose people no training of identity may meet; val is folds 5-9, whom it
-    does meet. A fold's threshold is the best of the other four.
+    test is folds 0-4, val is fold 9 in five parts; no training of identity may meet their people.
+    A fold's (or part's) threshold is the best of the other four.
     """
     model.needs("identity")
-    folds = range(5) if split == "test" else range(5, 10)
+    folds = LFW_TEST if split == "test" else LFW_VAL
     with pairs.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["fold"]) in folds]
     table = read_table("lfw", path)
@@ -272,6 +272,8 @@ def verification(model: Shipped, path: Path, pairs: Path, split: Split) -> dict[
     who = np.unique([name.rsplit("_", 1)[0] for name in files], return_inverse=True)[1]
     asked = Pairs(who[a], who[b], np.array([row["same"] == "1" for row in rows]))
     fold = np.array([int(row["fold"]) for row in rows])
+    if split == "val":
+        fold = np.arange(len(rows)) % 5
     values = {
         "identity": unit(found["identity"]),
         "identity, both ways round": unit(found["identity"]) + unit(mirrored["identity"]),
@@ -500,8 +502,8 @@ def read_ytf(path: Path, split: Split) -> FilmedFaces:
 
 def _met_in_lfw(path: Path) -> set[str]:
     table = read_table("lfw", path)
-    people = zip(table.known["identity"], table.split, strict=True)
-    return {str(name) for name, split in people if split != "test"}
+    files = zip(table.names, table.split, strict=True)  # of a single picture, too, a teacher told
+    return {file.rsplit("_", 1)[0] for file, split in files if split == "train"}
 
 
 def curve(

@@ -97,6 +97,8 @@ def learn(
     can_write_graphs()
     tables = [_fitting(read_table(*source), course.emotions) for source in course.data]
     train = [table.part("train", course.limit) for table in tables]
+    if not (options.teacher or options.likeness):
+        train = [_labelled(table) for table in train]
     others = [_fitting(read_table(*source), course.emotions) for source in course.val]
     val = [table.part("val", course.limit) for table in others or tables]
     labels = labels_of(train, course.emotions)
@@ -130,6 +132,15 @@ def _fitting(table: Table, emotions: str) -> Table:
         return table
     there = {*label_set(emotions), None}
     return table.rows([i for i, e in enumerate(table.known["emotion"]) if e in there])
+
+
+def _labelled(table: Table) -> Table:
+    """Return the rows of which a label is known: others are for a teacher to tell of."""
+    columns = [*table.known.values()]
+    if table.votes is not None:
+        return table
+    rows = [i for i in range(len(table)) if any(column[i] is not None for column in columns)]
+    return table if len(rows) == len(table) else table.rows(rows)
 
 
 def _known_people(table: Table, labels: Labels) -> Table:

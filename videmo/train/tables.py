@@ -26,6 +26,7 @@ Label = str | None
 TASKS = ("emotion", "age", "gender", "ethnicity", "identity")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 KINDS = (*pictures.KINDS, "TIFF")  # what Pillow may take a picture for
+LFW_TEST, LFW_VAL = (0, 1, 2, 3, 4), (9,)  # folds of LFW's pairs whose people are not learned
 HELD_OUT = 20  # where a data set has no split of its own, one picture in so many is for choosing
 
 
@@ -131,25 +132,28 @@ def _fairface(path: Path, task: str) -> Table:
 
 
 def _lfw(path: Path, task: str) -> Table:
-    """LFW (Huang et al. 2007): people of the pairs' folds 5-9; those of 0-4 are the test.
+    """LFW (Huang et al. 2007): people of the pairs' folds 0-4 are the test, those of fold 9 val.
 
-    `lfw_pairs.csv` lies beside the table. Only people with two pictures or more are learned;
-    of those with four or more, the last picture is val.
+    `lfw_pairs.csv` lies beside the table. Of the others, those with two pictures or more are
+    learned by name; a single picture has no name, for a teacher of likeness alone. Of four
+    pictures or more the last is val too, so that there is somebody to recognise.
     """
-    table, tested = _parquet_columns(path), lfw_people(path.parent / "lfw_pairs.csv", range(5))
+    table, pairs = _parquet_columns(path), path.parent / "lfw_pairs.csv"
+    tested, chosen_on = lfw_people(pairs, LFW_TEST), lfw_people(pairs, LFW_VAL)
     people = [str(name) for name in table["identity"]]
     count, seen = {name: people.count(name) for name in set(people)}, dict[str, int]()
     split = []
     for name in people:
         seen[name] = seen.get(name, 0) + 1
         last = seen[name] == count[name] >= 4
-        alone = count[name] < 2
-        split.append("test" if name in tested or alone else "val" if last else "train")
+        held_out = name in chosen_on or last
+        split.append("test" if name in tested else "val" if held_out else "train")
     files = [str(name) for name in table["file"]]
-    return Table(path.name, list(table["image"]), files, {"identity": list(people)}, split)
+    known: list[Label] = [name if count[name] > 1 else None for name in people]
+    return Table(path.name, list(table["image"]), files, {"identity": known}, split)
 
 
-def lfw_people(pairs: Path, folds: Sequence[int] | range) -> set[str]:
+def lfw_people(pairs: Path, folds: Sequence[int]) -> set[str]:
     """Return the people in the verification pairs of these folds."""
     with _opened(pairs) as rows:
         return {
@@ -161,9 +165,10 @@ def lfw_people(pairs: Path, folds: Sequence[int] | range) -> set[str]:
 def _ytf(path: Path, task: str) -> Table:
     """Frames of YouTube Faces (Wolf et al. 2011): people who are tested elsewhere are left out.
 
-    One name in three, by its CRC-32, and whoever is in folds 0-4 of LFW's pairs beside it.
+    One name in three, by its CRC-32, and whoever is in folds 0-4 or 9 of LFW's pairs beside it.
     """
-    table, tested = _parquet_columns(path), lfw_people(path.parent / "lfw_pairs.csv", range(5))
+    table, pairs = _parquet_columns(path), path.parent / "lfw_pairs.csv"
+    tested = lfw_people(pairs, (*LFW_TEST, *LFW_VAL))
     x0, y0, x1, y1 = (table[name].astype(float) for name in ("x1", "y1", "x2", "y2"))
     width, height = (np.array(size) for size in zip(*map(_size, table["image"]), strict=True))
     x0, x1 = x0 * width / table["img_w"], x1 * width / table["img_w"]  # some are stored smaller
