@@ -27,8 +27,8 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     7: "store",
     8: "store.export store.zoo pipeline",
     9: "people show",
-    10: "runs runs.inputs",
-    11: "runs.batch runs.executor runs.roots runs.shards",
+    10: "runs runs.inputs show.trails",
+    11: "runs.batch runs.executor runs.roots runs.shards show.annotate",
     12: "runs.workers",
     13: "runs.cluster runs.journal",
     14: "evaluate runs.resume",
@@ -42,8 +42,8 @@ FLOOR = {piece: floor for floor, pieces in FLOORS.items() for piece in pieces.sp
 ARRAYS = {f"videmo.data.{name}" for name in ("Array", "F32", "F64", "I64", "U8")}
 
 ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
-    "PIL": "stages.decode train",
-    "av": "stages.decode.pyav doctor",
+    "PIL": "stages.decode train show.overlay",
+    "av": "stages.decode.pyav doctor show.video",  # one reads, one writes
     "click": "cli",
     "cv2": "stages.image",
     "decord": "stages.decode.decord",

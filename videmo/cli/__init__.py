@@ -45,6 +45,7 @@ COMMANDS = {  # name -> its place, and what it does
         "videmo.cli.evaluate:evaluate",
         "Measure predictions against the truth.",
     ),
+    "annotate": ("videmo.cli.annotate:annotate", "Draw on a clip what is seen in it."),
     "compare": ("videmo.cli.compare:compare", "Tell what differs between two runs."),
     "attributes": (
         "videmo.cli.persons:attributes",

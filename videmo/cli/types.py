@@ -74,3 +74,18 @@ class Jobs(NumberOrAuto):
 
         number = super().convert(value, param, ctx)
         return cpus() if isinstance(number, str) else number
+
+
+class Persons(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """Numbers of persons, 1,3 for instance."""
+
+    name = "persons"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Return the numbers, each once."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in str(value).split(",")]
+        if not all(word.isdecimal() and int(word) > 0 for word in words):
+            self.fail(f"{value!r} is no list of persons; give numbers from 1 as in 1,3", param, ctx)
+        return tuple(sorted({int(word) for word in words}))

@@ -1,0 +1,101 @@
+"""A clip with faces goes through `annotate` and is read again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from films import beeps_in, film
+
+from videmo.errors import InputError, UnknownName
+from videmo.people.moments import load, watch
+from videmo.show.annotate import AnnotateOptions, annotate, clock
+from videmo.stages.decode import Sampling, open_video
+
+TIMES = [0.0, 0.02, 0.2, 0.21, 0.45, 0.5, 0.9, 1.4]  # 5 to 50 frames/s
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return load("afew7").prepare()
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory, demo):
+    """A clip of one face, lying on its side, with a frame rate that varies and beeps."""
+    with open_video(demo) as video:
+        pictures = [p for b in video.read(Sampling(end=0.32)) for p in b.pixels]
+    return film(tmp_path_factory.mktemp("clip") / "turned.mp4", pictures, TIMES, turn=90,
+                beeps=[0.3, 1.2])  # fmt: skip
+
+
+def read(path):
+    with open_video(path) as video:
+        batches = list(video.read(Sampling()))
+    return np.concatenate([b.time for b in batches]), np.concatenate([b.pixels for b in batches])
+
+
+def overlap(a, b):
+    """Return the intersection over union of boxes (M, 4)."""
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    both = (high - low).clip(0).prod(1)
+    areas = [(box[:, 2:] - box[:, :2]).prod(1) for box in (a, b)]
+    return both / (areas[0] + areas[1] - both)
+
+
+def test_a_turned_clip_of_a_varying_rate_keeps_its_times_faces_and_sound(
+    turned, pipeline, tmp_path
+):
+    seen = annotate(turned, tmp_path / "out.mp4", pipeline).moments
+    times, pixels = read(tmp_path / "out.mp4")
+    again = watch(pipeline, tmp_path / "out.mp4").moments
+    assert times == pytest.approx(read(turned)[0], abs=1e-3)
+    assert times == pytest.approx(TIMES, abs=2e-3)  # a tick of the clip is 1/600 s
+    assert pixels.shape[1:3] == (360, 480)
+    assert len(seen) == len(again) == len(TIMES)
+    assert overlap(seen.faces.box, again.faces.box).min() >= 0.9
+    assert beeps_in(tmp_path / "out.mp4") == pytest.approx(beeps_in(turned), abs=0.005)
+
+
+def test_blurred_faces_are_found_no_more(turned, pipeline, tmp_path):
+    annotate(turned, tmp_path / "out.mp4", pipeline, AnnotateOptions(blur=True, sound=False))
+    assert len(watch(pipeline, tmp_path / "out.mp4").moments) == 0
+
+
+def test_a_part_begins_at_0(turned, pipeline, tmp_path):
+    annotate(turned, tmp_path / "out.mp4", pipeline, AnnotateOptions(start=0.2, end=0.95))
+    assert read(tmp_path / "out.mp4")[0] == pytest.approx([0, 0.01, 0.25, 0.3, 0.7], abs=2e-3)
+    assert beeps_in(tmp_path / "out.mp4") == pytest.approx([0.1], abs=0.005)
+
+
+def test_persons_who_are_not_there_are_named_and_nothing_is_written(turned, pipeline, tmp_path):
+    with pytest.raises(InputError, match="person 3 is not seen; there is 1"):
+        annotate(turned, tmp_path / "out.mp4", pipeline, AnnotateOptions(persons=(1, 3)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_interrupted_leaves_nothing(turned, pipeline, tmp_path):
+    def stop(frames):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate(turned, tmp_path / "out.mp4", pipeline, drawn=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_suffix_that_is_no_container_is_refused_before_the_work(pipeline, tmp_path):
+    with pytest.raises(UnknownName, match=r"'\.gif'"):
+        annotate("none.mp4", tmp_path / "out.gif", pipeline)
+
+
+def test_a_clip_without_a_face_is_drawn_all_the_same(pipeline, tmp_path):
+    film(tmp_path / "grey.mp4", [np.full((96, 128, 3), 120, np.uint8)] * 3, [0, 0.1, 0.2])
+    seen = annotate(tmp_path / "grey.mp4", tmp_path / "out.mkv", pipeline)
+    assert (len(seen.moments), len(read(tmp_path / "out.mkv")[0])) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [(0, "0:00.00"), (62.5, "1:02.50"), (59.999, "1:00.00"), (3602, "1:00:02.00")],
+)
+def test_a_time_is_written_as_people_do(time, words):
+    assert clock(time) == words
