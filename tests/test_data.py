@@ -205,7 +205,10 @@ def test_no_boxes_on_frames_is_no_faces() -> None:
             ),
             ["values=float32[2, 4]", "outputs={age: float32[2, 1]}"],
         ),
-        (Prediction(("a",), np.ones(1, np.float32), descriptor()), ["'a' 1.00", "in 3 of 12 frames"]),
+        (
+            Prediction(("a",), np.ones(1, np.float32), descriptor()),
+            ["'a' 1.00", "in 3 of 12 frames"],
+        ),
     ],
 )
 def test_print_shows_shapes_not_pixels(noun, parts: list[str]) -> None:

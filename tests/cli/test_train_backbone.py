@@ -23,9 +23,15 @@ from videmo.stages.embed import make_backbone
 from videmo.train import backbone
 from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining
-from videmo.train.pictures import faces_of, labels_of
+from videmo.train.backbone_model import (
+    TrainingJob,
+    adjust_bias,
+    options_of,
+    prior_of,
+    train_backbone,
+)
+from videmo.train.face_dataset import labels_of, make_dataset
 from videmo.train.presets import PRESETS
-from videmo.train.run import Course, even, learn, options_of, prior_of
 
 SMALL: dict[str, Any] = {
     "architecture": "resnet10t", "arguments": {"channels": [8, 8, 16, 16]}, "input_size": 32,
@@ -42,12 +48,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> store.Model:
     out = tmp_path_factory.mktemp("models") / "mine"
     card = {"license": {"weights": "mine"}}
-    course = Course((("folder", str(data)),), out, command="videmo train backbone", card=card)
-    return learn(course, options_of("video", **SMALL))
+    course = TrainingJob((("folder", str(data)),), out, command="videmo train backbone", card=card)
+    return train_backbone(course, options_of("video", **SMALL))
 
 
 def learned(data: Path, out: Path, **more: Any) -> store.Model:
-    return learn(Course((("folder", str(data)),), out, **more), options_of("", **SMALL))
+    return train_backbone(
+        TrainingJob((("folder", str(data)),), out, **more), options_of("", **SMALL)
+    )
 
 
 def manifest(folder: Path, text: str) -> Path:
@@ -69,7 +77,7 @@ def test_the_card_tells_what_it_learned_from_and_what_it_is_worth(model: store.M
 
 def test_the_card_states_the_epoch_whose_weights_it_has(data: Path, tmp_path: Path) -> None:
     options = options_of("", **SMALL | {"epochs": 3})
-    card = learn(Course((("folder", str(data)),), tmp_path / "out"), options).card
+    card = train_backbone(TrainingJob((("folder", str(data)),), tmp_path / "out"), options).card
     log = card["trained"]["log"]
     best = max(log, key=lambda line: line["emotion"])
     assert card["trained"]["best_epoch"] == best["epoch"]
@@ -93,13 +101,13 @@ def test_a_killed_training_ends_with_the_same_weights(
 ) -> None:
     options = options_of("", **SMALL | {"epochs": 2})
     sources = (("folder", str(data)),)
-    whole = learn(Course(sources, tmp_path / "whole"), options)
+    whole = train_backbone(TrainingJob(sources, tmp_path / "whole"), options)
     stills.stop_in_the_second_epoch(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        learn(Course(sources, tmp_path / "cut"), options)
+        train_backbone(TrainingJob(sources, tmp_path / "cut"), options)
     monkeypatch.undo()
     assert not (tmp_path / "cut").exists()
-    assert learn(Course(sources, tmp_path / "cut"), options).sha256 == whole.sha256
+    assert train_backbone(TrainingJob(sources, tmp_path / "cut"), options).sha256 == whole.sha256
 
 
 def test_half_a_model_is_not_seen(
@@ -108,7 +116,7 @@ def test_half_a_model_is_not_seen(
     def broken(*arguments: Any) -> None:
         raise RuntimeError("no room for the graph")
 
-    monkeypatch.setattr("videmo.train.run.write_graph", broken)
+    monkeypatch.setattr("videmo.train.backbone_model.write_graph", broken)
     with pytest.raises(RuntimeError, match="no room"):
         learned(data, tmp_path / "half")
     assert not (tmp_path / "half").exists()
@@ -121,8 +129,8 @@ def test_a_teacher_teaches_faces_that_have_no_label(model: store.Model, tmp_path
                                "c.png,male,val\nd.png,female,val\n")  # fmt: skip
     options = replace(options_of("", **SMALL), teacher=(str(model.folder),))
     faces = stills.folder(tmp_path / "faces")
-    course = Course((("folder", str(faces)), ("manifest", str(known))), tmp_path / "pupil")
-    assert set(learn(course, options).backbone_spec().outputs) == {"emotion", "gender"}
+    course = TrainingJob((("folder", str(faces)), ("manifest", str(known))), tmp_path / "pupil")
+    assert set(train_backbone(course, options).backbone_spec().outputs) == {"emotion", "gender"}
 
 
 def test_the_presets_of_the_paper_are_its_numbers() -> None:
@@ -140,7 +148,7 @@ def test_every_preset_learns_from_end_to_end(preset: str, data: Path, tmp_path: 
     layout = "folder:identity" if preset == "identity" else "folder"
     small = {key: SMALL[key] for key in ("architecture", "arguments", "input_size", "epochs")}
     options = options_of(preset, **small, head_epochs=0)
-    model = learn(Course(((layout, str(data)),), tmp_path / "out", limit=16), options)
+    model = train_backbone(TrainingJob(((layout, str(data)),), tmp_path / "out", limit=16), options)
     assert model.card["trained"]["train"] == {"faces0": 16}
 
 
@@ -161,9 +169,9 @@ def test_every_preset_learns_from_end_to_end(preset: str, data: Path, tmp_path: 
 def test_wrong_data_are_named_before_the_first_step(
     text: str, message: str, tmp_path: Path
 ) -> None:
-    course = Course((("manifest", str(manifest(tmp_path, text))),), tmp_path / "out")
+    course = TrainingJob((("manifest", str(manifest(tmp_path, text))),), tmp_path / "out")
     with pytest.raises(InputError, match=message):
-        learn(course, options_of("", **SMALL))
+        train_backbone(course, options_of("", **SMALL))
     assert not (tmp_path / "out.run").exists()
 
 
@@ -204,13 +212,13 @@ def test_rare_emotions_are_found_more_often_at_the_price_that_was_named() -> Non
 
     table = stills.table(20, emotion=["happiness"] * 15 + ["sadness"] * 5)
     labels = labels_of([table])
-    faces = [faces_of(table, labels, side=32, colour=False)]
+    faces = [make_dataset(table, labels, side=32, colour=False)]
     options = options_of("", **SMALL)
     for most in (0.0, 1.0):
-        weights = dict(backbone.build(options, labels).state_dict())
+        weights = dict(backbone.build_network(options, labels).state_dict())
         weights["outputs.emotion.weight"] = torch.zeros_like(weights["outputs.emotion.weight"])
         weights["outputs.emotion.bias"] = torch.tensor([1.0, 0.6])
-        found = even(weights, faces, faces, labels, options, most)
+        found = adjust_bias(weights, faces, faces, labels, options, most)
         assert found["val uar"] == 0.5  # all faces get one label, whatever it is
         assert (found["val accuracy"] == 0.75) or most
         shift = found["move"] * np.log([0.75, 0.25])
@@ -241,5 +249,5 @@ def test_a_row_of_which_nothing_is_known_is_only_for_a_teacher(data: Path, tmp_p
     split = ["split", "train", "train", "train", "val"]
     written.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, split, strict=True)))
     small = options_of("", **SMALL)
-    course = Course((("manifest", str(written)),), tmp_path / "out")
-    assert learn(course, small).card["trained"]["train"] == {"faces.csv": 2}
+    course = TrainingJob((("manifest", str(written)),), tmp_path / "out")
+    assert train_backbone(course, small).card["trained"]["train"] == {"faces.csv": 2}

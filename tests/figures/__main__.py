@@ -125,7 +125,7 @@ def _detecting(find: detect.Detector, batches: list[FrameBatch]) -> float:
 def crop_geometry() -> None:
     """Find the faces of 600 training pictures, padded and enlarged, and compare box and picture."""
     from videmo.stages.image import resize
-    from videmo.train.faces import read_ferplus
+    from videmo.train.ferplus import read_ferplus
 
     pictures = read_ferplus(SHARED / "data" / "ferplus48.parquet", "train").pixels
     chosen = np.random.default_rng(0).permutation(len(pictures))[:600]
@@ -142,9 +142,9 @@ def crop_geometry() -> None:
         print(f"  {name:8}", np.percentile(column, [10, 50, 90]).round(3))
 
 
-def faces(model: measure.Shipped, given: argparse.Namespace) -> None:
+def faces(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Score the backbone, as it predicts, on pictures that it never saw."""
-    found = measure.emotions(model, FERPLUS, given.split)
+    found = measure.measure_emotions(model, FERPLUS, given.split)
     names = {"natural": found, **{k: found[k] for k in ("balanced", "seven", "balanced seven")}}
     for name, of in names.items():
         print(f"{name}: n {of['n']}: accuracy {of['accuracy']} {of['interval']}, UAR {of['uar']}")
@@ -152,9 +152,9 @@ def faces(model: measure.Shipped, given: argparse.Namespace) -> None:
             print(f"  {label:10} {recall['recall']:.3f} {recall['interval']} n {recall['n']}")
 
 
-def attributes(model: measure.Shipped, given: argparse.Namespace) -> None:
+def attributes(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Read age, gender and race off the pictures of FairFace."""
-    found = measure.attributes(model, FAIRFACE, given.split)
+    found = measure.measure_attributes(model, FAIRFACE, given.split)
     print(f"n {found['n']}")
     for name in ("gender", "race", "race of five"):
         print(_line(name, found[name]))
@@ -168,18 +168,18 @@ def attributes(model: measure.Shipped, given: argparse.Namespace) -> None:
             print("  " + _line(group, worth))
 
 
-def lfw(model: measure.Shipped, given: argparse.Namespace) -> None:
+def lfw(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Tell one person from two on pairs of LFW."""
     pairs = LFW.with_name("lfw_pairs.csv")
-    for name, found in measure.verification(model, LFW, pairs, given.split).items():
+    for name, found in measure.measure_verification(model, LFW, pairs, given.split).items():
         print(f"{_line(name, found)}, standard error of the folds {found['standard error']}")
         area, interval, taken = (found[k] for k in ("AUC", "AUC interval", "TAR at FAR 1 %"))
         print(f"{'':26}AUC {area} {interval}, TAR at FAR 1 % {taken}")
 
 
-def persons(model: measure.Shipped, given: argparse.Namespace) -> None:
+def persons(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Tell one person from two on videos of YouTube Faces."""
-    found = measure.persons(model, YTF, given.split)
+    found = measure.measure_persons(model, YTF, given.split)
     print(f"{found['people']} people, {found['frames']} frames; left out: {found['left out']}")
     for name in ("videos", "frames of two videos"):
         of = found[name]
@@ -189,9 +189,9 @@ def persons(model: measure.Shipped, given: argparse.Namespace) -> None:
         print(f"{'threshold, ' + name:26}{rates['threshold']:.4f}: {shown} pairs {rates['pairs']}")
 
 
-def curve(model: measure.Shipped, given: argparse.Namespace) -> None:
+def curve(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Score small, blurred, compressed and grey faces; `--png FILE` draws them."""
-    found = measure.curve(model, FERPLUS, FAIRFACE, given.split, n=given.n)
+    found = measure.measure_degradation(model, FERPLUS, FAIRFACE, given.split, n=given.n)
     print(f"n {found['n']}")
     for row in found["rows"]:
         parts = [f"{k} {row[k]['accuracy']:.4f} {row[k]['interval']}" for k in _SHOWN if k in row]
@@ -515,7 +515,7 @@ def main() -> None:
         return
     try:
         recipe = store.load(given.model or given.head).recipe
-        model = measure.Shipped(recipe.backbone, recipe.cropping, threads=given.threads)
+        model = measure.BackboneRunner(recipe.backbone, recipe.cropping, threads=given.threads)
         OF_A_MODEL[given.figure](model, given)
     except VidemoError as error:
         sys.exit(f"error: {error}")

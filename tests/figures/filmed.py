@@ -14,8 +14,8 @@ from videmo.data import FrameBatch, VideoInfo
 from videmo.evaluate.metrics import wilson_interval
 from videmo.labels import label_set, meaning
 from videmo.stages.image import resize
-from videmo.train.faces import read_ferplus
-from videmo.train.stills import Filming, film
+from videmo.train.ferplus import read_ferplus
+from videmo.train.stills import TrackOptions, make_frames
 
 EDGE, LARGER = 32, 3  # px around the picture of 64 px, and how often as large a frame shows it
 
@@ -53,7 +53,7 @@ def report(data: Path, head: str, each: int, split: str, seed: int = 0) -> None:
     right: list[list[bool]] = []
     covered = np.zeros((2, 2))
     for label in [label for label in label_set(head) for _ in range(each)]:
-        reel = Reel(film(faces, meaning(label), Filming(frames=(8, 24)), rng))
+        reel = Reel(make_frames(faces, meaning(label), TrackOptions(frames=(8, 24)), rng))
         answers = [run.answer(reel) for run in runs]  # type: ignore[arg-type]
         right.append([bool(a.prediction and a.prediction.label == label) for a in answers])
         covered += [[a.descriptor.frames, a.descriptor.seen] for a in answers]

@@ -25,7 +25,7 @@ from videmo.pipeline import Answer, Engine, load
 from videmo.runs import batch, cluster
 from videmo.runs.cluster import ClusterExecutor
 from videmo.runs.cluster.bundles import Bundle, bundles_of, resolved
-from videmo.runs.cluster.connection import LOCAL, ClusterOptions, joined, ray_library, room_for
+from videmo.runs.cluster.connection import LOCAL, ClusterOptions, connected, ray_library, room_for
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip, find_clips
 from videmo.runs.workers import InProcessExecutor, PipelineSpec
@@ -43,7 +43,7 @@ def nodes() -> Iterator[None]:
         tests = Path(__file__).parents[1]  # where its workers find the toys, and videmo
         patch.setenv("PYTHONPATH", f"{tests / 'support'}{os.pathsep}{tests.parent}")
         fleet = ClusterOptions(2, address=LOCAL)
-        with joined(ray, fleet):
+        with connected(ray, fleet):
             yield
             begun = [o for o in gc.get_objects() if issubclass(type(o), subprocess.Popen)]
         for process in begun:  # Ray does not wait for them, of which Python warns at its end

@@ -28,7 +28,7 @@ from videmo.runs.inputs import Clip, read_manifest
 from videmo.runs.journal import SUFFIX, Journal
 from videmo.runs.shards.merge import merge
 from videmo.runs.shards.parts import FeaturePart
-from videmo.train.rows import read_features, read_numbers
+from videmo.train.clip_rows import read_features, read_numbers
 from videmo.write.npz import load_features
 
 fuzzed = settings(derandomize=True, database=None, max_examples=60, deadline=None)

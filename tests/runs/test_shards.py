@@ -17,7 +17,7 @@ from videmo.errors import InputError, MergeError, OutputError
 from videmo.runs.inputs import Clip, find_clips
 from videmo.runs.shards import Shard, deal, shard_of
 from videmo.runs.shards.merge import merge
-from videmo.runs.shards.parts import Files
+from videmo.runs.shards.parts import OpenFiles
 from videmo.write import open_features, open_writer
 from videmo.write.persons import attribute_columns, open_records
 
@@ -410,7 +410,7 @@ def test_more_parts_than_a_process_may_open(put, monkeypatch):
 
 def test_open_files_are_as_many_as_said(put, monkeypatch):
     monkeypatch.setattr("videmo.runs.shards.parts._OPEN", 2)
-    files = Files()
+    files = OpenFiles()
     for n in range(5):
         assert files.read(put(f"{n}.ndjson", record(f"{n}.mp4")), 0, 1) == b"{"
         assert len(files._open) <= 2

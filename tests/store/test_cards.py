@@ -236,23 +236,26 @@ def test_an_argument_that_a_network_does_not_take_is_one_clear_error() -> None:
 def test_a_folder_is_shown_where_it_is_written_as_one(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from videmo.store.zoo.catalogue import entry, shown
+    from videmo.store.zoo.catalogue import entry, entry_or_model
 
     monkeypatch.chdir(tmp_path)
     toys.network(Path("mine"), "emotion")
     with pytest.raises(ModelNotFound, match=r"write \./mine for the folder of that name"):
         entry("mine")
-    assert (shown("./mine").state, shown("./mine").kind) == ("elsewhere", "backbone")
+    assert (entry_or_model("./mine").state, entry_or_model("./mine").kind) == (
+        "elsewhere",
+        "backbone",
+    )
 
 
 def test_a_card_cannot_move_the_cursor_of_a_terminal(backbone: store.Model) -> None:
     from videmo.cli.models_text import model_text, models_table
-    from videmo.store.zoo.catalogue import describe, shown
+    from videmo.store.zoo.catalogue import describe, entry_or_model
 
     folder = rewritten(
         backbone, lambda c: c.update(about="\x1b[2J", license={"weights": "\x1b]0;x"})
     )
-    one = shown(str(folder))
+    one = entry_or_model(str(folder))
     assert "\x1b" not in model_text(describe(one), one.card) + models_table([describe(one)])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from videmo.labels import label_set
-from videmo.train.tables import Table
+from videmo.train.face_tables import FaceTable
 
 EMOTIONS = label_set("ferplus8")
 
@@ -31,14 +31,14 @@ def encoded(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def table(count: int = 64, split: str = "train", **known: list[str | None]) -> Table:
+def table(count: int = 64, split: str = "train", **known: list[str | None]) -> FaceTable:
     """Return a table of two kinds of faces: happiness and sadness, where nothing else is known."""
     pictures: list[bytes | Path] = [encoded(face(i % 2, i)) for i in range(count)]
     usual: dict[str, list[str | None]] = {
         "emotion": [("happiness", "sadness")[i % 2] for i in range(count)]
     }
     names = [f"row {i}" for i in range(count)]
-    return Table("synthetic", pictures, names, known or usual, [split] * count)
+    return FaceTable("synthetic", pictures, names, known or usual, [split] * count)
 
 
 def folder(root: Path, each: int = 12) -> Path:
@@ -56,7 +56,7 @@ def stop_in_the_second_epoch(monkeypatch: Any) -> None:
     """Have the next training interrupted when its second epoch is almost done."""
     from videmo.train import backbone
 
-    real, calls = backbone.evaluate, []
+    real, calls = backbone.validate, []
 
     def stop(*arguments: Any) -> dict[str, float]:
         calls.append(1)

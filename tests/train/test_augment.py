@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from videmo.train.augment import Augmentation, augment, blur, coarsen, jpeg, move  # noqa: E402
-from videmo.train.presets import NONE  # noqa: E402
+from videmo.train.augment import Augmentation, augment, blur, coarsen, jpeg, warp_faces  # noqa: E402
+from videmo.train.presets import NO_AUGMENTATION  # noqa: E402
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def test_augmenting_leaves_the_given_faces_alone(faces) -> None:
 
 
 def test_a_box_that_fits_moves_nothing(faces) -> None:
-    assert torch.allclose(move(faces, 48, **still(6)), faces, atol=1e-5)
+    assert torch.allclose(warp_faces(faces, 48, **still(6)), faces, atol=1e-5)
 
 
 def test_a_mirrored_face_looks_the_other_way(faces) -> None:
-    moved = move(faces, 48, **(still(6) | {"mirror": torch.ones(6, dtype=torch.bool)}))
+    moved = warp_faces(faces, 48, **(still(6) | {"mirror": torch.ones(6, dtype=torch.bool)}))
     assert torch.allclose(moved, faces.flip(-1), atol=1e-5)
 
 
 def test_a_box_too_far_right_shows_the_face_further_left(faces) -> None:
     shift = torch.tensor([[0.25, 0.0]]).expand(6, 2)
-    moved = move(faces, 48, **(still(6) | {"shift": shift}))
+    moved = warp_faces(faces, 48, **(still(6) | {"shift": shift}))
     assert torch.allclose(moved[..., :36], faces[..., 12:], atol=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_a_side_that_is_no_multiple_of_eight_is_compressed_too() -> None:
 
 def test_a_tint_is_of_some_faces_and_of_each_channel_by_itself() -> None:
     faces = torch.full((64, 3, 8, 8), 0.5)
-    quiet = replace(NONE, tint=0.2)
+    quiet = replace(NO_AUGMENTATION, tint=0.2)
     found = augment(faces, 8, quiet, torch.Generator().manual_seed(0))[:, :, 0, 0]
     apart = found.amax(1) - found.amin(1)
     assert 0 < (apart == 0).sum() < 64
@@ -107,5 +107,7 @@ def test_a_tint_is_of_some_faces_and_of_each_channel_by_itself() -> None:
 
 def test_saturation_leaves_grey_faces_grey() -> None:
     faces = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)).expand(-1, 3, -1, -1)
-    found = augment(faces, 8, replace(NONE, saturation=0.5), torch.Generator().manual_seed(0))
+    found = augment(
+        faces, 8, replace(NO_AUGMENTATION, saturation=0.5), torch.Generator().manual_seed(0)
+    )
     assert torch.allclose(found[:, 0], found[:, 2], atol=1e-6)

@@ -17,8 +17,15 @@ import stills
 import torch
 
 from videmo.errors import InputError
-from videmo.train.backbone import BackboneTraining, begin_with, build, rate_at, side_at, train
-from videmo.train.pictures import Faces, faces_of, labels_of
+from videmo.train.backbone import (
+    BackboneTraining,
+    build_network,
+    input_side,
+    learning_rate,
+    load_pretrained,
+    train,
+)
+from videmo.train.face_dataset import FaceDataset, labels_of, make_dataset
 
 TINY = BackboneTraining(
     architecture="resnet10t",
@@ -31,11 +38,11 @@ TINY = BackboneTraining(
 )
 
 
-def faces(count: int = 64, **known: list[str | None]) -> tuple[list[Faces], dict[str, Any]]:
+def faces(count: int = 64, **known: list[str | None]) -> tuple[list[FaceDataset], dict[str, Any]]:
     """Return two kinds of faces, and the labels of their emotions, or of what is `known`."""
     table = stills.table(count, **known)
     labels = labels_of([table])
-    return [faces_of(table, labels, side=32, colour=False)], labels
+    return [make_dataset(table, labels, side=32, colour=False)], labels
 
 
 def run(out: Path, options: BackboneTraining = TINY, count: int = 48) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def test_one_network_learns_several_tasks_each_from_its_own_faces(tmp_path: Path
     )  # fmt: skip
     tables = [stills.table(32, **of) for of in known]
     labels = labels_of(tables)
-    data = [faces_of(table, labels, side=32, colour=False) for table in tables]
+    data = [make_dataset(table, labels, side=32, colour=False) for table in tables]
     options = replace(TINY, epochs=8, batch=24, scale=16.0, margin=0.1, shares=(1.0, 1.0, 1.0))
     train(data, data, labels, options, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -100,7 +107,7 @@ def test_one_network_learns_several_tasks_each_from_its_own_faces(tmp_path: Path
 def test_the_body_stands_still_while_only_the_outputs_learn(tmp_path: Path) -> None:
     options = replace(TINY, epochs=1, head_epochs=1, ema=0.0, head_rate=0.01)
     data, labels = faces(32)
-    before = build(options, labels).state_dict()
+    before = build_network(options, labels).state_dict()
     after = train(data, data, labels, options, tmp_path)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {"outputs.emotion.weight", "outputs.emotion.bias"}
@@ -108,7 +115,7 @@ def test_the_body_stands_still_while_only_the_outputs_learn(tmp_path: Path) -> N
 
 def test_a_layer_to_leave_out_must_be_there() -> None:
     with pytest.raises(InputError, match="no layer 'pooling'"):
-        build(replace(TINY, changes=("pooling",)), {"emotion": "ab"})
+        build_network(replace(TINY, changes=("pooling",)), {"emotion": "ab"})
 
 
 def test_a_share_is_wanted_for_every_data_set(tmp_path: Path) -> None:
@@ -118,25 +125,25 @@ def test_a_share_is_wanted_for_every_data_set(tmp_path: Path) -> None:
 
 def test_a_cosine_rises_then_falls_to_almost_nothing() -> None:
     options = replace(TINY, epochs=20)
-    rates = [rate_at(epoch, options) for epoch in (1, 2, 10, 20)]
+    rates = [learning_rate(epoch, options) for epoch in (1, 2, 10, 20)]
     assert rates == pytest.approx([0.005, 0.01, 0.01 * (1 + np.cos(np.pi * 4 / 9)) / 2, 1e-5])
 
 
 def test_a_constant_rate_is_the_outputs_own_at_first() -> None:
     options = replace(TINY, schedule="constant", head_epochs=3, head_rate=1e-3, rate=1e-4)
-    assert [rate_at(epoch, options) for epoch in (0, 2.9, 3, 9)] == [1e-3, 1e-3, 1e-4, 1e-4]
+    assert [learning_rate(epoch, options) for epoch in (0, 2.9, 3, 9)] == [1e-3, 1e-3, 1e-4, 1e-4]
 
 
 def test_faces_may_be_small_at_first() -> None:
     options = replace(TINY, epochs=10, sides=((0.0, 16), (0.6, 24)))
-    assert [side_at(epoch, options) for epoch in (0, 5, 6, 9)] == [16, 16, 24, 24]
+    assert [input_side(epoch, options) for epoch in (0, 5, 6, 9)] == [16, 16, 24, 24]
 
 
 def test_a_training_begins_with_weights_of_the_same_body(tmp_path: Path) -> None:
     run(tmp_path, replace(TINY, epochs=1), 16)
-    model = build(TINY, {"emotion": "ab", "gender": "fm"})
+    model = build_network(TINY, {"emotion": "ab", "gender": "fm"})
     fresh = model.outputs["gender"].weight.clone()
-    begin_with(model, tmp_path / "best.pt")
+    load_pretrained(model, tmp_path / "best.pt")
     best = torch.load(tmp_path / "best.pt", weights_only=True)
     assert torch.equal(model.body.conv1[0].weight, best["body.conv1.0.weight"])
     assert torch.equal(model.outputs["gender"].weight, fresh)
@@ -146,7 +153,7 @@ def test_weights_of_another_body_are_refused(tmp_path: Path) -> None:
     run(tmp_path, replace(TINY, epochs=1), 16)
     other = replace(TINY, arguments={"channels": [8, 8, 16, 32]})
     with pytest.raises(InputError, match=r"best\.pt: weights of another network"):
-        begin_with(build(other, {"emotion": "ab"}), tmp_path / "best.pt")
+        load_pretrained(build_network(other, {"emotion": "ab"}), tmp_path / "best.pt")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from videmo.errors import InputError
 from videmo.labels import label_set
 from videmo.pipeline import Pipeline
 from videmo.train import stills
-from videmo.train.faces import read_ferplus
-from videmo.train.run import Course, learn, options_of
+from videmo.train.backbone_model import TrainingJob, options_of, train_backbone
+from videmo.train.ferplus import read_ferplus
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def heads(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     small = {"channels": [8, 8, 16, 16]}
     options = options_of("", architecture="resnet10t", arguments=small, input_size=32, epochs=1)
-    backbone = learn(Course((("ferplus", str(table)),), folder / "backbone"), options)
+    backbone = train_backbone(TrainingJob((("ferplus", str(table)),), folder / "backbone"), options)
     given = ["--data", str(table), "--backbone", str(backbone.folder), "--out", str(folder)]
     stills.main([*given, "--each", "4", "--test"])
     return folder

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from videmo.cli import main
 from videmo.cli import videmo as group
 from videmo.errors import InputError, ManifestError, UnknownName
-from videmo.evaluate import Protocol
+from videmo.evaluate import EvaluationProtocol
 from videmo.labels import label_set
 from videmo.runs.inputs import Clip, read_manifest
 from videmo.stages.decode import open_video
@@ -106,9 +106,11 @@ def test_an_unknown_protocol_lists_the_published_sets() -> None:
 
 
 def test_a_protocol_counts_the_clips_of_the_split_it_is_of() -> None:
-    assert protocol_of("afew") == Protocol("afew", ("accuracy",), "val", 383)
-    assert protocol_of("mafw") == Protocol("mafw", ("uar", "accuracy", "macro_f1"), None, 9172)
-    assert protocol_of("enterface") == Protocol("enterface", ("uar", "accuracy"))
+    assert protocol_of("afew") == EvaluationProtocol("afew", ("accuracy",), "val", 383)
+    assert protocol_of("mafw") == EvaluationProtocol(
+        "mafw", ("uar", "accuracy", "macro_f1"), None, 9172
+    )
+    assert protocol_of("enterface") == EvaluationProtocol("enterface", ("uar", "accuracy"))
 
 
 @pytest.mark.parametrize(("name", "fold"), [("ravdess", 7), ("dfew", 0), ("afew", 1), ("meld", 1)])
@@ -155,7 +157,7 @@ def test_a_new_data_set_is_one_module(tmp_path: Path, monkeypatch: pytest.Monkey
     dataset = read_dataset("mine", tmp_path / "root")
     assert dataset.clips == (Clip(str(tmp_path / "root/x.mp4"), label="warm"),)
     assert dataset.labels == ("cold", "warm") and noted(dataset, "no clip is labelled cold")
-    assert protocol_of("mine") == Protocol("mine", ("uar", "accuracy"))
+    assert protocol_of("mine") == EvaluationProtocol("mine", ("uar", "accuracy"))
     words = CliRunner().invoke(group, ["dataset", "--help"]).output
     assert "mine (of the test)" in " ".join(words.split())
 

@@ -9,17 +9,17 @@ pytest.importorskip("sklearn")
 
 from videmo.errors import InputError, UnknownName
 from videmo.train.head import (
-    KINDS,
+    HEAD_KINDS,
     HeadTraining,
-    choose,
     cross_entropy,
     cross_validate,
+    evaluate_head,
+    evaluate_probabilities,
     fit,
-    learn,
-    measure,
-    measure_head,
-    part,
-    temperature,
+    fit_best,
+    fit_best_on_val,
+    fit_temperature,
+    split_folds,
 )
 
 QUICK = {
@@ -63,7 +63,7 @@ def theirs(kind: str, rows: np.ndarray, truth: np.ndarray):
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # stopped at 300 steps, as ours is
 @pytest.mark.parametrize("labels", [2, 3])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", HEAD_KINDS)
 def test_a_head_answers_as_scikit_learn_does(
     rng: np.random.Generator, kind: str, labels: int
 ) -> None:
@@ -108,16 +108,16 @@ def test_the_temperature_undoes_logits_that_are_too_sure(rng: np.random.Generato
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     truth = np.array([rng.choice(3, p=row) for row in chances])
     # 4,000 clips drawn with these chances: the best temperature is 5 to a few percent
-    assert temperature(5 * logits, truth) == pytest.approx(5, rel=0.08)
+    assert fit_temperature(5 * logits, truth) == pytest.approx(5, rel=0.08)
 
 
 def test_choosing_calibrates_on_the_val_clips(rng: np.random.Generator) -> None:
     rows, truth = clips(rng, count=150)
     val_rows, val_truth = clips(rng, count=150)
     options = HeadTraining(grid={"C": (1, 1000)})
-    head, tried = choose(rows, truth, val_rows, val_truth, options)
+    head, tried = fit_best_on_val(rows, truth, val_rows, val_truth, options)
     assert len(tried) == 4 and sum("chosen" in facts for facts in tried) == 1
-    assert temperature(head.logits(val_rows), val_truth) == pytest.approx(1, rel=0.02)
+    assert fit_temperature(head.logits(val_rows), val_truth) == pytest.approx(1, rel=0.02)
 
 
 def test_cross_entropy_of_even_odds_is_the_logarithm_of_their_number() -> None:
@@ -127,13 +127,13 @@ def test_cross_entropy_of_even_odds_is_the_logarithm_of_their_number() -> None:
 def test_a_head_is_measured_with_its_calibration(rng: np.random.Generator) -> None:
     rows, truth = clips(rng)
     head = fit(rows, truth, QUICK["logistic"])
-    found = measure_head(head, rows, truth, ["a", "b", "c"])
+    found = evaluate_head(head, rows, truth, ["a", "b", "c"])
     assert 0 <= found["ece"] < 0.5 and found["n"] == len(truth)
 
 
 def test_folds_part_no_subject_and_miss_no_label(rng: np.random.Generator) -> None:
     truth, groups = np.arange(120) % 3, np.arange(120) // 3 % 8
-    for seen, unseen in part(truth, groups, 4, seed=0):
+    for seen, unseen in split_folds(truth, groups, 4, seed=0):
         assert not set(groups[seen]) & set(groups[unseen])
         assert set(truth[seen]) == {0, 1, 2} and len(unseen)
 
@@ -142,7 +142,7 @@ def test_a_label_of_one_subject_cannot_be_parted() -> None:
     truth = np.array([0, 1] * 10 + [2] * 10)
     groups = np.array([*np.repeat(np.arange(5), 4), *[5] * 10])
     with pytest.raises(InputError, match="too few subjects to be parted into 3 folds"):
-        part(truth, groups, 3, seed=0)
+        split_folds(truth, groups, 3, seed=0)
 
 
 def test_nothing_is_learned_of_labels_by_chance(rng: np.random.Generator) -> None:
@@ -170,14 +170,14 @@ def test_a_subjects_own_ways_do_not_help(rng: np.random.Generator) -> None:
 def test_the_same_seed_gives_the_same_head(rng: np.random.Generator) -> None:
     rows, truth = clips(rng, count=60)
     options = HeadTraining(kind="forest", grid={"trees": (5,), "depth": (2, 3)})
-    one, two = (learn(rows, truth, None, options) for _ in range(2))
+    one, two = (fit_best(rows, truth, None, options) for _ in range(2))
     assert one.params == two.params
     assert all((one.arrays[name] == two.arrays[name]).all() for name in one.arrays)
 
 
 def test_learning_tells_all_that_was_tried_and_calibrates(rng: np.random.Generator) -> None:
     rows, truth = clips(rng, count=150)
-    head = learn(rows, truth, None, HeadTraining(grid={"C": (0.1, 1000), "balanced": (False,)}))
+    head = fit_best(rows, truth, None, HeadTraining(grid={"C": (0.1, 1000), "balanced": (False,)}))
     assert [facts["C"] for facts in head.tried] == [0.1, 1000]
     (chosen,) = [facts for facts in head.tried if facts.get("chosen")]
     assert chosen["C"] == head.params["C"] and chosen["uar"] == max(x["uar"] for x in head.tried)
@@ -193,7 +193,9 @@ def test_a_parameter_the_kind_has_not_is_an_error() -> None:
 
 def test_clips_without_a_face_count_as_wrong_among_all() -> None:
     chances = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
-    facts = measure(chances, np.array([0, 1, 1]), ["a", "b"], faceless=np.array([0, 0]))
+    facts = evaluate_probabilities(
+        chances, np.array([0, 1, 1]), ["a", "b"], faceless=np.array([0, 0])
+    )
     assert (facts["n"], facts["accuracy"]) == (3, 0.6667)
     assert (facts["all"]["n"], facts["all"]["accuracy"]) == (5, 0.4)
     assert facts["all"]["uar"] == pytest.approx((1 / 3 + 1 / 2) / 2, abs=1e-4)

@@ -16,7 +16,7 @@ from videmo.errors import InputError, ModelError
 from videmo.labels import label_set
 from videmo.stages.crop import Cropping
 from videmo.train import measure
-from videmo.train.measure import AGES, CENTRE, Pairs, Shipped
+from videmo.train.measure import AGE_BINS, BIN_CENTRE, BackboneRunner, FacePairs
 
 metrics = pytest.importorskip("sklearn.metrics")
 pa = pytest.importorskip("pyarrow")
@@ -41,8 +41,8 @@ class Reader:
     name = "reader"
     outputs = OUTPUTS
     cropping = Cropping(size=8, shape="square")
-    needs = Shipped.needs
-    numbers = Shipped.numbers
+    require_outputs = BackboneRunner.require_outputs
+    label_numbers = BackboneRunner.label_numbers
 
     def __init__(self, say: Any) -> None:
         self.say = say
@@ -98,7 +98,7 @@ def attributes_of(means: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def test_a_network_that_reads_everything_right_has_no_error(fairface: Path) -> None:
-    found = measure.attributes(Reader(attributes_of), fairface, "test")
+    found = measure.measure_attributes(Reader(attributes_of), fairface, "test")
     assert found["n"] == 4
     assert found["gender"]["accuracy"] == found["race"]["accuracy"] == 1
     assert found["race of five"]["accuracy"] == 1
@@ -109,14 +109,14 @@ def test_a_network_that_reads_everything_right_has_no_error(fairface: Path) -> N
 
 
 def test_val_is_the_twentieth_file_of_train(fairface: Path) -> None:
-    assert measure.attributes(Reader(attributes_of), fairface, "val")["n"] == 1
+    assert measure.measure_attributes(Reader(attributes_of), fairface, "val")["n"] == 1
 
 
 def test_a_group_has_the_errors_of_its_own(fairface: Path) -> None:
     def all_men(means: np.ndarray) -> dict[str, np.ndarray]:
         return {**attributes_of(means), "gender": one_hot([1] * len(means), 2)}
 
-    found = measure.attributes(Reader(all_men), fairface, "test")
+    found = measure.measure_attributes(Reader(all_men), fairface, "test")
     assert found["gender"]["accuracy"] == 0.5
     right = {race: worth["accuracy"] for race, worth in found["gender by race"].items()}
     assert right == {"white": 0, "east asian": 1, "southeast asian": 0, "latino hispanic": 1}
@@ -128,7 +128,7 @@ def test_one_asian_taken_for_the_other_is_right_among_five(fairface: Path) -> No
         said["ethnicity"] = said["ethnicity"][:, [0, 1, 3, 2, 4, 5, 6]]
         return said
 
-    found = measure.attributes(Reader(mixed_up), fairface, "test")
+    found = measure.measure_attributes(Reader(mixed_up), fairface, "test")
     assert found["race"]["accuracy"] == 0.5
     assert found["race of five"]["accuracy"] == 1
 
@@ -138,7 +138,7 @@ def test_five_races_are_chosen_by_the_sums_of_seven(fairface: Path) -> None:
         shares = np.array([0.4, 0, 0.3, 0.3, 0, 0, 0]) + 1e-9  # white; but asian, summed
         return {**attributes_of(means), "ethnicity": np.log([shares] * len(means))}
 
-    found = measure.attributes(Reader(torn), fairface, "test")
+    found = measure.measure_attributes(Reader(torn), fairface, "test")
     assert found["race"]["accuracy"] == 0.25
     assert found["race of five"]["accuracy"] == 0.5
 
@@ -146,8 +146,8 @@ def test_five_races_are_chosen_by_the_sums_of_seven(fairface: Path) -> None:
 def test_the_two_rules_of_age_take_the_largest_bin_and_the_middle_one() -> None:
     shares = np.zeros((1, 100), np.float32)
     shares[0, [5, 25, 45]] = 0.4, 0.25, 0.35  # the first half of the chance ends at 25
-    assert AGES[measure.most_probable(shares, YEARS)[0]] == "3-9"
-    assert AGES[measure.median(shares, YEARS)[0]] == "20-29"
+    assert AGE_BINS[measure.most_probable(shares, YEARS)[0]] == "3-9"
+    assert AGE_BINS[measure.median(shares, YEARS)[0]] == "20-29"
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_the_two_rules_of_age_take_the_largest_bin_and_the_middle_one() -> None:
 def test_every_year_is_in_one_bin(year: int, age: str) -> None:
     shares = np.eye(100, dtype=np.float32)[[year]]
     for rule in measure.AGE_RULES.values():
-        assert AGES[rule(shares, YEARS)[0]] == age
+        assert AGE_BINS[rule(shares, YEARS)[0]] == age
 
 
 def test_the_error_of_age_is_between_the_centres_of_bins() -> None:
-    assert CENTRE.tolist() == [1, 6, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 79.5]
+    assert BIN_CENTRE.tolist() == [1, 6, 14.5, 24.5, 34.5, 44.5, 54.5, 64.5, 79.5]
     found = measure.age_error(np.array([0, 3, 8]), np.array([1, 3, 7]))
     assert found["accuracy"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["years"] == pytest.approx((5 + 0 + 15) / 3, abs=1e-3)
@@ -173,21 +173,21 @@ def test_an_output_that_is_not_there_is_named_with_the_model() -> None:
     model = Reader(attributes_of)
     model.outputs = {"emotion": OUTPUTS["emotion"]}
     with pytest.raises(ModelError, match="reader: no output 'age', there is emotion; measure"):
-        model.needs("emotion", "age")
+        model.require_outputs("emotion", "age")
 
 
 def test_a_label_that_the_output_lacks_is_named(fairface: Path) -> None:
     model = Reader(attributes_of)
     model.outputs = {**OUTPUTS, "ethnicity": label_set("utkface5")}
     with pytest.raises(ModelError, match="'ethnicity' has no label 'east asian'; there are white"):
-        measure.attributes(model, fairface, "test")
+        measure.measure_attributes(model, fairface, "test")
 
 
 def test_ages_that_are_no_bins_are_an_error(tmp_path: Path, fairface: Path) -> None:
     rows = pq.read_table(fairface).to_pylist()
     path = write([{**row, "age": "33"} for row in rows], tmp_path / "years.parquet")
     with pytest.raises(InputError, match=r"years\.parquet: '33' is no bin of FairFace's ages"):
-        measure.attributes(Reader(attributes_of), path, "test")
+        measure.measure_attributes(Reader(attributes_of), path, "test")
 
 
 def test_the_area_is_scikit_learns_with_ties_and_weights(rng) -> None:
@@ -218,17 +218,17 @@ def test_the_strict_threshold_lets_one_false_pair_in_a_hundred_through() -> None
     assert measure.thresholds(crowded, same)["FAR 1 %"] > 0.5
 
 
-def pairs_of(same: Sequence[bool]) -> Pairs:
+def pairs_of(same: Sequence[bool]) -> FacePairs:
     """Return pairs of people of whom none is in two pairs."""
     number = np.arange(len(same))
-    return Pairs(number, np.where(same, number, number + len(same)), np.array(same))
+    return FacePairs(number, np.where(same, number, number + len(same)), np.array(same))
 
 
 def test_a_folds_own_pairs_do_not_choose_its_threshold() -> None:
     # Fold 0 is parted at 0.85 and folds 1 and 2 at 0.3; its five pairs outvote either of them.
     similarity = np.array([0.9, 0.8] * 5 + [0.5, 0.1] * 2)
     fold = np.array([0] * 10 + [1, 1, 2, 2])
-    found = measure.folded(similarity, pairs_of([True, False] * 7), fold)
+    found = measure.verification_accuracy(similarity, pairs_of([True, False] * 7), fold)
     assert found["n"] == 14
     assert found["accuracy"] == 0.5 and found["standard error"] == 0
 
@@ -236,7 +236,7 @@ def test_a_folds_own_pairs_do_not_choose_its_threshold() -> None:
 def test_the_standard_error_is_that_of_the_mean_over_folds() -> None:
     similarity = np.array([0.9, 0.1, 0.0, 0.1] + [0.9, 0.1] * 3)  # the third pair is missed
     fold = np.array([0] * 4 + [1, 1, 2, 2, 3, 3])
-    found = measure.folded(similarity, pairs_of([True, False] * 5), fold)
+    found = measure.verification_accuracy(similarity, pairs_of([True, False] * 5), fold)
     assert found["accuracy"] == pytest.approx((0.75 + 3) / 4, abs=1e-4)
     assert found["standard error"] == pytest.approx(0.125 / 2, abs=1e-4)
 
@@ -247,9 +247,11 @@ def test_pairs_that_share_people_make_the_interval_wider(rng) -> None:
     of_person = rng.normal(size=20)  # how much alike the pictures of a person are
     similarity = np.where(people[a] == people[b], 1 + of_person[people[a]], 0)
     similarity = similarity + rng.normal(size=len(a)) * 0.5
-    pairs = Pairs(people[a], people[b], people[a] == people[b])
+    pairs = FacePairs(people[a], people[b], people[a] == people[b])
     share = pairs.same / pairs.same.sum()
-    found = measure.by_people(lambda w: float((w * share * similarity).sum() / (w @ share)), pairs)
+    found = measure.interval_by_people(
+        lambda w: float((w * share * similarity).sum() / (w @ share)), pairs
+    )
     low, high = found["interval"]
     apart = similarity[pairs.same].std() / pairs.same.sum() ** 0.5  # as if pairs were strangers
     assert low < found["value"] < high
@@ -294,7 +296,7 @@ def colours(means: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("split", ["test", "val"])
 def test_people_of_plain_colours_are_told_apart(lfw: Path, split: Any) -> None:
     pairs = lfw.with_name("lfw_pairs.csv")
-    found = measure.verification(Reader(colours), lfw, pairs, split)
+    found = measure.measure_verification(Reader(colours), lfw, pairs, split)
     assert found["identity"]["n"] == {"test": 20, "val": 10}[split]  # five folds; the last one
     assert found["identity"]["accuracy"] == found["identity"]["AUC"] == 1
     assert found["features"]["AUC"] == 0.5
@@ -331,7 +333,7 @@ def test_the_face_is_cut_from_its_box_in_pixels_of_another_size(ytf: Path) -> No
 def test_people_of_videos_are_told_apart_by_people_of_the_other_half(
     ytf: Path,
 ) -> None:
-    found = measure.persons(Reader(colours), ytf, "test")
+    found = measure.measure_persons(Reader(colours), ytf, "test")
     assert found["people"] == 4 and found["frames"] == 16
     assert found["videos"]["n"] == 8 and found["videos"]["pairs"] == 28
     assert found["left out"]["frames without a box"] == 1
@@ -386,7 +388,7 @@ def everything(means: np.ndarray) -> dict[str, np.ndarray]:
 def test_the_curve_has_a_row_a_change_and_what_every_output_is_worth(
     ferplus: Path, fairface: Path
 ) -> None:
-    found = measure.curve(Reader(everything), ferplus, fairface, "val")
+    found = measure.measure_degradation(Reader(everything), ferplus, fairface, "val")
     changes = [row["change"] for row in found["rows"]]
     assert [changes.count(name) for name in ("size", "blur", "jpeg", "colour")] == [6, 5, 5, 2]
     assert found["n"] == {"ferplus": 8, "fairface": 1}
@@ -400,7 +402,7 @@ def test_the_curve_of_a_network_of_emotions_alone_has_no_other_columns(
 ) -> None:
     model = Reader(lambda means: {"emotion": everything(means)["emotion"]})
     model.outputs = {"emotion": OUTPUTS["emotion"]}
-    found = measure.curve(model, ferplus, tmp_path / "none.parquet", "val", n=5)
+    found = measure.measure_degradation(model, ferplus, tmp_path / "none.parquet", "val", n=5)
     assert found["n"] == {"ferplus": 5}
     assert all(set(row) == {"change", "value", "emotion"} for row in found["rows"])
 
@@ -433,13 +435,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_folder_answers_with_all_its_outputs(folder: Path, fairface: Path, rng) -> None:
-    model = Shipped(folder, Cropping(size=99, shape="square", colour="grey"), threads=1)
+    model = BackboneRunner(folder, Cropping(size=99, shape="square", colour="grey"), threads=1)
     assert model.cropping.size == 32
     pictures = [rng.integers(0, 256, (side, side, 3), np.uint8) for side in (20, 32, 90)]
     found = model(pictures)
     shapes = {name: columns.shape for name, columns in found.items()}
     assert shapes == {"features": (3, 16), **{k: (3, len(v)) for k, v in OUTPUTS.items()}}
-    assert measure.attributes(model, fairface, "test")["n"] == 4
+    assert measure.measure_attributes(model, fairface, "test")["n"] == 4
 
 
 def test_the_colour_of_the_recipe_is_obeyed(folder: Path, rng) -> None:
@@ -447,7 +449,7 @@ def test_the_colour_of_the_recipe_is_obeyed(folder: Path, rng) -> None:
 
     pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
     grey, rgb = (
-        Shipped(folder, Cropping(shape="square", colour=colour), threads=1)
+        BackboneRunner(folder, Cropping(shape="square", colour=colour), threads=1)
         for colour in ("grey", "rgb")
     )
     np.testing.assert_array_equal(grey([pixels])["age"], rgb([to_grey(pixels)])["age"])
@@ -458,7 +460,7 @@ def test_the_rows_of_a_large_set_are_those_of_its_parts(
     folder: Path, rng, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "BATCH", 2)
-    model = Shipped(folder, Cropping(shape="square"), threads=1)
+    model = BackboneRunner(folder, Cropping(shape="square"), threads=1)
     pictures = list(rng.integers(0, 256, (5, 32, 32, 3), np.uint8))
     alone = np.concatenate([model([one])["identity"] for one in pictures])
     np.testing.assert_array_equal(model(iter(pictures))["identity"], alone)
@@ -466,7 +468,7 @@ def test_the_rows_of_a_large_set_are_those_of_its_parts(
 
 def test_a_backbone_that_knows_no_age_says_so() -> None:
     recipe = store.load("afew7").recipe
-    model = Shipped(recipe.backbone, recipe.cropping, threads=1)
+    model = BackboneRunner(recipe.backbone, recipe.cropping, threads=1)
     model.outputs = {"emotion": model.outputs["emotion"]}
     with pytest.raises(ModelError, match="lite0_faces: no output 'age', there is emotion"):
-        measure.attributes(model, Path("unread"), "test")
+        measure.measure_attributes(model, Path("unread"), "test")

@@ -27,7 +27,7 @@ from videmo.data import Descriptor, Features
 from videmo.errors import InputError, OutputError, ReaderGone, UnknownName
 from videmo.evaluate.rows import read_rows
 from videmo.runs.shards.parts import PARTS as RECORDS
-from videmo.runs.shards.parts import Files
+from videmo.runs.shards.parts import OpenFiles
 from videmo.write import format_of, open_writer
 from videmo.write.escape import escaped, unescaped
 from videmo.write.formats import FORMATS
@@ -328,7 +328,7 @@ def test_a_name_that_is_not_utf8_is_escaped_and_comes_back(
     out.read_bytes().decode("utf-8")  # strictly, as pandas does
     (row,) = read_rows(str(out))
     assert row.cells["path"] == path
-    (fact,) = RECORDS[format](str(out), Files()).summaries(False)
+    (fact,) = RECORDS[format](str(out), OpenFiles()).summaries(False)
     assert fact.path == path
 
 

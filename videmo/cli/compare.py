@@ -13,7 +13,7 @@ from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
-    from videmo.evaluate import Result
+    from videmo.evaluate import Evaluation
     from videmo.evaluate.pairs import ColumnNames, PredictedClip, Truth
 
 EXAMPLES = """\b
@@ -116,7 +116,7 @@ def _truths(found: list[PredictedClip], options: dict[str, Any]) -> list[Truth]:
     return truth_in([f.row for f in found], _columns(options)) if options["truth_column"] else []
 
 
-def _note(result: Result) -> None:
+def _note(result: Evaluation) -> None:
     """Say on stderr what makes the comparison less than it seems."""
     for key, side in (("only_a", "a"), ("only_b", "b")):
         if result[key]:

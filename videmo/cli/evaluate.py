@@ -24,7 +24,7 @@ from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
-    from videmo.evaluate import Result
+    from videmo.evaluate import Evaluation
     from videmo.evaluate.pairs import ColumnNames, PredictedClip, Truth
     from videmo.pipeline import Pipeline
     from videmo.runs.inputs import Clip
@@ -111,7 +111,7 @@ def evaluate(**options: Any) -> None:
     check_outputs()
     format_ = format_of(options["out"], options["format_"])
     _check_picture(options["confusion"])
-    result = _result(options)
+    result = _evaluate_files(options)
     if options["confusion"]:
         _draw_confusion(result, options["confusion"])
     _note(result, options)
@@ -146,7 +146,7 @@ def _check_options(options: dict[str, Any]) -> None:
             raise click.UsageError(f"--kind numbers has no --{wrong[0].replace('_', '-')}")
 
 
-def _result(options: dict[str, Any]) -> Result:
+def _evaluate_files(options: dict[str, Any]) -> Evaluation:
     """Return the figures that the options ask for."""
     from videmo.evaluate import EvaluationOptions, evaluate_labels, evaluate_numbers, with_protocol
     from videmo.evaluate.leaks import check_leaks as looked_up
@@ -166,7 +166,7 @@ def _result(options: dict[str, Any]) -> Result:
         one.refuse(len(pairs))
     judging = EvaluationOptions(labels, options["by_meaning"], options["draws"], options["seed"])
     judged = evaluate_labels if options["kind"] == "labels" else evaluate_numbers
-    result: Result = {**_sources(options), **judged(pairs, judging)}
+    result: Evaluation = {**_sources(options), **judged(pairs, judging)}
     if checked:
         result["training"] = checked
     result["seen"], result["unsure"] = [one.facts() for one in seen], unsure
@@ -303,7 +303,7 @@ def _check_picture(picture: str | None) -> None:
         require("matplotlib")
 
 
-def _draw_confusion(result: Result, picture: str) -> None:
+def _draw_confusion(result: Evaluation, picture: str) -> None:
     from videmo.show.confusion import draw_confusion
 
     figures = result["all"]
@@ -313,7 +313,7 @@ def _draw_confusion(result: Result, picture: str) -> None:
     )
 
 
-def _note(result: Result, options: dict[str, Any]) -> None:
+def _note(result: Evaluation, options: dict[str, Any]) -> None:
     """Say on stderr what makes the figures less than they seem."""
     notes = []
     expected = (result.get("protocol") or {}).get("clips")

@@ -107,10 +107,10 @@ def show(name: str, format_: str, **options: Any) -> None:
     import json
 
     from videmo.cli.models_text import model_text
-    from videmo.store.zoo.catalogue import describe, shown
+    from videmo.store.zoo.catalogue import describe, entry_or_model
 
     use_cache(options)
-    one = shown(name)
+    one = entry_or_model(name)
     if format_ == "text":
         click.echo(model_text(describe(one), one.card), nl=False)
     else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from videmo.runs.executor import ClipResult
     from videmo.runs.inputs import Clip
     from videmo.runs.journal import Journal
-    from videmo.runs.resume import Expected, Whole
+    from videmo.runs.resume import Expected, FinishedOutput
     from videmo.runs.workers import InProcessExecutor, ProcessExecutor
 
     Keep = Callable[[Clip, ClipResult, Record], None]
@@ -87,7 +87,7 @@ class Run:
             return self
         return replace(self, options=self.options | {"jobs": 1})
 
-    def _begin(self, journal: Journal, out: str) -> Whole | None:
+    def _begin(self, journal: Journal, out: str) -> FinishedOutput | None:
         """Begin a run or go on with one; return what a whole output holds that is added to."""
         from videmo.runs.resume import refuse_receipt
 
@@ -100,7 +100,7 @@ class Run:
         journal.begin(self._kind())
         return None
 
-    def _resume(self, journal: Journal, out: str, there: bool) -> Whole | None:
+    def _resume(self, journal: Journal, out: str, there: bool) -> FinishedOutput | None:
         """Go on with a run that was stopped or, where none was, with a whole output."""
         from videmo.errors import OutputError
         from videmo.runs.journal import differences
@@ -118,10 +118,15 @@ class Run:
         return before
 
     def _finish(
-        self, todo: Sequence[Clip], journal: Journal, out: str, finish: Finish, before: Whole | None
+        self,
+        todo: Sequence[Clip],
+        journal: Journal,
+        out: str,
+        finish: Finish,
+        before: FinishedOutput | None,
     ) -> int:
         """Look at the clips that are left, write the output, and take the journal away."""
-        from videmo.runs.resume import add_rows, place_of, write_receipt
+        from videmo.runs.resume import add_rows, key_of, write_receipt
 
         provenance: dict[str, str | None] = {}
         failed = self._rest(todo, journal, provenance)
@@ -134,7 +139,7 @@ class Run:
         else:
             finish(out, new, journal, provenance)
         if _is_file(out):
-            states = {place_of(clip): journal.state(clip) for clip in new}
+            states = {key_of(clip): journal.state(clip) for clip in new}
             write_receipt(out, self._expected(), states, before)
         journal.remove()
         return failed
@@ -191,15 +196,15 @@ class Run:
         more = {"--format": self.format, "--top": self.options.get("top")}
         return Expected(self.clips, kind | more, settings, self.format, self.features)
 
-    def _whole(self, out: str) -> Whole:
+    def _whole(self, out: str) -> FinishedOutput:
         """Return what an output holds; raises OutputError where it cannot be gone on with."""
-        from videmo.runs.resume import read_whole
+        from videmo.runs.resume import read_finished
 
         expected = self._expected()
         if self.options["engine"] != "ray":  # where this machine may lack what its workers have
             expected.settings["detector_sha256"] = self.pipeline.detector.sha256
         with _fetched(out) as file:
-            return read_whole(out, file, expected)
+            return read_finished(out, file, expected)
 
     def _say(self, words: str) -> None:
         if not self.options["quiet"]:

@@ -150,9 +150,9 @@ def backbone(**given: Any) -> None:
 
     require("torch", "timm", "onnx", "onnxscript")
     from videmo.cli.messages import say_result
-    from videmo.train.run import Course, learn
+    from videmo.train.backbone_model import TrainingJob, train_backbone
 
-    course = Course(
+    job = TrainingJob(
         data=given["data"],
         out=given["out"],
         val=given["val"],
@@ -163,9 +163,9 @@ def backbone(**given: Any) -> None:
         command=_command(given),
         card=_json(given["card"]),
     )
-    model = learn(course, _options(given), _progress_printer(quiet=given["quiet"]))
+    model = train_backbone(job, _options(given), _progress_printer(quiet=given["quiet"]))
     facts = {key: model.card["measured"][key] for key in model.card["measured"]}
-    record = {"model": str(course.out), "sha256": model.sha256, "measured": facts}
+    record = {"model": str(job.out), "sha256": model.sha256, "measured": facts}
     say_result(record)
 
 
@@ -174,7 +174,7 @@ def _emotions(preset: str) -> str:
 
 
 def _options(given: dict[str, Any]) -> BackboneTraining:
-    from videmo.train.run import options_of
+    from videmo.train.backbone_model import options_of
 
     named = ("epochs", "seed", "device", "precision", "start", "likeness")
     changes = {name: given[name] for name in named if given[name] is not None}

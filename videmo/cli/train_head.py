@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from videmo.pipeline import Pipeline
     from videmo.recipe import Recipe
     from videmo.runs.inputs import Clip
+    from videmo.train.clip_rows import ClipRows
     from videmo.train.head import HeadTraining
-    from videmo.train.rows import Rows
 
 EXAMPLES = """\b
 Examples:
@@ -147,17 +147,17 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
     clips of one video together.
     """
     from videmo.show.training import training_table
-    from videmo.train.folder import About, free, train_head
-    from videmo.train.predictions import check_name
+    from videmo.train.head_model import CardText, check_out, train_head
+    from videmo.train.predictions import check_suffix
 
     out, say = options["out"], _message_printer(options)
     check_outputs()
-    free(out, overwrite=options["overwrite"])
+    check_out(out, overwrite=options["overwrite"])
     if options["predictions"]:
-        check_name(options["predictions"])
+        check_suffix(options["predictions"])
     training = _training_options(options)
     rows = _rows(sources, training, options)
-    about = About(
+    about = CardText(
         options["name"] or out.name,
         options["about"],
         _command(),
@@ -217,9 +217,9 @@ def _value(text: str, value: str) -> Any:
         raise click.UsageError(message) from error
 
 
-def _rows(sources: Sequence[str], training: HeadTraining, options: Mapping[str, Any]) -> Rows:
+def _rows(sources: Sequence[str], training: HeadTraining, options: Mapping[str, Any]) -> ClipRows:
     """Return the rows that the sources hold or, of clips, that are read from them now."""
-    from videmo.train.rows import of_clips, read_features
+    from videmo.train.clip_rows import read_features, rows_of_clips
 
     if bool(options["dataset"]) != bool(options["root"]):
         raise click.UsageError("--dataset and --root belong together; give both")
@@ -237,22 +237,22 @@ def _rows(sources: Sequence[str], training: HeadTraining, options: Mapping[str, 
     if any(features):
         raise click.UsageError("give feature files or clips, not both at once")
     name, clips = _clips(sources, options)
-    return _with_features(_labelled(of_clips(name, clips), options), clips, training, options)
+    return _with_features(_labelled(rows_of_clips(name, clips), options), clips, training, options)
 
 
-def _labelled(rows: Rows, options: Mapping[str, Any]) -> Rows:
+def _labelled(rows: ClipRows, options: Mapping[str, Any]) -> ClipRows:
     """Return the rows with the labels, and their order, that the options name."""
     from dataclasses import replace
 
-    from videmo.train.rows import labelled
+    from videmo.train.clip_rows import with_labels
 
-    rows = labelled(rows, options["labels"]) if options["labels"] else rows
+    rows = with_labels(rows, options["labels"]) if options["labels"] else rows
     classes = (name.strip() for name in (options["classes"] or "").split(","))
     return replace(rows, classes=tuple(filter(None, classes)) or rows.classes)
 
 
-def _number_rows(sources: Sequence[str], options: Mapping[str, Any]) -> Rows:
-    from videmo.train.rows import read_numbers
+def _number_rows(sources: Sequence[str], options: Mapping[str, Any]) -> ClipRows:
+    from videmo.train.clip_rows import read_numbers
 
     if len(sources) != 1:
         raise click.UsageError("--columns reads one CSV; give one")
@@ -275,11 +275,13 @@ def _clips(sources: Sequence[str], options: Mapping[str, Any]) -> tuple[str, lis
     return sources[0], clips_of({**options, **search, "paths": sources})
 
 
-def _of_dataset(sources: Sequence[str], training: HeadTraining, options: Mapping[str, Any]) -> Rows:
+def _of_dataset(
+    sources: Sequence[str], training: HeadTraining, options: Mapping[str, Any]
+) -> ClipRows:
     from dataclasses import replace
 
+    from videmo.train.clip_rows import rows_of_clips
     from videmo.train.datasets import read_dataset
-    from videmo.train.rows import of_clips
 
     if sources:
         raise click.UsageError("--root names the clips, so no SOURCES beside it")
@@ -290,23 +292,23 @@ def _of_dataset(sources: Sequence[str], training: HeadTraining, options: Mapping
     for note in found.notes:
         say(f"note: {note}")
     clips = list(found.clips)
-    rows = of_clips(options["root"], clips)
+    rows = rows_of_clips(options["root"], clips)
     rows = replace(rows, classes=found.labels, shared=bool(found.shared))
     return _with_features(_labelled(rows, options), clips, training, options)
 
 
 def _with_features(
-    rows: Rows, clips: Sequence[Clip], training: HeadTraining, options: Mapping[str, Any]
-) -> Rows:
+    rows: ClipRows, clips: Sequence[Clip], training: HeadTraining, options: Mapping[str, Any]
+) -> ClipRows:
     """Return the rows with the features of their clips, read once the labels are found sound."""
     from dataclasses import replace
 
     from videmo.cli.classify import write_features
     from videmo.files.scratch import scratch
-    from videmo.train.folder import check
-    from videmo.train.rows import read_features
+    from videmo.train.clip_rows import read_features
+    from videmo.train.head_model import check_rows
 
-    check(rows, training)
+    check_rows(rows, training)
     check_outputs(clips)
     with scratch(os.path.dirname(os.path.abspath(options["out"]))) as folder:
         path = options["features"] or os.path.join(folder, "features.npz")
@@ -337,7 +339,7 @@ def _pipeline(options: dict[str, Any]) -> Pipeline:
     return Pipeline(recipe, None, engine).prepare()
 
 
-def _check_protocol(rows: Rows, options: Mapping[str, Any]) -> Rows:
+def _check_protocol(rows: ClipRows, options: Mapping[str, Any]) -> ClipRows:
     """Return the rows; raises InputError if they were not made as the protocol asks."""
     from videmo.errors import InputError
     from videmo.recipe import Recipe

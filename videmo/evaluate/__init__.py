@@ -32,7 +32,7 @@ from videmo.evaluate.pairs import Pair
 from videmo.evaluate.reading import LabelReader, published_set, reading_by_meaning, reading_by_name
 from videmo.write.schema import STATUSES
 
-Result = dict[str, Any]
+Evaluation = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class EvaluationOptions:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """What is published of a data set: metrics, the one that decides first, over all clips."""
 
     name: str
@@ -55,7 +55,7 @@ class Protocol:
     clips: int | None = None  # how many these are, over all folds
 
 
-def evaluate_labels(pairs: Sequence[Pair], options: EvaluationOptions | None = None) -> Result:
+def evaluate_labels(pairs: Sequence[Pair], options: EvaluationOptions | None = None) -> Evaluation:
     """Return the figures of labels over clips with a face and over all clips.
 
     README lists the keys. Intervals draw subjects where every clip has one, else clips.
@@ -63,22 +63,22 @@ def evaluate_labels(pairs: Sequence[Pair], options: EvaluationOptions | None = N
     Raises InputError where no clip has an answer, ManifestError for a label that is not known.
     """
     options = options or EvaluationOptions()
-    labels, found, truth, chances = _as_arrays(pairs, options)
+    labels, found, truth, probabilities = _as_arrays(pairs, options)
     units = _subjects(pairs)
     answered = found >= 0
     result = _counts(pairs, "labels", options, units) | {"labels": list(labels)}
     for name, rows in (("with_face", answered), ("all", np.ones_like(answered))):
         some = None if units is None else [u for u, row in zip(units, rows, strict=True) if row]
         result[name] = _metrics(found[rows], truth[rows], labels, some, options)
-    if chances is not None:
+    if probabilities is not None:
         result["with_face"] |= {
-            "ece": round(calibration_error(chances, truth[answered]), 4),
-            "brier": round(brier_score(chances, truth[answered]), 4),
+            "ece": round(calibration_error(probabilities, truth[answered]), 4),
+            "brier": round(brier_score(probabilities, truth[answered]), 4),
         }
     return result
 
 
-def evaluate_numbers(pairs: Sequence[Pair], options: EvaluationOptions | None = None) -> Result:
+def evaluate_numbers(pairs: Sequence[Pair], options: EvaluationOptions | None = None) -> Evaluation:
     """Return CCC, PCC, MAE and RMSE over the clips with a face, with bootstrap intervals.
 
     A clip without an answer has no error that could be averaged: the counts tell how many.
@@ -96,7 +96,7 @@ def evaluate_numbers(pairs: Sequence[Pair], options: EvaluationOptions | None = 
     return _counts(pairs, "numbers", options, units) | {"with_face": figures}
 
 
-def with_protocol(result: Result, protocol: Protocol) -> Result:
+def with_protocol(result: Evaluation, protocol: EvaluationProtocol) -> Evaluation:
     """Return `result` with what the protocol calls official, over all clips, before it."""
     official = {
         metric: {
@@ -116,7 +116,7 @@ def _metrics(
     labels: Sequence[str],
     units: list[str] | None,
     options: EvaluationOptions,
-) -> Result:
+) -> Evaluation:
     """Return the figures of one denominator."""
     wide = len(labels) + 1
     matrix = confusion_matrix(found, truth, len(labels))
@@ -207,7 +207,7 @@ def _rounded(value: Any) -> float | None:
 class _Callable(ModuleType):
     """This room, which may be called too: `videmo.evaluate(...)` is the function of its name."""
 
-    def __call__(self, *arguments: Any, **options: Any) -> Result:
+    def __call__(self, *arguments: Any, **options: Any) -> Evaluation:
         from videmo.evaluate.function import evaluate
 
         return evaluate(*arguments, **options)

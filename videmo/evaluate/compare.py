@@ -18,7 +18,7 @@ import numpy as np
 
 from videmo.data import F64, I64
 from videmo.errors import InputError, UnknownName
-from videmo.evaluate import EvaluationOptions, Result
+from videmo.evaluate import Evaluation, EvaluationOptions
 from videmo.evaluate.metrics import (
     bootstrap,
     cohen_kappa,
@@ -94,7 +94,7 @@ def pair_runs(
     return [replace(clip, truth=known.get(_truth_key(clip.known, by, timed))) for clip in clips]
 
 
-def compare_runs(clips: Sequence[Both], options: EvaluationOptions | None = None) -> Result:
+def compare_runs(clips: Sequence[Both], options: EvaluationOptions | None = None) -> Evaluation:
     """Return what differs between two runs, and with a truth which of them is right more often.
 
     Intervals draw subjects where every clip has one, else clips. README lists the keys.
@@ -199,10 +199,10 @@ def _labels(run: Iterable[PredictedClip | None]) -> list[str]:
     return [*scored, *sorted({one.label or "" for one in answered} - {*scored})]
 
 
-def _row(clip: Both, read: LabelReader) -> Result:
+def _row(clip: Both, read: LabelReader) -> Evaluation:
     """Return what the runs say of one clip, in plain types; `label` is None without an answer."""
     cells = clip.known.row.cells
-    told: Result = {"path": plain(clip.known.path)}
+    told: Evaluation = {"path": plain(clip.known.path)}
     told |= {k: v for k in ("start", "end", "person") if (v := cells.get(k)) not in (None, "")}
     for side, one in (("a", clip.a), ("b", clip.b)):
         label, score = _answer(one, read)
@@ -257,11 +257,11 @@ def _values(name: str, run: Iterable[PredictedClip | None]) -> list[str]:
 
 
 def _agreement(
-    rows: Sequence[Result],
+    rows: Sequence[Evaluation],
     labels: Sequence[str],
     units: list[str] | None,
     options: EvaluationOptions,
-) -> Result:
+) -> Evaluation:
     """Return how often the runs say the same of clips that both have an answer to."""
     both = [n for n, row in enumerate(rows) if row["a"]["label"] and row["b"]["label"]]
     some, wide = [rows[n] for n in both], len(labels)
@@ -284,7 +284,7 @@ def _agreement(
     }
 
 
-def _changes(rows: Sequence[Result]) -> list[Result]:
+def _changes(rows: Sequence[Evaluation]) -> list[Evaluation]:
     """Return which label became which, the most frequent first."""
     pairs = Counter((row["a"]["label"], row["b"]["label"]) for row in rows)
     changed = [(a, b, n) for (a, b), n in pairs.most_common() if a and b and a != b]
@@ -292,11 +292,11 @@ def _changes(rows: Sequence[Result]) -> list[Result]:
 
 
 def _against_truth(
-    rows: Sequence[Result],
+    rows: Sequence[Evaluation],
     labels: Sequence[str],
     units: list[str] | None,
     options: EvaluationOptions,
-) -> Result:
+) -> Evaluation:
     """Return both denominators: clips that both runs answer, and all that both have."""
     there = [
         n for n, row in enumerate(rows)
@@ -314,11 +314,11 @@ def _against_truth(
 
 
 def _judged(
-    rows: Sequence[Result],
+    rows: Sequence[Evaluation],
     labels: Sequence[str],
     units: list[str] | None,
     options: EvaluationOptions,
-) -> Result:
+) -> Evaluation:
     """Return how often each run is right, and how sure one may be of the difference, b - a."""
     truth, wide = _numbers([row["truth"] for row in rows], labels), len(labels) + 1
     found = [_numbers([row[side]["label"] for row in rows], labels) for side in ("a", "b")]
@@ -345,7 +345,7 @@ def _judged(
     }
 
 
-def _figures(found: I64, truth: I64, labels: int) -> Result:
+def _figures(found: I64, truth: I64, labels: int) -> Evaluation:
     figures = overall_metrics(confusion_matrix(found, truth, labels))
     right = int((found == truth).sum())
     return {

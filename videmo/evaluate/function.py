@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from videmo.evaluate import EvaluationOptions, Result, evaluate_labels, evaluate_numbers
+from videmo.evaluate import Evaluation, EvaluationOptions, evaluate_labels, evaluate_numbers
 from videmo.evaluate.leaks import check_leaks
 from videmo.evaluate.pairs import (
     ColumnNames,
@@ -41,7 +41,7 @@ def evaluate(
     columns: ColumnNames | None = None,
     draws: int = 2000,
     seed: int = 0,
-) -> Result:
+) -> Evaluation:
     """Return how well predictions agree with the truth, over clips with a face and over all.
 
     predictions: a file that videmo classify wrote, or another CSV; or records

@@ -18,7 +18,7 @@ from videmo.errors import CorruptModel
 from videmo.evaluate.pairs import Pair, PredictedClip
 from videmo.store.cards import is_plain, read_card
 
-KEY = "seen"  # of `trained` in a card
+CARD_KEY = "seen"  # of `trained` in a card
 _DIGITS = 16  # hexadecimal ones of a digest
 _SHOWN = 3  # heads that a note names
 
@@ -77,7 +77,7 @@ def clip_digest(path: str) -> str:
 
 def find_overlap(pairs: Sequence[Pair], head: store.Model) -> Overlap | None:
     """Return what a test has in common with a head's training, None where its card tells none."""
-    told = (head.card.get("trained") or {}).get(KEY)
+    told = (head.card.get("trained") or {}).get(CARD_KEY)
     if not isinstance(told, Mapping):
         return None
     clips, subjects = (frozenset(map(str, told.get(n) or ())) for n in ("clips", "subjects"))
@@ -106,7 +106,7 @@ def find_head(named: NamedHead, given: str | None, beside: Path) -> store.Model 
     """
     if given and not named.sha256:  # who names a head of answers that name none, knows
         return store.load(given)
-    folders = [store.find(given)] if given else []
+    folders = [store.find_folder(given)] if given else []
     folders += store.folders()
     if is_plain(named.name):
         folders += [Path(os.curdir) / named.name, beside / named.name]

@@ -23,7 +23,7 @@ from videmo.files.lock import claim, claim_if_there
 
 _NAME = re.compile(r"\.videmo-[0-9a-f]{16}(\.part)?")
 _LOCK = "lock"
-_TRIES = 10  # new names, where others clear each away between its making and its locking
+_ATTEMPTS = 10  # new names, where others clear each away between its making and its locking
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def part_in(where: str) -> tuple[str, IO[bytes] | None]:
     folder goes first. Raises OSError.
     """
     sweep(where)
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         path = os.path.join(where, f".videmo-{secrets.token_hex(8)}.part")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         if sys.platform == "win32":  # where nobody removes or renames an open file
@@ -81,7 +81,7 @@ def _clear(path: Path) -> None:
 
 
 def _locked_folder(where: str) -> tuple[str, IO[bytes]]:
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         folder = os.path.join(where, f".videmo-{secrets.token_hex(8)}")
         os.mkdir(folder, 0o700)
         with suppress(FileNotFoundError):

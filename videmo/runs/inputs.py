@@ -37,8 +37,8 @@ _HEAD = 1 << 16  # bytes in which they are looked for
 _UNPAIRED = re.compile("[\ud800-\udfff]")  # a byte that is not UTF-8, as os.fsdecode escapes it
 _log = logging.getLogger(__name__)
 
-Given = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-Keep = Callable[[str], bool]
+PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+PathFilter = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Clip:
 
 
 def find_clips(
-    paths: Given | Iterable[Given],
+    paths: PathLike | Iterable[PathLike],
     *,
     ext: Iterable[str] = (),
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
-    manifest: Given | None = None,
-    files0_from: Given | None = None,
+    manifest: PathLike | None = None,
+    files0_from: PathLike | None = None,
     stdin: IO[bytes] | IO[str] | None = None,
 ) -> list[Clip]:
     """Return the clips that are meant, in the order in which they were named.
@@ -198,7 +198,7 @@ class _Search:
             ):
                 yield f"{url.rstrip('/')}/{inner}"
 
-    def without(self, named: list[str], files0_from: Given | None, lists: list[str]) -> str:
+    def without(self, named: list[str], files0_from: PathLike | None, lists: list[str]) -> str:
         """Return a line that says where nothing was found, and what was looked for."""
         places = [*named, *([os.fsdecode(files0_from)] if files0_from is not None else []), *lists]
         if not places:
@@ -246,27 +246,30 @@ class _Search:
 
 
 def _named(
-    named: list[str], files0_from: Given | None, stdin: IO[bytes] | IO[str] | None, search: _Search
+    named: list[str],
+    files0_from: PathLike | None,
+    stdin: IO[bytes] | IO[str] | None,
+    search: _Search,
 ) -> Iterator[str]:
     """Yield the path of every clip that the arguments and lists name."""
     for path in dict.fromkeys(named):
         if path == "-":
-            yield from _listed(_lines(_standard_input(stdin)), search)
+            yield from _named_paths(_lines(_standard_input(stdin)), search)
         elif not path:
             raise InputError("an input is an empty text; is a variable of the shell not set?")
         elif glob.has_magic(path) and not remote.is_web(path) and not os.path.lexists(path):
-            yield from _noted(path, search.pattern(path))
+            yield from _counted(path, search.pattern(path))
         else:
-            yield from _listed([path], search)
+            yield from _named_paths([path], search)
     if files0_from is not None:
         source = os.fsdecode(files0_from)
         content = _standard_input(stdin) if source == "-" else _read(source)
         if _BINARY.search(content[:_HEAD]):
             raise InputError(f"{source}: is no list of paths; name a video without --files0-from")
-        yield from _listed(filter(None, os.fsdecode(content).split("\0")), search)
+        yield from _named_paths(filter(None, os.fsdecode(content).split("\0")), search)
 
 
-def _listed(paths: Iterable[str], search: _Search) -> Iterator[str]:
+def _named_paths(paths: Iterable[str], search: _Search) -> Iterator[str]:
     """Yield files as they are, and the videos of folders."""
     for path in paths:
         if remote.is_url(path):
@@ -290,17 +293,17 @@ def _asked(url: str) -> bool:
     try:
         return remote.is_folder(remote.checked_url(url))
     except OSError as error:
-        raise InputError(f"{url}: cannot be looked at ({_said(error)})") from error
+        raise InputError(f"{url}: cannot be looked at ({_os_reason(error)})") from error
 
 
 def _remote_walk(url: str) -> Iterator[str]:
     try:
         yield from remote.walk(remote.checked_url(url))
     except OSError as error:
-        raise InputError(f"{url}: the folder cannot be read ({_said(error)})") from error
+        raise InputError(f"{url}: the folder cannot be read ({_os_reason(error)})") from error
 
 
-def _noted(pattern: str, paths: Iterator[str]) -> Iterator[str]:
+def _counted(pattern: str, paths: Iterator[str]) -> Iterator[str]:
     """Pass `paths` on, and say so where there are none: another input may still have some."""
     empty = True
     for path in paths:
@@ -312,7 +315,7 @@ def _noted(pattern: str, paths: Iterator[str]) -> Iterator[str]:
         _log.warning("%s: the pattern matches no clip", pattern)
 
 
-def _walk(folder: str, excluded: Keep) -> Iterator[str]:
+def _walk(folder: str, excluded: PathFilter) -> Iterator[str]:
     """Yield the way from `folder` to each of its files, by name, depth first."""
     todo = [("", True, frozenset[tuple[int, int]]())]
     while todo:
@@ -338,7 +341,7 @@ def _readable(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{place}: the folder cannot be read ({_said(error)}); "
+            f"{place}: the folder cannot be read ({_os_reason(error)}); "
             "change its permissions, or leave it out with --exclude"
         ) from error
 
@@ -363,7 +366,7 @@ def _is_input(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _any(patterns: Iterable[str]) -> Keep:
+def _any(patterns: Iterable[str]) -> PathFilter:
     """Return whether a path, relative to the folder searched, matches one of `patterns`."""
     parts = []
     for pattern in map(_slashes, patterns):
@@ -373,7 +376,7 @@ def _any(patterns: Iterable[str]) -> Keep:
     return _compile("|".join(parts)) if parts else lambda inner: False
 
 
-def _compile(regex: str) -> Keep:
+def _compile(regex: str) -> PathFilter:
     flags = re.DOTALL | (re.IGNORECASE if os.name == "nt" else 0)
     try:
         match = re.compile(regex, flags).fullmatch
@@ -472,10 +475,10 @@ def _read(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise InputError(f"{path}: the list cannot be read ({_said(error)})") from error
+        raise InputError(f"{path}: the list cannot be read ({_os_reason(error)})") from error
 
 
-def _said(error: OSError) -> str:
+def _os_reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 

@@ -55,7 +55,7 @@ _LONGEST = 16 << 20  # bytes of a line
 _BLOCK = 1 << 20  # bytes read at once
 Key = tuple[Any, ...]
 State = tuple[int, int | str]  # size in bytes, ns or tag of the last change; -1 where none is
-Kind = Mapping[str, Any]
+RunFacts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Journal:
 
     def __init__(self, out: str | os.PathLike[str]) -> None:
         self.path = os.fspath(out) + SUFFIX
-        self.kind: Kind = {}  # of the run that was stopped, if one was
+        self.kind: RunFacts = {}  # of the run that was stopped, if one was
         self.adds = False  # whether that run added to an output that was whole
         self.killed = False  # whether that run ended without a word, perhaps because of a clip
         self._sum = ""  # of the kind
@@ -128,7 +128,7 @@ class Journal:
         """Whether a run was stopped here, or is on."""
         return bool(self.kind or self._where)
 
-    def begin(self, kind: Kind, *, adds: bool = False) -> None:
+    def begin(self, kind: RunFacts, *, adds: bool = False) -> None:
         """Begin a run of a kind, whatever was here before."""
         self.resume(kind)
         self.adds = adds
@@ -140,7 +140,7 @@ class Journal:
             self._end = _OWNER
             self._append([line])
 
-    def resume(self, kind: Kind) -> None:
+    def resume(self, kind: RunFacts) -> None:
         """Go on with a run of a kind; what was found by one of another kind is not found now."""
         self.kind, self._sum = kind, _sum_of(kind)
         self._keys.clear()
@@ -292,7 +292,7 @@ def _alive(owner: Mapping[str, Any]) -> bool:
     return True
 
 
-def _sum_of(kind: Kind) -> str:
+def _sum_of(kind: RunFacts) -> str:
     text = json.dumps(dict(kind), sort_keys=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
@@ -308,7 +308,7 @@ def state_of(path: str) -> State:
         return -1, -1
 
 
-def differences(made: Kind, wanted: Kind) -> list[str]:
+def differences(made: RunFacts, wanted: RunFacts) -> list[str]:
     """Return a line for each fact in which two runs differ: `recipe.sampling.fps None -> 5`."""
     plain = json.loads(json.dumps(dict(wanted)))
     names = [*made, *(name for name in plain if name not in made)]

@@ -20,16 +20,16 @@ from typing import Any
 from videmo.errors import InputError, MergeError, OutputError
 from videmo.files import remote
 from videmo.runs.inputs import Clip
-from videmo.runs.journal import Kind, State, differences, state_of
+from videmo.runs.journal import RunFacts, State, differences, state_of
 from videmo.runs.shards.merge import replace_rows
-from videmo.runs.shards.parts import PARTS, Files, read_part
+from videmo.runs.shards.parts import PARTS, OpenFiles, read_part
 from videmo.write.schema import STATUSES, TIME_DIGITS
 from videmo.write.sink import open_file
 
 RECEIPT = ".receipt"
 FORMATS = (*PARTS, "parquet", "npz")  # that can be added to
 _BEGINNING = b'{"output": ['
-Place = tuple[str, float | None, float | None]  # path, start and end in s
+ClipKey = tuple[str, float | None, float | None]  # path, start and end in s
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,25 @@ class Expected:
     """What an output is to be: its clips, its format, and what makes it."""
 
     clips: Sequence[Clip]
-    kind: Kind
+    kind: RunFacts
     settings: dict[str, str | None]  # what each row says of itself, as far as it is known
     format: str
     labelled: bool = False  # whether it keeps label, split and subject of clips
 
 
 @dataclass(frozen=True)
-class Whole:
+class FinishedOutput:
     """What an output holds that may be gone on with."""
 
-    good: frozenset[Place]
-    states: Mapping[Place, list[Any]]  # of the receipt
+    good: frozenset[ClipKey]
+    states: Mapping[ClipKey, list[Any]]  # of the receipt
 
     def has(self, clip: Clip) -> bool:
         """Return whether a clip has a record there that is no failure."""
-        return place_of(clip) in self.good
+        return key_of(clip) in self.good
 
 
-def read_whole(out: str, file: str, expected: Expected) -> Whole:
+def read_finished(out: str, file: str, expected: Expected) -> FinishedOutput:
     """Return what a whole output holds.
 
     file: where it lies here
@@ -66,25 +66,25 @@ def read_whole(out: str, file: str, expected: Expected) -> Whole:
                           "--overwrite makes it again")  # fmt: skip
     receipt = _read_receipt(out)
     if receipt and (found := differences(receipt["kind"], expected.kind)):
-        raise _other(out, found)
+        raise _other_clips(out, found)
     rows = _rows(out, file, expected)
-    wanted = {place_of(clip) for clip in expected.clips}
+    wanted = {key_of(clip) for clip in expected.clips}
     if dropped := [place for place in rows if place not in wanted]:
         more = f" and {len(dropped) - 1} more" if len(dropped) > 1 else ""
         raise OutputError(
-            out, f"holds {_named(dropped[0])}{more}, which is not asked for now; name it too, "
+            out, f"holds {_clip_text(dropped[0])}{more}, which is not asked for now; name it too, "
             "choose another --out, or give --overwrite"
         )  # fmt: skip
     states = {(path, start, end): rest for path, start, end, *rest in receipt["inputs"]} \
         if receipt else {}  # fmt: skip
     for clip in expected.clips:
-        if rows.get(place_of(clip), "error") != "error":
+        if rows.get(key_of(clip), "error") != "error":
             _unchanged(out, file, clip, states, expected.labelled)
     good = frozenset(place for place, status in rows.items() if status != "error")
-    return Whole(good, states)
+    return FinishedOutput(good, states)
 
 
-def place_of(clip: Clip) -> Place:
+def key_of(clip: Clip) -> ClipKey:
     """Return what a clip is known by in an output, whose times are rounded."""
     return clip.path, _rounded(clip.start), _rounded(clip.end)
 
@@ -98,7 +98,7 @@ def add_rows(out: str, file: str, part: str, expected: Expected) -> None:
 
 
 def write_receipt(
-    out: str, expected: Expected, states: Mapping[Place, State], before: Whole | None
+    out: str, expected: Expected, states: Mapping[ClipKey, State], before: FinishedOutput | None
 ) -> None:
     """Write down what an output, which is there now, was made of.
 
@@ -108,7 +108,7 @@ def write_receipt(
         head = {"output": list(state_of(out)), "kind": dict(expected.kind)}
         sink.write(json.dumps(head) + "\n")
         for clip in expected.clips:
-            place = place_of(clip)
+            place = key_of(clip)
             known = before.states.get(place, [])[:2] if before else []
             state = states.get(place) or known or state_of(clip.path)
             facts = _facts(clip) if expected.labelled else []
@@ -140,10 +140,10 @@ def _content(name: str) -> bytes:
         return b""
 
 
-def _rows(out: str, file: str, expected: Expected) -> dict[Place, str]:
+def _rows(out: str, file: str, expected: Expected) -> dict[ClipKey, str]:
     """Return the status of every clip in an output whose rows are of the expected settings."""
     rows = {}
-    with closing(Files()) as files:
+    with closing(OpenFiles()) as files:
         try:
             for row in read_part(file, expected.format, files).summaries(partial=False):
                 _same(out, row.settings, expected.settings)
@@ -159,10 +159,10 @@ def _same(out: str, row: Mapping[str, str], wanted: Mapping[str, str | None]) ->
     found = [f"{name} {row[name]} -> {value or ''}" for name, value in wanted.items()
              if row.get(name, "") != (value or "") and name in row]  # fmt: skip
     if found:
-        raise _other(out, found)
+        raise _other_clips(out, found)
 
 
-def _other(out: str, found: Sequence[str]) -> OutputError:
+def _other_clips(out: str, found: Sequence[str]) -> OutputError:
     return OutputError(
         out, f"was made in another way ({'; '.join(found)}); give the options of that run, "
         "choose another --out, or give --overwrite"
@@ -170,11 +170,11 @@ def _other(out: str, found: Sequence[str]) -> OutputError:
 
 
 def _unchanged(
-    out: str, file: str, clip: Clip, states: Mapping[Place, list[Any]], labelled: bool
+    out: str, file: str, clip: Clip, states: Mapping[ClipKey, list[Any]], labelled: bool
 ) -> None:
     """Raise OutputError for an input, or what is known of it, that is not as it was."""
     size, changed = state_of(clip.path)
-    known = states.get(place_of(clip))
+    known = states.get(key_of(clip))
     if size == -1:  # what is gone cannot be made again, and its record is true of what was there
         return
     if known and known[0] != -1 and known[:2] != [size, changed]:
@@ -198,7 +198,7 @@ def _rounded(time: float | None) -> float | None:
     return None if time is None else round(time, TIME_DIGITS)
 
 
-def _named(place: Place) -> str:
+def _clip_text(place: ClipKey) -> str:
     path, start, end = place
     part = [f"{word} {time:g} s" for word, time in (("from", start), ("to", end))
             if time is not None]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 
 from videmo.show.tables import Page, TableRows, as_latex, as_markdown, as_text
 
-Result = Mapping[str, Any]  # as `videmo.evaluate` makes it
+Evaluation = Mapping[str, Any]  # as `videmo.evaluate` makes it
 
 METRIC_NAMES = {
     "accuracy": "accuracy (WAR)", "uar": "UAR",
@@ -17,18 +17,18 @@ METRIC_NAMES = {
 }  # fmt: skip
 
 
-def as_json(result: Result) -> str:
+def as_json(result: Evaluation) -> str:
     """Return the whole result."""
     return json.dumps(result, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
-def page_of(result: Result) -> Page:
+def page_of(result: Evaluation) -> Page:
     """Return the figures of a result as tables, and what goes with them."""
     first, last = _sentences(result)
     return Page([first], _blocks(result), [last])
 
 
-def _blocks(result: Result) -> list[tuple[str, TableRows]]:
+def _blocks(result: Evaluation) -> list[tuple[str, TableRows]]:
     """Return the tables of a result, each with the line above it: the official figures first."""
     whole = result.get("all")
     blocks = [("", _summary(result))]
@@ -42,12 +42,12 @@ def _blocks(result: Result) -> list[tuple[str, TableRows]]:
     return blocks
 
 
-def _official_title(result: Result) -> str:
+def _official_title(result: Evaluation) -> str:
     told = result["protocol"]
     return f"{told['name']}, official: all clips{', ' + told['split'] if told['split'] else ''}"
 
 
-def _official(result: Result) -> TableRows:
+def _official(result: Evaluation) -> TableRows:
     n, m = result["all"]["n"], result["with_face"]["n"]
     heads = ["", f"all {n}", "95 %", f"with a face {m}"]
     return [heads] + [
@@ -61,7 +61,7 @@ def _official(result: Result) -> TableRows:
     ]
 
 
-def _summary(result: Result) -> TableRows:
+def _summary(result: Evaluation) -> TableRows:
     """Return every figure over both denominators, with intervals."""
     sides = [result[name] for name in ("with_face", "all") if name in result]
     heads = [f"with a face {sides[0]['n']}", "95 %", f"all {sides[-1]['n']}", "95 %"]
@@ -75,7 +75,7 @@ def _summary(result: Result) -> TableRows:
     return rows
 
 
-def _each_label(figures: Result) -> TableRows:
+def _each_label(figures: Evaluation) -> TableRows:
     heads = ["label", "clips", "recall", "95 %", "found", "precision", "95 %", "F1"]
     return [heads] + [
         [
@@ -87,7 +87,7 @@ def _each_label(figures: Result) -> TableRows:
     ]  # fmt: skip
 
 
-def _matrix(labels: Sequence[str], figures: Result) -> TableRows:
+def _matrix(labels: Sequence[str], figures: Evaluation) -> TableRows:
     silent = any(figures["no_answer"])
     rows = [[str(n) for n in row] for row in figures["confusion"]]
     if silent:
@@ -96,7 +96,7 @@ def _matrix(labels: Sequence[str], figures: Result) -> TableRows:
     return [heads] + [[label, *row] for label, row in zip(labels, rows, strict=True)]
 
 
-def _sentences(result: Result) -> list[str]:
+def _sentences(result: Evaluation) -> list[str]:
     """Return the sentences that go with the tables: what was counted, and how sure one is."""
     counts = [f"{result[k]} {word}" for k, word in _STATES if result[k]]
     drawn = result["bootstrap"]
@@ -126,7 +126,7 @@ def interval_text(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
 
 
-FORMATS: dict[str, Callable[[Result], str]] = {
+FORMATS: dict[str, Callable[[Evaluation], str]] = {
     "table": lambda result: as_text(page_of(result)),
     "markdown": lambda result: as_markdown(page_of(result)),
     "latex": lambda result: as_latex(page_of(result)),

@@ -37,7 +37,7 @@ from videmo.recipe import Recipe
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.heads import Head, HeadSpec, make_head
 from videmo.stages.heads.attributes import EMOTION
-from videmo.stages.heads.prior import Shares
+from videmo.stages.heads.prior import ClassShares
 from videmo.store import cards
 from videmo.store.cards import is_plain, read_card
 from videmo.store.tensors import read_tensors
@@ -139,10 +139,10 @@ class Model:
         except (ValueError, UnknownName) as error:
             raise CorruptModel(str(self.folder), "a sound head", str(error)) from error
 
-    def shares(self, output: str) -> Shares:
+    def shares(self, output: str) -> ClassShares:
         """Return how common the labels of an output were in the training; raises ModelError."""
         labels, told = self.backbone_spec().outputs[output], self.card.get("shares", {})
-        return Shares.of_card(told.get(output), labels, self.name)
+        return ClassShares.of_card(told.get(output), labels, self.name)
 
     def weights(self) -> dict[str, Array]:
         """Return its tensors by name; raises CorruptModel where they cannot be read."""
@@ -227,7 +227,7 @@ def load(name: str | Path) -> Model:
     Raises ModelNotFound; CorruptModel where a file is missing or has another SHA-256, or the card
     is not sound.
     """
-    folder = find(name)
+    folder = find_folder(name)
     card = read_card(folder / CARD)
     if WEIGHTS not in card["files"]:
         raise CorruptModel(str(folder / CARD), f"the sum of {WEIGHTS}", "none")
@@ -317,7 +317,7 @@ def folder_called(name: str) -> str:
     return os.path.join(os.curdir, name) if there else ""
 
 
-def find(name: str | Path) -> Path:
+def find_folder(name: str | Path) -> Path:
     """Return the folder of a model, which is not looked at; raises ModelNotFound."""
     for folder in _candidates(name):
         if (folder / CARD).is_file():

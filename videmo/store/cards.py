@@ -14,7 +14,7 @@ from videmo.stages.embed import BackboneSpec
 from videmo.stages.embed.arguments import checked_arguments
 from videmo.stages.heads import LEVELS, HeadSpec
 
-KINDS = ("backbone", "head")
+MODEL_KINDS = ("backbone", "head")
 MAX_BYTES = 64 << 20  # bytes of a card; those that ship have 60 kB
 MAX_SIDE, MAX_WIDTH = (
     1024,
@@ -86,8 +86,10 @@ def _check(card: Any) -> None:
     for key, kind in _KEYS.items():
         if not isinstance(card, dict) or not isinstance(card.get(key), kind):
             raise ValueError(f"no {key}")
-    if card["kind"] not in KINDS:
-        raise ValueError(f"the kind {card['kind'][:40]!r}, which is none of {', '.join(KINDS)}")
+    if card["kind"] not in MODEL_KINDS:
+        raise ValueError(
+            f"the kind {card['kind'][:40]!r}, which is none of {', '.join(MODEL_KINDS)}"
+        )
     if not is_plain(card["name"]):
         raise ValueError(f"the name {card['name'][:40]!r}, which is no plain one")
     for file, digest in card["files"].items():

@@ -71,7 +71,7 @@ def augment(
 
     zoom = between(*options.area).sqrt()
     place = [either_way(options.shift) + either_way(1) * (1 - zoom) / 2 for _ in "xy"]
-    faces = move(
+    faces = warp_faces(
         faces,
         side,
         shift=torch.stack(place, 1),
@@ -80,14 +80,14 @@ def augment(
         angle=either_way(math.radians(options.rotation)),
         mirror=between(0, 1) < options.flip,
     )
-    faces = light(
+    faces = adjust_light(
         faces,
         gamma=either_way(options.gamma).exp(),
         contrast=1 + either_way(options.contrast),
         brightness=either_way(options.brightness),
     )
     if faces.shape[1] == 3:
-        faces = _coloured(faces, options, generator)
+        faces = _jitter_colour(faces, options, generator)
         some(options.grey, lambda x: x.mean(1, keepdim=True).expand(-1, 3, -1, -1))
     small = int(between(*options.coarse_side, count=1))  # one size for all, for speed
     some(options.coarse, lambda x: coarsen(x, small))
@@ -109,7 +109,7 @@ def enlarge(faces: torch.Tensor, side: int) -> torch.Tensor:
     return interpolate(faces, (side, side), mode="bilinear", align_corners=False)
 
 
-def move(
+def warp_faces(
     faces: torch.Tensor,
     side: int,
     *,
@@ -136,7 +136,7 @@ def move(
     return grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
-def light(
+def adjust_light(
     faces: torch.Tensor, *, gamma: torch.Tensor, contrast: torch.Tensor, brightness: torch.Tensor
 ) -> torch.Tensor:
     """Return the faces ** gamma, with contrast about their mean and brightness added; each (B,)."""
@@ -146,7 +146,7 @@ def light(
     return ((faces - mean) * contrast + mean + brightness).clamp(0, 1)
 
 
-def _coloured(
+def _jitter_colour(
     faces: torch.Tensor, options: Augmentation, generator: torch.Generator
 ) -> torch.Tensor:
     """Return colour faces as under other lamps, and with more or less of their colour."""

@@ -26,27 +26,29 @@ from videmo.files.extras import require
 from videmo.stages.decode import prefetch
 from videmo.stages.heads import softmax
 from videmo.train.augment import Augmentation, augment, enlarge
-from videmo.train.pictures import Faces
-from videmo.train.sam import climbed
-from videmo.train.start import start_tensors
-from videmo.train.tasks import (
-    IDENTITY,
+from videmo.train.face_dataset import FaceDataset
+from videmo.train.losses import (
+    EMBEDDING_SIZE,
     LIKENESS,
-    LikenessLoss,
-    Losses,
-    PeopleLoss,
+    EmbeddingLoss,
+    IdentityLoss,
+    LossOptions,
     TaskLoss,
-    known,
+    known_rows,
 )
+from videmo.train.pretrained import pretrained_tensors
+from videmo.train.sam import perturbed_weights
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_OUTPUT = {LIKENESS: "identity"}  # task -> the output that learns it, where it has another name
-Labels = Mapping[str, Sequence[str]]
+_OUTPUT_OF_TASK = {
+    LIKENESS: "identity"
+}  # task -> the output that learns it, where it has another name
+TaskLabels = Mapping[str, Sequence[str]]
 Batch = tuple[Any, dict[str, Any]]  # faces (B, C, S, S) and targets by task
-Report = Callable[[dict[str, Any]], None]
+OnStep = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,15 @@ class BackboneTraining:
     # two threads that meet once a step lose far less time than two that meet at every layer
     augmentation: Augmentation = field(default_factory=Augmentation)
 
-    def losses(self) -> Losses:
+    def losses(self) -> LossOptions:
         """Return the options of the losses."""
-        return Losses(
+        return LossOptions(
             self.weights, self.smoothing, self.balance, self.adjust, self.scale, self.margin,
             self.years,
         )  # fmt: skip
 
 
-def build(options: BackboneTraining, labels: Labels) -> nn.Module:
+def build_network(options: BackboneTraining, labels: TaskLabels) -> nn.Module:
     """Return an untrained network: (B, 3, S, S) to {task: logits (B, C)}.
 
     `create_body` is timm's; `outputs.<task>` are linear, `people` are the centres that identity's
@@ -122,10 +124,12 @@ def build(options: BackboneTraining, labels: Labels) -> nn.Module:
             self.dropout = nn.Dropout(options.dropout)
             width = self.body.head_hidden_size  # some have a layer behind their num_features
             self.outputs = nn.ModuleDict(
-                {task: nn.Linear(width, columns(task, of)) for task, of in labels.items()}
+                {task: nn.Linear(width, output_size(task, of)) for task, of in labels.items()}
             )
             people = len(labels.get("identity", ()))
-            self.people = nn.Parameter(torch.randn(people, IDENTITY) / math.sqrt(IDENTITY))
+            self.people = nn.Parameter(
+                torch.randn(people, EMBEDDING_SIZE) / math.sqrt(EMBEDDING_SIZE)
+            )
 
         def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
             features = self.dropout(self.body(x))
@@ -135,12 +139,12 @@ def build(options: BackboneTraining, labels: Labels) -> nn.Module:
     return Learner().to(memory_format=torch.channels_last)
 
 
-def columns(task: str, labels: Sequence[str]) -> int:
+def output_size(task: str, labels: Sequence[str]) -> int:
     """Return how many numbers an output has: its labels, or those of an embedding."""
-    return IDENTITY if task == "identity" else len(labels)
+    return EMBEDDING_SIZE if task == "identity" else len(labels)
 
 
-def as_input(faces: torch.Tensor, options: BackboneTraining) -> torch.Tensor:
+def normalise(faces: torch.Tensor, options: BackboneTraining) -> torch.Tensor:
     """Return faces (B, C, S, S) in 0..1 normalised, in three channels."""
     import torch
 
@@ -153,12 +157,12 @@ def as_input(faces: torch.Tensor, options: BackboneTraining) -> torch.Tensor:
 
 
 def train(
-    data: Sequence[Faces],
-    val: Sequence[Faces],
-    labels: Labels,
+    data: Sequence[FaceDataset],
+    val: Sequence[FaceDataset],
+    labels: TaskLabels,
     options: BackboneTraining,
     out: str | Path,
-    report: Report = lambda line: None,
+    on_step: OnStep = lambda line: None,
 ) -> dict[str, torch.Tensor]:
     """Train, and return the (averaged) weights of the epoch that is best on val.
 
@@ -173,17 +177,17 @@ def train(
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    model, average = (build(options, labels).to(pick(options)) for _ in range(2))
+    model, average = (build_network(options, labels).to(torch_device(options)) for _ in range(2))
     if options.start:
-        begin_with(model, options.start)
+        load_pretrained(model, options.start)
         average.load_state_dict(model.state_dict())
-    learner = _Learner(model, data, options)
-    optimiser = torch.optim.AdamW(_groups(model, options.decay), lr=options.rate)
+    learner = _GradientComputer(model, data, options)
+    optimiser = torch.optim.AdamW(_parameter_groups(model, options.decay), lr=options.rate)
     generator = torch.Generator().manual_seed(options.seed)
     words = ", ".join(f"{len(faces)} of {faces.source}" for faces in data)
-    state = _State(model, average, optimiser, generator, options, words)
+    state = _Checkpoint(model, average, optimiser, generator, options, words)
     epoch, best = state.load(out / "last.pt")
-    steps = math.ceil(len(data[0]) / _rows(data, options)[0])
+    steps = math.ceil(len(data[0]) / _batch_sizes(data, options)[0])
 
     while epoch < options.epochs:
         began, losses = time.perf_counter(), []
@@ -192,33 +196,33 @@ def train(
         for step, batch in enumerate(batches):
             now = epoch * steps + step
             for group in optimiser.param_groups:
-                group["lr"] = rate_at(now / steps, options)
+                group["lr"] = learning_rate(now / steps, options)
             losses.append(learner.backward(batch))
             if options.rho:
-                with climbed(model, options.rho):
+                with perturbed_weights(model, options.rho):
                     learner.backward(batch)
             optimiser.step()
             optimiser.zero_grad()
-            _follow(average, model, min(options.ema, (1 + now) / (10 + now)))
-            report({"epoch": epoch + 1, "step": step + 1, "steps": steps, "loss": losses[-1]})
+            _update_average(average, model, min(options.ema, (1 + now) / (10 + now)))
+            on_step({"epoch": epoch + 1, "step": step + 1, "steps": steps, "loss": losses[-1]})
 
         epoch += 1
-        found = evaluate(average, val, options)
-        value = weighed(found, options)
+        found = validate(average, val, options)
+        value = weighted_accuracy(found, options)
         if value > best:
             best = value
-            _save(average.state_dict(), out / "best.pt")
+            _save_file(average.state_dict(), out / "best.pt")
         state.save(out / "last.pt", epoch, best)
         seconds = time.perf_counter() - began
         line = {"epoch": epoch, "loss": float(np.mean(losses)), **found, "seconds": seconds}
         line = {key: round(number, 4) for key, number in line.items()}
         with (out / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
-        report(line)
-    return _load(out / "best.pt")
+        on_step(line)
+    return _load_file(out / "best.pt")
 
 
-def rate_at(epoch: float, options: BackboneTraining) -> float:
+def learning_rate(epoch: float, options: BackboneTraining) -> float:
     """Return the learning rate at a (broken) number of epochs.
 
     A constant schedule has the outputs' own rate first; a cosine's goes up in a line and down
@@ -235,19 +239,21 @@ def rate_at(epoch: float, options: BackboneTraining) -> float:
     return options.rate * max(0.5 * (1 + math.cos(math.pi * done)), 0.001)
 
 
-def side_at(epoch: int, options: BackboneTraining) -> int:
+def input_side(epoch: int, options: BackboneTraining) -> int:
     """Return the side in px that faces have in this epoch: small ones first save time."""
     done = epoch / options.epochs
     return [px for start, px in ((0.0, options.input_size), *options.sides) if start <= done][-1]
 
 
-def evaluate(model: nn.Module, val: Sequence[Faces], options: BackboneTraining) -> dict[str, float]:
+def validate(
+    model: nn.Module, val: Sequence[FaceDataset], options: BackboneTraining
+) -> dict[str, float]:
     """Return the accuracy of each task on the faces that have its label, and emotion's UAR.
 
     Age counts as right within five years; identity is right where the centre
     that answers most is that person's.
     """
-    answers = [answers_of(model, faces, options) for faces in val]
+    answers = [predict_logits(model, faces, options) for faces in val]
     centres = model.people.detach().float().cpu().numpy()
     if options.scale:
         centres = centres / np.linalg.norm(centres, axis=1, keepdims=True)
@@ -259,11 +265,11 @@ def evaluate(model: nn.Module, val: Sequence[Faces], options: BackboneTraining) 
             if task in faces.targets and task in answer
         ]
         logits, targets = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        found |= _measured(task, logits, targets, centres)
+        found |= _accuracy_of_task(task, logits, targets, centres)
     return found
 
 
-def _measured(task: str, logits: F32, targets: Array, centres: F32) -> dict[str, float]:
+def _accuracy_of_task(task: str, logits: F32, targets: Array, centres: F32) -> dict[str, float]:
     if task == "identity":
         nearest = (logits @ centres.T).argmax(1)
         return {task: float((nearest == targets)[targets >= 0].mean())}
@@ -276,13 +282,15 @@ def _measured(task: str, logits: F32, targets: Array, centres: F32) -> dict[str,
     return {task: found["accuracy"]} | ({"uar": found["uar"]} if task == "emotion" else {})
 
 
-def weighed(found: Mapping[str, float], options: BackboneTraining) -> float:
+def weighted_accuracy(found: Mapping[str, float], options: BackboneTraining) -> float:
     """Return the mean of the tasks' accuracies, weighed as in the loss."""
     weight = {task: options.weights.get(task, 1.0) for task in found if task != "uar"}
     return sum(found[task] * part for task, part in weight.items()) / sum(weight.values())
 
 
-def answers_of(model: nn.Module, faces: Faces, options: BackboneTraining) -> dict[str, F32]:
+def predict_logits(
+    model: nn.Module, faces: FaceDataset, options: BackboneTraining
+) -> dict[str, F32]:
     """Return each task's logits (K, C) of the faces, unchanged but for their size."""
     import torch
 
@@ -290,27 +298,27 @@ def answers_of(model: nn.Module, faces: Faces, options: BackboneTraining) -> dic
     parts: dict[str, list[F32]] = {}
     with torch.inference_mode(), _autocast(options):
         for start in range(0, len(faces), 256):
-            pixels = _tensor(faces.pictures[range(start, min(start + 256, len(faces)))])
-            pixels = enlarge(pixels.to(pick(options)), options.input_size)
-            for task, logits in model(as_input(pixels, options)).items():
+            pixels = _to_tensor(faces.pictures[range(start, min(start + 256, len(faces)))])
+            pixels = enlarge(pixels.to(torch_device(options)), options.input_size)
+            for task, logits in model(normalise(pixels, options)).items():
                 parts.setdefault(task, []).append(logits.float().cpu().numpy())
     return {task: np.concatenate(of) for task, of in parts.items()}
 
 
-def pick(options: BackboneTraining) -> str:
+def torch_device(options: BackboneTraining) -> str:
     """Return the device of torch that is meant; raises InputError if it is not there."""
     from videmo.stages.embed.timm import pick_device
 
     return pick_device(options.device)
 
 
-def _tensor(pixels: Any) -> torch.Tensor:
+def _to_tensor(pixels: Any) -> torch.Tensor:
     import torch
 
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
 
 
-def _rows(data: Sequence[Faces], options: BackboneTraining) -> list[int]:
+def _batch_sizes(data: Sequence[FaceDataset], options: BackboneTraining) -> list[int]:
     """Return how many faces of each data set a batch has."""
     if options.shares and len(options.shares) != len(data):
         raise InputError(f"{len(options.shares)} shares for {len(data)} data sets; give one each")
@@ -319,36 +327,36 @@ def _rows(data: Sequence[Faces], options: BackboneTraining) -> list[int]:
 
 
 def _batches(
-    data: Sequence[Faces], options: BackboneTraining, generator: torch.Generator, epoch: int
+    data: Sequence[FaceDataset], options: BackboneTraining, generator: torch.Generator, epoch: int
 ) -> Iterator[Batch]:
     """Yield one epoch of the first data set, in random order, with faces of the others beside."""
     import torch
 
-    side, rows = side_at(epoch, options), _rows(data, options)
+    side, rows = input_side(epoch, options), _batch_sizes(data, options)
     steps = math.ceil(len(data[0]) / rows[0])
     orders = [
-        _order(len(faces), count * steps, generator)
+        _shuffled(len(faces), count * steps, generator)
         for faces, count in zip(data, rows, strict=True)
     ]
     orders[0] = orders[0][: len(data[0])]
     if options.rarity:
-        orders[0] = _drawn(data[0], options.rarity, generator)
+        orders[0] = _sample_by_rarity(data[0], options.rarity, generator)
     for step in range(steps):
         parts = [
-            _part(faces, order[step * count : (step + 1) * count], side, options, generator)
+            _load_batch(faces, order[step * count : (step + 1) * count], side, options, generator)
             for faces, order, count in zip(data, orders, rows, strict=True)
         ]
         tasks = {task for _, targets in parts for task in targets}
         yield (
             torch.cat([pixels for pixels, _ in parts]),
             {
-                task: _joined([(targets.get(task), len(pixels)) for pixels, targets in parts])
+                task: _concatenate([(targets.get(task), len(pixels)) for pixels, targets in parts])
                 for task in sorted(tasks)
             },
         )
 
 
-def _order(count: int, wanted: int, generator: torch.Generator) -> Any:
+def _shuffled(count: int, wanted: int, generator: torch.Generator) -> Any:
     """Return `wanted` numbers below `count`, each as often as the others give or take one."""
     import torch
 
@@ -357,7 +365,7 @@ def _order(count: int, wanted: int, generator: torch.Generator) -> Any:
     return torch.cat(orders)[:wanted].numpy()
 
 
-def _drawn(faces: Faces, rarity: float, generator: torch.Generator) -> Any:
+def _sample_by_rarity(faces: FaceDataset, rarity: float, generator: torch.Generator) -> Any:
     """Return as many numbers as there are faces; those of rare emotions come more often."""
     import torch
 
@@ -366,13 +374,13 @@ def _drawn(faces: Faces, rarity: float, generator: torch.Generator) -> Any:
     return torch.multinomial(weight, len(faces), True, generator=generator).numpy()
 
 
-def _part(
-    faces: Faces, rows: Any, side: int, options: BackboneTraining, generator: torch.Generator
+def _load_batch(
+    faces: FaceDataset, rows: Any, side: int, options: BackboneTraining, generator: torch.Generator
 ) -> Batch:
     """Return the faces in these rows, changed as a video would, and what is known of them."""
     import torch
 
-    pixels = _tensor(faces.pictures[rows]).to(pick(options))
+    pixels = _to_tensor(faces.pictures[rows]).to(torch_device(options))
     targets = {task: torch.from_numpy(of[rows]) for task, of in faces.targets.items()}
     pixels = augment(pixels, side, options.augmentation, generator)
     if options.mixup and "identity" not in targets:
@@ -383,7 +391,7 @@ def _part(
     return pixels, targets
 
 
-def _joined(parts: Sequence[tuple[torch.Tensor | None, int]]) -> torch.Tensor:
+def _concatenate(parts: Sequence[tuple[torch.Tensor | None, int]]) -> torch.Tensor:
     """Return one task's targets of a whole batch; unknown where a data set does not tell."""
     import torch
 
@@ -399,7 +407,7 @@ def _joined(parts: Sequence[tuple[torch.Tensor | None, int]]) -> torch.Tensor:
     )
 
 
-class _Learner:
+class _GradientComputer:
     """Finds the gradients of a batch, in `options.parts` parts at a time.
 
     Each part has a copy of the network that shares its weights, and batch norm of its own; the
@@ -407,10 +415,12 @@ class _Learner:
     only a run with one part, or without dropout, can be repeated to the last bit.
     """
 
-    def __init__(self, model: nn.Module, data: Sequence[Faces], options: BackboneTraining) -> None:
+    def __init__(
+        self, model: nn.Module, data: Sequence[FaceDataset], options: BackboneTraining
+    ) -> None:
         import torch
 
-        self.options, self.models, self.losses = options, [model], _losses(data, options)
+        self.options, self.models, self.losses = options, [model], _make_losses(data, options)
         for _ in range(options.parts - 1):
             twin = deepcopy(model)
             for mine, theirs in zip(twin.parameters(), model.parameters(), strict=True):
@@ -444,10 +454,12 @@ class _Learner:
         model.body.train(next(model.body.parameters()).requires_grad)  # or its statistics drift
         device = next(model.parameters()).device
         with _autocast(self.options):
-            outputs = model(as_input(faces.to(device), self.options))
+            outputs = model(normalise(faces.to(device), self.options))
         loss = (
             sum(
-                self._task(task, outputs[_OUTPUT.get(task, task)].float(), target.to(device), model)
+                self._task(
+                    task, outputs[_OUTPUT_OF_TASK.get(task, task)].float(), target.to(device), model
+                )
                 for task, target in targets.items()
             )
             / total
@@ -458,21 +470,21 @@ class _Learner:
     def _task(
         self, task: str, logits: torch.Tensor, target: torch.Tensor, model: nn.Module
     ) -> torch.Tensor:
-        there = known(target)
+        there = known_rows(target)
         loss = self.losses[task]
         more = (model.people,) if task == "identity" else ()
         return self.options.weights.get(task, 1.0) * loss(logits[there], target[there], *more)
 
 
-def _losses(data: Sequence[Faces], options: BackboneTraining) -> dict[str, Any]:
+def _make_losses(data: Sequence[FaceDataset], options: BackboneTraining) -> dict[str, Any]:
     losses: dict[str, Any] = {}
     for task in {task for faces in data for task in faces.targets}:
         targets = [faces.targets[task] for faces in data if task in faces.targets]
         made = options.losses()
         if task == LIKENESS:
-            losses[task] = LikenessLoss()
+            losses[task] = EmbeddingLoss()
         elif task == "identity":
-            losses[task] = PeopleLoss(made)
+            losses[task] = IdentityLoss(made)
         else:
             adjust = options.adjusts.get(task, options.adjust)
             made = replace(made, adjust=adjust, years=made.years if task == "age" else 0.0)
@@ -485,18 +497,18 @@ def _autocast(options: BackboneTraining) -> Any:
 
     if options.precision == "float32":
         return nullcontext()
-    kind = pick(options).partition(":")[0]
+    kind = torch_device(options).partition(":")[0]
     return torch.autocast(kind, getattr(torch, options.precision))
 
 
-def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases and the scales of normalisations do not."""
     flat = [weight for weight in model.parameters() if weight.ndim < 2]
     deep = [weight for weight in model.parameters() if weight.ndim >= 2]
     return [{"params": deep, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]
 
 
-def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
+def _update_average(average: nn.Module, model: nn.Module, keep: float) -> None:
     """Move the averaged weights, and the statistics of batch norm, towards the model's."""
     import torch
 
@@ -509,7 +521,7 @@ def _follow(average: nn.Module, model: nn.Module, keep: float) -> None:
                 mine.copy_(theirs[name])
 
 
-def begin_with(model: nn.Module, start: str | Path) -> None:
+def load_pretrained(model: nn.Module, start: str | Path) -> None:
     """Fill the model with the weights of another training; outputs it did not have stay random.
 
     start: a best.pt, the weights.safetensors of a model folder, or the name of an installed
@@ -517,7 +529,7 @@ def begin_with(model: nn.Module, start: str | Path) -> None:
     raises: InputError where the body is another
     """
     mine = model.state_dict()
-    tensors = start_tensors(start, [(name, tuple(of.shape)) for name, of in mine.items()])
+    tensors = pretrained_tensors(start, [(name, tuple(of.shape)) for name, of in mine.items()])
     fitting = {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
     missing = [
         k for k in mine
@@ -529,7 +541,7 @@ def begin_with(model: nn.Module, start: str | Path) -> None:
 
 
 @dataclass(frozen=True)
-class _State:
+class _Checkpoint:
     """All that changes while training, as one file."""
 
     model: nn.Module
@@ -554,7 +566,7 @@ class _State:
             "best": best,
             "options": json.dumps(asdict(self.options)),
         }
-        _save(state, path)
+        _save_file(state, path)
 
     def load(self, path: Path) -> tuple[int, float]:
         """Take up the run at `path` and return its epoch and best accuracy; (0, -1.0) if none."""
@@ -563,7 +575,7 @@ class _State:
         if not path.exists():
             torch.manual_seed(self.options.seed)
             return 0, -1.0
-        state = _load(path)
+        state = _load_file(path)
         if state["options"] != json.dumps(asdict(self.options)):
             raise InputError(f"{path}: a run with other options; give another --out or remove it")
         if state["data"] != self.data:
@@ -577,14 +589,14 @@ class _State:
         return state["epoch"], state["best"]
 
 
-def _save(state: Any, path: Path) -> None:
+def _save_file(state: Any, path: Path) -> None:
     import torch
 
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)  # whole or not at all
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load_file(path: Path) -> dict[str, Any]:
     import torch
 
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

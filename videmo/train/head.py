@@ -32,12 +32,12 @@ from videmo.stages.registry import resolve
 
 Arrays = dict[str, F32]
 Params = Mapping[str, Any]
-Split = tuple[I64, I64]  # rows to learn from, rows to look at
-Told = Callable[[str], None]
+Fold = tuple[I64, I64]  # rows to learn from, rows to look at
+OnMessage = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Kind:
+class HeadKind:
     """A family of classifiers that scikit-learn fits."""
 
     type: str  # the head that it becomes, a name of HEADS
@@ -46,19 +46,19 @@ class Kind:
 
 
 _STRENGTHS = {"balanced": (False, True), "C": (0.1, 0.3, 1, 3, 10, 30, 100)}
-KINDS = {
-    "logistic": Kind("linear", _STRENGTHS, False),  # multinomial regression
-    "svm": Kind("linear", _STRENGTHS | {"C": (0.01, 0.03, 0.1, 0.3, 1, 3, 10)}, False),
-    "rbf": Kind(
+HEAD_KINDS = {
+    "logistic": HeadKind("linear", _STRENGTHS, False),  # multinomial regression
+    "svm": HeadKind("linear", _STRENGTHS | {"C": (0.01, 0.03, 0.1, 0.3, 1, 3, 10)}, False),
+    "rbf": HeadKind(
         "rbf",
         # gamma as a multiple of 1 / (columns * variance), which scikit-learn calls scale
         {"balanced": (False, True), "C": (0.5, 2, 8), "gamma": (0.3, 1)},
         True,
     ),
-    "forest": Kind(
+    "forest": HeadKind(
         "forest", {"balanced": (False, True), "trees": (300,), "depth": (5, 10, 20)}, False
     ),
-    "mlp": Kind("mlp", {"width": (32, 128), "alpha": (0.001, 0.1, 10)}, True),
+    "mlp": HeadKind("mlp", {"width": (32, 128), "alpha": (0.001, 0.1, 10)}, True),
 }
 
 
@@ -84,15 +84,15 @@ class HeadTraining:
         return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def find_kind(name: str) -> Kind:
+def find_kind(name: str) -> HeadKind:
     """Return the kind of that name; raises UnknownName."""
-    if name not in KINDS:
-        raise UnknownName("kind of head", name, KINDS)
-    return KINDS[name]
+    if name not in HEAD_KINDS:
+        raise UnknownName("kind of head", name, HEAD_KINDS)
+    return HEAD_KINDS[name]
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class TrainedHead:
     """A head as its arrays, and how it came about."""
 
     type: str  # a name of HEADS
@@ -114,7 +114,7 @@ class Learnt:
         """What the decisions are divided by."""
         return float(self.arrays.get("temperature", np.ones(1))[0])
 
-    def cooled(self, temperature: float) -> Learnt:
+    def calibrated(self, temperature: float) -> TrainedHead:
         """Return the head with its decisions divided by `temperature`, once more."""
         heat = np.array([self.temperature * temperature], np.float32)
         return replace(self, arrays={**self.arrays, "temperature": heat})
@@ -125,9 +125,9 @@ class Learnt:
         return head
 
 
-def learn(
+def fit_best(
     rows: F32, truth: I64, groups: I64 | None = None, options: HeadTraining | None = None
-) -> Learnt:
+) -> TrainedHead:
     """Return the head that does best on folds of the rows, fitted to all and calibrated.
 
     The temperature has the lowest cross entropy on what the folds' heads said of the clips that
@@ -138,17 +138,17 @@ def learn(
     """
     options = options or HeadTraining()
     candidates = options.candidates()
-    splits = part(truth, groups, options.inner, options.seed)
+    splits = split_folds(truth, groups, options.inner, options.seed)
     tried, best = [], (-1.0, np.zeros((0, 0)), candidates[0])
     for params in candidates:
-        logits = _unseen(rows, truth, splits, params, options)
+        logits = _out_of_fold_logits(rows, truth, splits, params, options)
         found = label_metrics(logits.argmax(1), truth, range(logits.shape[1]))
         tried.append({**params, "accuracy": found["accuracy"], "uar": found["uar"]})
         if found[options.metric] > best[0]:
             best = found[options.metric], logits, params
     _, logits, params = best
     tried[candidates.index(params)]["chosen"] = True
-    head = fit(rows, truth, params, options).cooled(temperature(logits, truth))
+    head = fit(rows, truth, params, options).calibrated(fit_temperature(logits, truth))
     return replace(head, tried=tuple(tried))
 
 
@@ -157,34 +157,38 @@ def cross_validate(
     truth: I64,
     groups: I64 | None = None,
     options: HeadTraining | None = None,
-    tell: Told | None = None,
+    on_message: OnMessage | None = None,
 ) -> F32:
     """Return probabilities (K, C) of every row, by a head that was chosen and fitted without it.
 
-    Nested: each fold's head is the whole of `learn` on the other folds, its parameters and
+    Nested: each fold's head is the whole of `fit_best` on the other folds, its parameters and
     temperature too (Varma and Simon 2006).
     """
     options = options or HeadTraining()
-    chances = np.zeros((len(truth), int(truth.max()) + 1), np.float32)
-    splits = plan(truth, groups, options)
+    probabilities = np.zeros((len(truth), int(truth.max()) + 1), np.float32)
+    splits = nested_folds(truth, groups, options)
     for number, (seen, unseen) in enumerate(splits, 1):
-        head = learn(rows[seen], truth[seen], None if groups is None else groups[seen], options)
-        chances[unseen] = head(rows[unseen])
-        right = (chances[unseen].argmax(1) == truth[unseen]).mean()
-        if tell:
-            tell(f"fold {number} of {len(splits)}: {_said(head.params)}: accuracy {right:.3f}")
-    return chances
+        head = fit_best(rows[seen], truth[seen], None if groups is None else groups[seen], options)
+        probabilities[unseen] = head(rows[unseen])
+        right = (probabilities[unseen].argmax(1) == truth[unseen]).mean()
+        if on_message:
+            on_message(
+                f"fold {number} of {len(splits)}: {_params_text(head.params)}: accuracy {right:.3f}"
+            )
+    return probabilities
 
 
-def plan(truth: I64, groups: I64 | None, options: HeadTraining) -> list[Split]:
+def nested_folds(truth: I64, groups: I64 | None, options: HeadTraining) -> list[Fold]:
     """Return the folds of `cross_validate`; raises InputError if they or theirs are not sound."""
-    splits = part(truth, groups, options.folds, options.seed)
+    splits = split_folds(truth, groups, options.folds, options.seed)
     for seen, _ in splits:
-        part(truth[seen], None if groups is None else groups[seen], options.inner, options.seed)
+        split_folds(
+            truth[seen], None if groups is None else groups[seen], options.inner, options.seed
+        )
     return splits
 
 
-def part(truth: I64, groups: I64 | None, folds: int, seed: int) -> list[Split]:
+def split_folds(truth: I64, groups: I64 | None, folds: int, seed: int) -> list[Fold]:
     """Return `folds` ways to part the rows, each label spread evenly, no group on both sides.
 
     raises: InputError where a label is missing on the side to learn from
@@ -207,7 +211,7 @@ def part(truth: I64, groups: I64 | None, folds: int, seed: int) -> list[Split]:
     return splits
 
 
-def fit(rows: F32, truth: I64, params: Params, options: HeadTraining | None = None) -> Learnt:
+def fit(rows: F32, truth: I64, params: Params, options: HeadTraining | None = None) -> TrainedHead:
     """Return the head that scikit-learn fits, as float32 arrays.
 
     Where rows are standardised, mean and width are rounded to float32 first, so that nothing is
@@ -222,15 +226,15 @@ def fit(rows: F32, truth: I64, params: Params, options: HeadTraining | None = No
         raise InputError(f"clips of the labels {labels.tolist()} only; give clips of every label")
     kind = find_kind(options.kind)
     wanted = kind.standardise if options.standardise is None else options.standardise
-    scale = _scale(rows) if wanted and kind.type != "forest" else {}
+    scale = _scaling(rows) if wanted and kind.type != "forest" else {}
     with _sklearn():
         arrays = _FITS[options.kind](rows, truth, params, options.seed, scale)
-    return Learnt(kind.type, len(labels), arrays, params)
+    return TrainedHead(kind.type, len(labels), arrays, params)
 
 
-def choose(
+def fit_best_on_val(
     rows: F32, truth: I64, val_rows: F32, val_truth: I64, options: HeadTraining | None = None
-) -> tuple[Learnt, list[dict[str, Any]]]:
+) -> tuple[TrainedHead, list[dict[str, Any]]]:
     """Return the head that does best on the val clips, calibrated on them, and what was tried.
 
     Best is the highest mean of accuracy and UAR; the temperature has the lowest cross entropy.
@@ -243,12 +247,12 @@ def choose(
         tried.append({**params, "accuracy": found["accuracy"], "uar": found["uar"]})
         heads.append(head)
     best = int(np.argmax([facts["accuracy"] + facts["uar"] for facts in tried]))
-    heat = temperature(heads[best].logits(val_rows), val_truth)
+    heat = fit_temperature(heads[best].logits(val_rows), val_truth)
     tried[best] |= {"chosen": True, "temperature": heat}
-    return heads[best].cooled(heat), tried
+    return heads[best].calibrated(heat), tried
 
 
-def temperature(logits: F64, truth: I64) -> float:
+def fit_temperature(logits: F64, truth: I64) -> float:
     """Return the number that the logits, divided by it, have the lowest cross entropy with.
 
     After Guo et al. 2017; a search over a grid of 1 % steps from 0.05 to 20.
@@ -264,13 +268,15 @@ def cross_entropy(logits: F64, truth: I64) -> float:
     return float((normal - shifted[np.arange(len(truth)), truth]).mean())
 
 
-def measure_head(head: Learnt, rows: F32, truth: I64, labels: Sequence[str]) -> dict[str, Any]:
+def evaluate_head(
+    head: TrainedHead, rows: F32, truth: I64, labels: Sequence[str]
+) -> dict[str, Any]:
     """Return the scores on clips, with the calibration error of the probabilities."""
-    return measure(head(rows), truth, labels)
+    return evaluate_probabilities(head(rows), truth, labels)
 
 
-def measure(
-    chances: F32,
+def evaluate_probabilities(
+    probabilities: F32,
     truth: I64,
     labels: Sequence[str],
     faceless: I64 | None = None,
@@ -283,24 +289,24 @@ def measure(
     units: the numbers of the people in clips with and without an answer, or of the videos of which
         they are parts; intervals then draw these, since clips of one person are alike
     """
-    found = chances.argmax(1).astype(np.int64)
+    found = probabilities.argmax(1).astype(np.int64)
     facts = label_metrics(found, truth, labels) | {
-        "ece": round(calibration_error(chances, truth), 4)
+        "ece": round(calibration_error(probabilities, truth), 4)
     }
     if units is not None:
-        facts |= drawn(found, truth, len(labels), units[0])
+        facts |= group_intervals(found, truth, len(labels), units[0])
     if faceless is None:
         return facts
     silent = np.full(len(faceless), -1, np.int64)
     found, every = np.concatenate([found, silent]), np.concatenate([truth, faceless])
     whole = label_metrics(found, every, labels)
     if units is not None:
-        whole |= drawn(found, every, len(labels), np.concatenate(units))
+        whole |= group_intervals(found, every, len(labels), np.concatenate(units))
     kept = ("n", "accuracy", "interval", "uar", "uar_interval", "wilson", "subjects")
     return facts | {"all": {key: whole[key] for key in kept if key in whole}}
 
 
-def drawn(found: I64, truth: I64, labels: int, units: I64) -> dict[str, Any]:
+def group_intervals(found: I64, truth: I64, labels: int, units: I64) -> dict[str, Any]:
     """Return 95 % intervals of accuracy and UAR from drawing units anew, as `evaluate` gives them.
 
     found: -1 is no answer
@@ -323,8 +329,8 @@ def drawn(found: I64, truth: I64, labels: int, units: I64) -> dict[str, Any]:
     }
 
 
-def _unseen(
-    rows: F32, truth: I64, splits: Sequence[Split], params: Params, options: HeadTraining
+def _out_of_fold_logits(
+    rows: F32, truth: I64, splits: Sequence[Fold], params: Params, options: HeadTraining
 ) -> F64:
     """Return decisions (K, C) on every row, by heads that were fitted without it."""
     logits = np.zeros((len(truth), int(truth.max()) + 1))
@@ -333,7 +339,7 @@ def _unseen(
     return logits
 
 
-def _said(params: Params) -> str:
+def _params_text(params: Params) -> str:
     return ", ".join(f"{name} {value}" for name, value in params.items())
 
 
@@ -350,7 +356,7 @@ def _sklearn() -> Iterator[None]:
         yield
 
 
-def _scale(rows: F32) -> Arrays:
+def _scaling(rows: F32) -> Arrays:
     """Return mean and width of the columns; a column that never changes has the width 0."""
     spread = rows.std(0, dtype=np.float64)
     width = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-9)
@@ -368,7 +374,7 @@ def _scaled(rows: F32, scale: Arrays) -> Array:
 def _fit_logistic(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) -> Arrays:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=params["C"], class_weight=_weights(params), max_iter=3000)
+    model = LogisticRegression(C=params["C"], class_weight=_class_weight(params), max_iter=3000)
     model.fit(_scaled(rows, scale), truth)
     return scale | _dense(model.coef_, model.intercept_)
 
@@ -377,7 +383,11 @@ def _fit_svm(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) ->
     from sklearn.svm import LinearSVC
 
     model = LinearSVC(
-        C=params["C"], class_weight=_weights(params), random_state=seed, max_iter=5000, dual="auto"
+        C=params["C"],
+        class_weight=_class_weight(params),
+        random_state=seed,
+        max_iter=5000,
+        dual="auto",
     )
     model.fit(_scaled(rows, scale), truth)
     return scale | _dense(model.coef_, model.intercept_)
@@ -395,7 +405,7 @@ def _fit_rbf(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays) ->
     labels = np.unique(truth)
     weight, bias = np.zeros((len(labels), len(rows))), np.zeros(len(labels))
     for label in labels if len(labels) > 2 else labels[1:]:  # of two, one says it all
-        model = SVC(C=params["C"], gamma=1.0, class_weight=_weights(params))
+        model = SVC(C=params["C"], gamma=1.0, class_weight=_class_weight(params))
         model.fit(values, truth == label)
         weight[label, model.support_], bias[label] = model.dual_coef_[0], model.intercept_[0]
     used = weight.any(0)
@@ -406,7 +416,10 @@ def _fit_forest(rows: F32, truth: I64, params: Params, seed: int, scale: Arrays)
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(
-        params["trees"], max_depth=params["depth"], class_weight=_weights(params), random_state=seed
+        params["trees"],
+        max_depth=params["depth"],
+        class_weight=_class_weight(params),
+        random_state=seed,
     )
     model.fit(rows, truth)
     trees = [tree.tree_ for tree in model.estimators_]
@@ -455,7 +468,7 @@ def _dense(weight: Array, bias: Array) -> Arrays:
     return {"weight": _f32(weight), "bias": _f32(bias)}
 
 
-def _weights(params: Params) -> str | None:
+def _class_weight(params: Params) -> str | None:
     return "balanced" if params["balanced"] else None
 
 

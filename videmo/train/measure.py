@@ -26,10 +26,10 @@ from videmo.stages.heads import softmax
 from videmo.stages.heads.prior import BALANCED
 from videmo.stages.image import resize, to_grey
 from videmo.stages.pool import reweigh
-from videmo.train.tables import KINDS, LFW_TEST, LFW_VAL, Table, read_table
+from videmo.train.face_tables import LFW_TEST, LFW_VAL, PICTURE_FORMATS, FaceTable, read_table
 
 Split = Literal["test", "val"]  # val: what choices are made on; test: what is scored once
-Change = Callable[[U8], U8]  # a picture (H, W, 3) to another
+Degradation = Callable[[U8], U8]  # a picture (H, W, 3) to another
 
 BATCH = 256  # pictures in memory at once
 CANVAS = 112  # px, the side at which pictures are blurred and compressed
@@ -40,19 +40,19 @@ QUALITIES = (90, 70, 50, 30, 10)  # of JPEG
 
 # FairFace's bins, the open one as the tables close it. A bin's centre is the mean of its first
 # and last year: 1, 6, 14.5 ... 64.5, and 79.5 for more than 70.
-AGES = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-89")
-FIRST = np.array([int(age.split("-")[0]) for age in AGES])
-CENTRE = np.array([np.mean([int(year) for year in age.split("-")]) for age in AGES])
+AGE_BINS = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-89")
+BIN_START = np.array([int(age.split("-")[0]) for age in AGE_BINS])
+BIN_CENTRE = np.array([np.mean([int(year) for year in age.split("-")]) for age in AGE_BINS])
 
 # FairFace's seven as UTKFace's five, whose last is "others (like Hispanic, Latino, Middle
 # Eastern)" in its own description.
-FOLD = {
+UTKFACE_ETHNICITY = {
     "white": "white", "black": "black", "indian": "indian", "east asian": "asian",
     "southeast asian": "asian", "middle eastern": "others", "latino hispanic": "others",
 }  # fmt: skip
 
 
-class Shipped:
+class BackboneRunner:
     """A backbone in its folder, run by the engine that runs it for users.
 
     folder:   a model folder with card.json, weights and graph, or a model's name
@@ -80,12 +80,12 @@ class Shipped:
             rows.append({"features": values, **outputs})
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
-    def balanced(self, output: str, logits: F32) -> F64:
+    def balanced_probabilities(self, output: str, logits: F32) -> F64:
         """Return the probabilities (K, C) of an output with its shares divided out."""
         factors = self._model.shares(output).factors(BALANCED)
         return reweigh(softmax(logits), factors)
 
-    def needs(self, *outputs: str) -> None:
+    def require_outputs(self, *outputs: str) -> None:
         """Raise ModelError unless the network has all these outputs."""
         for name in outputs:
             if name not in self.outputs:
@@ -95,7 +95,7 @@ class Shipped:
                     "measure a backbone that learned it"
                 )
 
-    def numbers(self, output: str, labels: Iterable[Any]) -> I64:
+    def label_numbers(self, output: str, labels: Iterable[Any]) -> I64:
         """Return the number of each label in the output's own order."""
         known = {label: number for number, label in enumerate(self.outputs[output])}
         labels = list(labels)
@@ -107,94 +107,100 @@ class Shipped:
         return np.array([known[label] for label in labels], np.int64)
 
 
-def emotions(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
+def measure_emotions(model: BackboneRunner, path: Path, split: Split) -> dict[str, Any]:
     """Return the scores of the emotions on the val or test faces of FER+.
 
     Of all eight as the network answers; under "balanced" with the shares of the training divided
     out, and under "seven" and "balanced seven" the same without contempt, which AFEW lacks.
     """
-    model.needs("emotion")
-    table = read_table("ferplus", path).part(split)
-    found = model(pictures(table))["emotion"]
+    model.require_outputs("emotion")
+    table = read_table("ferplus", path).of_split(split)
+    found = model(decode_pictures(table))["emotion"]
     labels, truth = model.outputs["emotion"], _majority(model, table)
     seven = truth != labels.index("contempt")
-    rows = {"": found, "balanced": np.log(model.balanced("emotion", found))}
-    scored = {name: label_metrics(_most(logits), truth, labels) for name, logits in rows.items()}
+    rows = {"": found, "balanced": np.log(model.balanced_probabilities("emotion", found))}
+    scored = {name: label_metrics(_argmax(logits), truth, labels) for name, logits in rows.items()}
     for name, logits in rows.items():
         kept = np.where([label == "contempt" for label in labels], -np.inf, logits)[seven]
         left = tuple(label for label in labels if label != "contempt")
         number = np.array([left.index(label) if label in left else -1 for label in labels])
         key = f"{name} seven".strip()
-        scored[key] = label_metrics(number[_most(kept)], number[truth[seven]], left)
+        scored[key] = label_metrics(number[_argmax(kept)], number[truth[seven]], left)
     return scored.pop("") | scored
 
 
-def _emotion(model: Shipped, table: Table, found: Mapping[str, F32]) -> dict[str, Any]:
-    return label_metrics(_most(found["emotion"]), _majority(model, table), model.outputs["emotion"])
+def _emotion_metrics(
+    model: BackboneRunner, table: FaceTable, found: Mapping[str, F32]
+) -> dict[str, Any]:
+    return label_metrics(
+        _argmax(found["emotion"]), _majority(model, table), model.outputs["emotion"]
+    )
 
 
-def _majority(model: Shipped, table: Table) -> I64:
+def _majority(model: BackboneRunner, table: FaceTable) -> I64:
     """Return the number of the emotion with the most votes of each face, (K,)."""
-    return model.numbers("emotion", [table.voted[number] for number in _votes(table).argmax(1)])
+    return model.label_numbers(
+        "emotion", [table.voted[number] for number in _votes_of(table).argmax(1)]
+    )
 
 
-def _votes(table: Table) -> F32:
+def _votes_of(table: FaceTable) -> F32:
     if table.votes is None:
         raise InputError(f"{table.source}: no votes for emotions; give a FER+ table")
     return table.votes
 
 
-def pictures(table: Table) -> Iterator[U8]:
+def decode_pictures(table: FaceTable) -> Iterator[U8]:
     """Yield each picture of the table, (H, W, 3) RGB."""
-    return map(decoded, table.pictures)
+    return map(decode_picture, table.pictures)
 
 
-def decoded(encoded: bytes | Path) -> U8:
+def decode_picture(encoded: bytes | Path) -> U8:
     """Return a picture as (H, W, 3) RGB."""
     from PIL import Image
 
     file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-    with Image.open(file, formats=KINDS) as image:
+    with Image.open(file, formats=PICTURE_FORMATS) as image:
         return np.asarray(image.convert("RGB"), np.uint8)
 
 
-def attributes(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
+def measure_attributes(model: BackboneRunner, path: Path, split: Split) -> dict[str, Any]:
     """Return how well age, gender and race of FairFace's faces are read, and of which faces.
 
     test is FairFace's own val, which has no test beside it; val is each twentieth file of its
     train. Age is given by every rule of AGE_RULES, and by "rule" the one to quote.
     """
-    model.needs("age", "gender", "ethnicity")
-    table = read_table("fairface", path).part(split)
-    found = model(pictures(table))
-    true_age = _bins(table)
-    ages = {name: rule(*_years(model, found)) for name, rule in AGE_RULES.items()}
+    model.require_outputs("age", "gender", "ethnicity")
+    table = read_table("fairface", path).of_split(split)
+    found = model(decode_pictures(table))
+    true_age = _age_bins(table)
+    ages = {name: rule(*_age_probabilities(model, found)) for name, rule in AGE_RULES.items()}
     gender, race = (
-        (_most(found[name]), model.numbers(name, table.known[name]))
+        (_argmax(found[name]), model.label_numbers(name, table.known[name]))
         for name in ("gender", "ethnicity")
     )
     return {
         "n": len(table),
         "gender": label_metrics(*gender, model.outputs["gender"]),
         "race": label_metrics(*race, model.outputs["ethnicity"]),
-        "race of five": _five(model, found["ethnicity"], table),
+        "race of five": _ethnicity_of_five(model, found["ethnicity"], table),
         "age": {"rule": AGE_RULE, **{name: age_error(got, true_age) for name, got in ages.items()}},
-        "gender by race": _by(table.known["ethnicity"], gender, _share),
-        "race by gender": _by(table.known["gender"], race, _share),
-        "age by bin": _by(table.known["age"], (ages[AGE_RULE], true_age), age_error),
+        "gender by race": _by_group(table.known["ethnicity"], gender, _accuracy),
+        "race by gender": _by_group(table.known["gender"], race, _accuracy),
+        "age by bin": _by_group(table.known["age"], (ages[AGE_RULE], true_age), age_error),
     }
 
 
 def most_probable(probabilities: F32, years: I64) -> I64:
     """Return the bin (K,) whose years (C,) have the largest sum of probabilities (K, C)."""
-    inside = (np.searchsorted(FIRST, years, "right") - 1)[:, None] == np.arange(len(AGES))
-    return _most(probabilities @ inside)
+    inside = (np.searchsorted(BIN_START, years, "right") - 1)[:, None] == np.arange(len(AGE_BINS))
+    return _argmax(probabilities @ inside)
 
 
 def median(probabilities: F32, years: I64) -> I64:
     """Return the bin (K,) of the first year at which the probabilities reach a half."""
     year = years[(probabilities.cumsum(1) >= 0.5 * probabilities.sum(1, keepdims=True)).argmax(1)]
-    return np.asarray(np.searchsorted(FIRST, year, "right") - 1, np.int64)
+    return np.asarray(np.searchsorted(BIN_START, year, "right") - 1, np.int64)
 
 
 AGE_RULES: dict[str, Callable[[F32, I64], I64]] = {
@@ -206,58 +212,62 @@ AGE_RULE = "median"  # it makes the expected error in years least; the other, th
 
 def age_error(found: I64, truth: I64) -> dict[str, Any]:
     """Return the share of right bins and the mean error in years between the bins' centres."""
-    errors = np.abs(CENTRE[found] - CENTRE[truth])
+    errors = np.abs(BIN_CENTRE[found] - BIN_CENTRE[truth])
     parts = np.stack([errors, np.ones(len(errors))], 1)
     interval = bootstrap(lambda sums: {"years": sums[:, 0] / sums[:, 1]}, parts, draws=DRAWS)
     years = {"years": round(float(errors.mean()), 3), "years interval": interval["years"]}
-    return {**_share(found, truth), **years}
+    return {**_accuracy(found, truth), **years}
 
 
-def _years(model: Shipped, found: Mapping[str, F32]) -> tuple[F32, I64]:
+def _age_probabilities(model: BackboneRunner, found: Mapping[str, F32]) -> tuple[F32, I64]:
     return softmax(found["age"]), np.array([int(year) for year in model.outputs["age"]])
 
 
-def _bins(table: Table) -> I64:
+def _age_bins(table: FaceTable) -> I64:
     """Return the number of the bin of every face; raises InputError for ages of another kind."""
-    if odd := sorted({str(age) for age in table.known["age"]} - set(AGES)):
+    if odd := sorted({str(age) for age in table.known["age"]} - set(AGE_BINS)):
         raise InputError(f"{table.source}: {odd[0]!r} is no bin of FairFace's ages; give its table")
-    return np.array([AGES.index(str(age)) for age in table.known["age"]], np.int64)
+    return np.array([AGE_BINS.index(str(age)) for age in table.known["age"]], np.int64)
 
 
-def _five(model: Shipped, logits: F32, table: Table) -> dict[str, Any]:
+def _ethnicity_of_five(model: BackboneRunner, logits: F32, table: FaceTable) -> dict[str, Any]:
     """Score ethnicity over UTKFace's labels, whose probabilities are sums."""
     five = label_set("utkface5")
-    onto = np.array([[FOLD[name] == of for of in five] for name in model.outputs["ethnicity"]])
-    truth = [five.index(FOLD[str(name)]) for name in table.known["ethnicity"]]
-    return label_metrics(_most(softmax(logits) @ onto), np.array(truth, np.int64), five)
+    onto = np.array(
+        [[UTKFACE_ETHNICITY[name] == of for of in five] for name in model.outputs["ethnicity"]]
+    )
+    truth = [five.index(UTKFACE_ETHNICITY[str(name)]) for name in table.known["ethnicity"]]
+    return label_metrics(_argmax(softmax(logits) @ onto), np.array(truth, np.int64), five)
 
 
-def _by(
+def _by_group(
     groups: Sequence[Any], answers: tuple[I64, I64], worth: Callable[[I64, I64], dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what the answers (found, truth) are worth in every group by itself."""
     names, (found, truth) = np.array([str(group) for group in groups]), answers
-    order = [*AGES, *sorted(set(names) - set(AGES))]
+    order = [*AGE_BINS, *sorted(set(names) - set(AGE_BINS))]
     rows = {group: names == group for group in order if (names == group).any()}
     return {group: worth(found[of], truth[of]) for group, of in rows.items()}
 
 
-def _share(found: I64, truth: I64) -> dict[str, Any]:
+def _accuracy(found: I64, truth: I64) -> dict[str, Any]:
     right, n = int((found == truth).sum()), len(truth)
     return {"n": n, "accuracy": round(right / n, 4), "interval": wilson_interval(right, n)}
 
 
-def _most(columns: Array) -> I64:
+def _argmax(columns: Array) -> I64:
     return np.asarray(columns.argmax(1), np.int64)
 
 
-def verification(model: Shipped, path: Path, pairs: Path, split: Split) -> dict[str, Any]:
+def measure_verification(
+    model: BackboneRunner, path: Path, pairs: Path, split: Split
+) -> dict[str, Any]:
     """Return how well two pictures of LFW are told to show one person or two, by cosine.
 
     test is folds 0-4, val is fold 9 in five parts; no training of identity may meet their people.
     A fold's (or part's) threshold is the best of the other four.
     """
-    model.needs("identity")
+    model.require_outputs("identity")
     folds = LFW_TEST if split == "test" else LFW_VAL
     with pairs.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["fold"]) in folds]
@@ -265,12 +275,12 @@ def verification(model: Shipped, path: Path, pairs: Path, split: Split) -> dict[
     files = sorted({row[side] for row in rows for side in "ab"})
     where = {name: number for number, name in enumerate(table.names)}
     shown = [table.pictures[where[name]] for name in files]
-    found = model(map(decoded, shown))
-    mirrored = model(decoded(picture)[:, ::-1] for picture in shown)
+    found = model(map(decode_picture, shown))
+    mirrored = model(decode_picture(picture)[:, ::-1] for picture in shown)
     place = {name: number for number, name in enumerate(files)}
     a, b = (np.array([place[row[side]] for row in rows]) for side in "ab")
     who = np.unique([name.rsplit("_", 1)[0] for name in files], return_inverse=True)[1]
-    asked = Pairs(who[a], who[b], np.array([row["same"] == "1" for row in rows]))
+    asked = FacePairs(who[a], who[b], np.array([row["same"] == "1" for row in rows]))
     fold = np.array([int(row["fold"]) for row in rows])
     if split == "val":
         fold = np.arange(len(rows)) % 5
@@ -279,11 +289,13 @@ def verification(model: Shipped, path: Path, pairs: Path, split: Split) -> dict[
         "identity, both ways round": unit(found["identity"]) + unit(mirrored["identity"]),
         "features": unit(found["features"]),
     }
-    return {name: folded(cosine(of, a, b), asked, fold) for name, of in values.items()}
+    return {
+        name: verification_accuracy(cosine(of, a, b), asked, fold) for name, of in values.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class FacePairs:
     """P pairs of pictures: who is on either, and whether that is one person."""
 
     a: I64  # (P,) numbers of people
@@ -294,7 +306,7 @@ class Pairs:
         return len(self.same)
 
 
-def folded(similarity: F64, pairs: Pairs, fold: I64) -> dict[str, Any]:
+def verification_accuracy(similarity: F64, pairs: FacePairs, fold: I64) -> dict[str, Any]:
     """Return the accuracy over folds (K,) with thresholds from the others, AUC and TAR.
 
     The standard error is that of the mean over folds, as LFW's protocol has it (Huang et al.
@@ -312,7 +324,7 @@ def folded(similarity: F64, pairs: Pairs, fold: I64) -> dict[str, Any]:
         "accuracy": round(float(np.mean(each)), 4),
         "standard error": round(float(np.std(each, ddof=1) / len(each) ** 0.5), 4),
         "interval": wilson_interval(int(right.sum()), len(pairs)),
-        **_area(similarity, pairs),
+        **_auc_with_interval(similarity, pairs),
         "TAR at FAR 1 %": round(float((similarity[pairs.same] >= negative).mean()), 4),
     }
 
@@ -327,35 +339,35 @@ def thresholds(similarity: F64, same: NDArray[np.bool_]) -> dict[str, float]:
     gain = np.where(last, true - false, -1.0)
     allowed = np.flatnonzero(last & (false <= 0.01))
     return {
-        "balanced": _after(values, int(gain.argmax())),
-        "FAR 1 %": _after(values, int(allowed[-1])) if len(allowed) else float(values[0]) + 1e-6,
+        "balanced": _between(values, int(gain.argmax())),
+        "FAR 1 %": _between(values, int(allowed[-1])) if len(allowed) else float(values[0]) + 1e-6,
     }
 
 
-def _after(values: F64, number: int) -> float:
+def _between(values: F64, number: int) -> float:
     """Return what lies half way from a value of a falling row to the next one."""
     return float(values[number : number + 2].mean())
 
 
 def auc(similarity: F64, same: NDArray[np.bool_], weight: F64 | None = None) -> float:
     """Return the chance that a pair of one person is more alike than a pair of two."""
-    return _auc(np.unique(similarity, return_inverse=True)[1], same, weight)
+    return _auc_of_ranks(np.unique(similarity, return_inverse=True)[1], same, weight)
 
 
-def _auc(rank: I64, same: NDArray[np.bool_], weight: F64 | None) -> float:
+def _auc_of_ranks(rank: I64, same: NDArray[np.bool_], weight: F64 | None) -> float:
     weight = np.ones(len(same)) if weight is None else weight
     one, two = np.bincount(rank, weight * same), np.bincount(rank, weight * ~same)
     below = two.cumsum() - two / 2  # equals count half
     return float((one * below).sum() / (one.sum() * two.sum()))
 
 
-def _area(similarity: F64, pairs: Pairs) -> dict[str, Any]:
+def _auc_with_interval(similarity: F64, pairs: FacePairs) -> dict[str, Any]:
     rank = np.unique(similarity, return_inverse=True)[1]
-    found = by_people(partial(_auc, rank, pairs.same), pairs)
+    found = interval_by_people(partial(_auc_of_ranks, rank, pairs.same), pairs)
     return {"AUC": found["value"], "AUC interval": found["interval"]}
 
 
-def by_people(statistic: Callable[[F64], float], pairs: Pairs) -> dict[str, Any]:
+def interval_by_people(statistic: Callable[[F64], float], pairs: FacePairs) -> dict[str, Any]:
     """Return a statistic of weighted pairs with its interval when people are drawn anew.
 
     A person drawn twice counts twice: a pair of one person by its number, a pair of two by the
@@ -389,51 +401,51 @@ def cosine(rows: F64, a: I64, b: I64) -> F64:
     return np.asarray((rows[a] * rows[b]).sum(1), np.float64)
 
 
-def persons(model: Shipped, path: Path, split: Split) -> dict[str, Any]:
+def measure_persons(model: BackboneRunner, path: Path, split: Split) -> dict[str, Any]:
     """Return how well videos, and frames, of YouTube Faces are told to show one person or two.
 
     A video is the mean of its frames' unit vectors. test is the people whom no training of
     identity may meet, neither here nor in LFW beside it; val is those of the training. Half of
     the people, by their CRC-32, choose the thresholds, the others say what these are worth.
     """
-    model.needs("identity")
+    model.require_outputs("identity")
     faces = read_ytf(path, split)
     found = unit(model(faces.crops(model.cropping))["identity"])
     people, who = np.unique(faces.name, return_inverse=True)
     _, first, video = np.unique(faces.video, return_index=True, return_inverse=True)
     mean = unit(np.stack([np.bincount(video, column) for column in found.T], 1))
     a, b = np.triu_indices(len(mean), 1)
-    alike, pairs = cosine(mean, a, b), _pairs(who[first], a, b)
+    alike, pairs = cosine(mean, a, b), _face_pairs(who[first], a, b)
     of_frames = _frame_pairs(found, who, video)
     return {
         "people": len(people),
         "frames": len(faces.name),
         "left out": faces.left_out,
-        "videos": {"n": len(mean), "pairs": len(pairs), **_area(alike, pairs)},
-        "frames of two videos": {"pairs": len(of_frames[1]), **_area(*of_frames)},
-        **_chosen(alike, pairs, people),
+        "videos": {"n": len(mean), "pairs": len(pairs), **_auc_with_interval(alike, pairs)},
+        "frames of two videos": {"pairs": len(of_frames[1]), **_auc_with_interval(*of_frames)},
+        **_chosen_thresholds(alike, pairs, people),
     }
 
 
-def _pairs(who: I64, a: I64, b: I64) -> Pairs:
-    return Pairs(who[a], who[b], who[a] == who[b])
+def _face_pairs(who: I64, a: I64, b: I64) -> FacePairs:
+    return FacePairs(who[a], who[b], who[a] == who[b])
 
 
-def _frame_pairs(found: F64, who: I64, video: I64) -> tuple[F64, Pairs]:
+def _frame_pairs(found: F64, who: I64, video: I64) -> tuple[F64, FacePairs]:
     """Return the pairs of frames that are not of one video, which would be too easy."""
     a, b = np.triu_indices(len(found), 1)
     apart = video[a] != video[b]
     a, b = a[apart], b[apart]
-    return np.asarray((found @ found.T)[a, b], np.float64), _pairs(who, a, b)
+    return np.asarray((found @ found.T)[a, b], np.float64), _face_pairs(who, a, b)
 
 
-def _chosen(similarity: F64, pairs: Pairs, people: Array) -> dict[str, Any]:
+def _chosen_thresholds(similarity: F64, pairs: FacePairs, people: Array) -> dict[str, Any]:
     """Return the thresholds of one half of the people and their rates in the other half."""
     half = np.array([crc32(name.encode()) % 2 for name in people])
     a, b = half[pairs.a], half[pairs.b]
     mine, theirs = (a == 0) & (b == 0), (a == 1) & (b == 1)
     chosen = thresholds(similarity[mine], pairs.same[mine])
-    others = Pairs(pairs.a[theirs], pairs.b[theirs], pairs.same[theirs])
+    others = FacePairs(pairs.a[theirs], pairs.b[theirs], pairs.same[theirs])
     rates = {
         name: {"threshold": round(least, 4), **_rates(similarity[theirs] >= least, others)}
         for name, least in chosen.items()
@@ -442,21 +454,21 @@ def _chosen(similarity: F64, pairs: Pairs, people: Array) -> dict[str, Any]:
     return {"threshold": rates["FAR 1 %"]["threshold"], "thresholds": rates}
 
 
-def _rates(taken: NDArray[np.bool_], pairs: Pairs) -> dict[str, Any]:
+def _rates(taken: NDArray[np.bool_], pairs: FacePairs) -> dict[str, Any]:
     """Return the shares of the pairs of one person, and of two, that were taken for one."""
 
     def share(of: NDArray[np.bool_], weight: F64) -> float:
         return float((weight * of * taken).sum() / (weight * of).sum())
 
     return {
-        "TPR": by_people(partial(share, pairs.same), pairs),
-        "FPR": by_people(partial(share, ~pairs.same), pairs),
+        "TPR": interval_by_people(partial(share, pairs.same), pairs),
+        "FPR": interval_by_people(partial(share, ~pairs.same), pairs),
         "pairs": len(pairs),
     }
 
 
 @dataclass(frozen=True, eq=False)
-class FilmedFaces:
+class VideoFaces:
     """K frames of videos with the box of the face in each."""
 
     images: Sequence[bytes]
@@ -468,14 +480,14 @@ class FilmedFaces:
     def crops(self, cropping: Cropping) -> Iterator[U8]:
         """Yield each face as `cropping` cuts it, (S, S, 3)."""
         for image, box in zip(self.images, self.box, strict=True):
-            pixels = decoded(image)[None]
+            pixels = decode_picture(image)[None]
             frames = FrameBatch(pixels, np.zeros(1, np.int64), np.zeros(1))
             px = box * np.tile(pixels.shape[2:0:-1], 2)
             (cut,) = crop([(frames, Faces.on(frames, np.zeros(1), px[None], np.ones(1)))], cropping)
             yield cut.pixels[0]
 
 
-def read_ytf(path: Path, split: Split) -> FilmedFaces:
+def read_ytf(path: Path, split: Split) -> VideoFaces:
     """Return the frames of the people of one split; lfw_gray112.parquet lies beside the table.
 
     test leaves out the people of the tables' test whom LFW's training part shows.
@@ -497,7 +509,7 @@ def read_ytf(path: Path, split: Split) -> FilmedFaces:
     left_out = {"frames without a box": int((~boxed).sum())}
     if split == "test":
         left_out["people met in LFW"] = len(set(name[wanted & boxed & ~unmet]))
-    return FilmedFaces(images, box[rows], name[rows], video[rows], left_out)
+    return VideoFaces(images, box[rows], name[rows], video[rows], left_out)
 
 
 def _met_in_lfw(path: Path) -> set[str]:
@@ -506,43 +518,45 @@ def _met_in_lfw(path: Path) -> set[str]:
     return {file.rsplit("_", 1)[0] for file, split in files if split == "train"}
 
 
-def curve(
-    model: Shipped, ferplus: Path, fairface: Path, split: Split, *, n: int = 1500
+def measure_degradation(
+    model: BackboneRunner, ferplus: Path, fairface: Path, split: Split, *, n: int = 1500
 ) -> dict[str, Any]:
     """Return accuracy of emotion and gender, and the error of age, as pictures get worse.
 
     n: faces of each table, spread evenly over it; what the network has no output for is left out
     """
-    tables = {"ferplus": read_table("ferplus", ferplus).part(split, n)}
+    tables = {"ferplus": read_table("ferplus", ferplus).of_split(split, n)}
     if {"gender", "age"} & set(model.outputs):
-        tables["fairface"] = read_table("fairface", fairface).part(split, n)
+        tables["fairface"] = read_table("fairface", fairface).of_split(split, n)
     rows = []
-    for change, value, worsen in changes():
+    for change, value, worsen in degradations():
         row: dict[str, Any] = {"change": change, "value": value}
         for table in tables.values():
-            found = model(map(worsen, pictures(table)))
-            row |= _worth(model, table, found)
+            found = model(map(worsen, decode_pictures(table)))
+            row |= _scores_of(model, table, found)
         rows.append(row)
     return {"n": {name: len(table) for name, table in tables.items()}, "rows": rows}
 
 
-def _worth(model: Shipped, table: Table, found: Mapping[str, F32]) -> dict[str, Any]:
+def _scores_of(model: BackboneRunner, table: FaceTable, found: Mapping[str, F32]) -> dict[str, Any]:
     worth: dict[str, Any] = {}
     if table.votes is not None and "emotion" in found:
-        whole = _emotion(model, table, found)
+        whole = _emotion_metrics(model, table, found)
         worth["emotion"] = {key: whole[key] for key in ("n", "accuracy", "interval")}
     if "gender" in table.known and "gender" in found:
-        truth = model.numbers("gender", table.known["gender"])
-        worth["gender"] = _share(_most(found["gender"]), truth)
+        truth = model.label_numbers("gender", table.known["gender"])
+        worth["gender"] = _accuracy(_argmax(found["gender"]), truth)
     if "age" in table.known and "age" in found:
-        worth["age"] = age_error(AGE_RULES[AGE_RULE](*_years(model, found)), _bins(table))
+        worth["age"] = age_error(
+            AGE_RULES[AGE_RULE](*_age_probabilities(model, found)), _age_bins(table)
+        )
     return worth
 
 
-def changes() -> Iterator[tuple[str, Any, Change]]:
+def degradations() -> Iterator[tuple[str, Any, Degradation]]:
     """Yield what is done to pictures: its kind, how far it goes, and the function."""
     for size in SIZES:
-        yield "size", size, partial(sized, side=size)
+        yield "size", size, partial(resized, side=size)
     for sigma in SIGMAS:
         yield "blur", sigma, partial(blurred, sigma=sigma)
     for quality in QUALITIES:
@@ -551,7 +565,7 @@ def changes() -> Iterator[tuple[str, Any, Change]]:
     yield "colour", "as it is", lambda picture: picture
 
 
-def sized(picture: U8, side: int) -> U8:
+def resized(picture: U8, side: int) -> U8:
     """Return the picture as a face of `side` px; a larger one is enlarged, not made sharper."""
     return resize(picture, side, side)
 
@@ -570,4 +584,4 @@ def compressed(picture: U8, quality: int) -> U8:
 
     file = io.BytesIO()
     Image.fromarray(resize(picture, CANVAS, CANVAS)).save(file, "JPEG", quality=quality)
-    return decoded(file.getvalue())
+    return decode_picture(file.getvalue())

@@ -7,7 +7,7 @@ from typing import Any
 
 from videmo.train.augment import Augmentation
 
-NONE = Augmentation(
+NO_AUGMENTATION = Augmentation(
     shift=0, scale=0, stretch=0, rotation=0, flip=0, contrast=0, brightness=0, gamma=0, grey=0,
     coarse=0, blur=0, jpeg=0, noise=0, erase=0,
 )  # fmt: skip
@@ -20,21 +20,23 @@ _PUBLISHED: dict[str, Any] = {  # Savchenko's notebooks: SAM around Adam, rates 
 }  # fmt: skip
 _AFFECTNET: dict[str, Any] = {
     **_PUBLISHED, "epochs": 9, "head_epochs": 3, "batch": 32, "balance": True, "smoothing": 0.1,
-    "augmentation": NONE,
+    "augmentation": NO_AUGMENTATION,
 }  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {
     # train_faces_torch: VGGFace2, one epoch of the head, ten of all
     "identity": {
         **_PUBLISHED, "epochs": 11, "head_epochs": 1, "batch": 48,
-        "augmentation": Augmentation(**{**asdict(NONE), "area": (0.08, 1.0), "stretch": 0.15,
-                                        "flip": 0.5}),
+        "augmentation": Augmentation(**{
+            **asdict(NO_AUGMENTATION), "area": (0.08, 1.0), "stretch": 0.15, "flip": 0.5,
+        }),
     },
     # age_gender_train: Adam, batches of 80, three epochs of the head, thirty of all at 1e-4
     "attributes": {
         **_PUBLISHED, "architecture": "mobilenetv1_100.ra4_e3600_r224_in1k", "rho": 0.0,
         "epochs": 33, "head_epochs": 3, "batch": 80, "dropout": 0.5,
-        "augmentation": Augmentation(**{**asdict(NONE), "shift": 0.1, "scale": 0.2,
-                                        "rotation": 10.0, "flip": 0.5}),
+        "augmentation": Augmentation(**{
+            **asdict(NO_AUGMENTATION), "shift": 0.1, "scale": 0.2, "rotation": 10.0, "flip": 0.5,
+        }),
     },
     "affectnet8": _AFFECTNET,
     "affectnet7": _AFFECTNET,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def climbed(model: nn.Module, rho: float) -> Iterator[None]:
+def perturbed_weights(model: nn.Module, rho: float) -> Iterator[None]:
     """Move the weights by rho * g / |g| while the context lasts, and forget their gradients g.
 
     |g| is one norm over all weights. Batch norm keeps the statistics it had, so that each step
@@ -31,7 +31,7 @@ def climbed(model: nn.Module, rho: float) -> Iterator[None]:
             weight += step
             weight.grad = None
     try:
-        with _still(model):
+        with _fixed_statistics(model):
             yield
     finally:
         with torch.no_grad():
@@ -40,7 +40,7 @@ def climbed(model: nn.Module, rho: float) -> Iterator[None]:
 
 
 @contextmanager
-def _still(model: nn.Module) -> Iterator[None]:
+def _fixed_statistics(model: nn.Module) -> Iterator[None]:
     """Keep batch norm's statistics; it still normalises by the batch, as in the first pass."""
     norms = [m for m in model.modules() if getattr(m, "track_running_stats", False)]
     kept = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]

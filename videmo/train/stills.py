@@ -25,8 +25,8 @@ from videmo.stages.heads.attributes import EMOTION
 from videmo.stages.heads.prior import BALANCED
 from videmo.stages.image import resize
 from videmo.stages.pool import Pooling, reweigh, statistics, unit
-from videmo.train.faces import StillFaces, read_ferplus
-from videmo.train.head import Learnt, choose, measure_head, temperature
+from videmo.train.ferplus import StillFaces, read_ferplus
+from videmo.train.head import TrainedHead, evaluate_head, fit_best_on_val, fit_temperature
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 # grey faces (M, S, S) -> features (M, D) and the probabilities of the network's emotions (M, E)
-Extract = Callable[[NDArray[np.uint8]], tuple[F32, F32]]
+FeatureExtractor = Callable[[NDArray[np.uint8]], tuple[F32, F32]]
 
 
 @dataclass(frozen=True)
-class Filming:
+class TrackOptions:
     """How a still face is turned into a track of frames."""
 
     frames: tuple[int, int] = (4, 150)  # a track's length, evenly on a log scale
@@ -63,19 +63,19 @@ class Filming:
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
+class FaceTrack:
     """One face through time."""
 
     label: str  # the meaning of what it shows
     values: F32  # (N, D) features of its frames
-    said: F32  # (N, E) what the network says of them, probabilities
+    probabilities: F32  # (N, E) what the network says of them, probabilities
 
 
 SIDE = 64  # px of a filmed face
 
 
-def film(
-    faces: StillFaces, label: str, options: Filming, rng: np.random.Generator
+def make_frames(
+    faces: StillFaces, label: str, options: TrackOptions, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return a track (N, 64, 64) of grey frames that shows `label`.
 
@@ -84,50 +84,50 @@ def film(
     import torch
 
     count = round(math.exp(rng.uniform(*np.log(options.frames))))
-    shown = torch.from_numpy(_shown(faces, label, count, options, rng))[:, None]
-    shown = _moved(shown, options, rng)
-    shown = _lit(shown, options, rng)
-    shown = _recorded(shown, options, rng)
+    shown = torch.from_numpy(_expressions(faces, label, count, options, rng))[:, None]
+    shown = _as_detected(shown, options, rng)
+    shown = _as_lit(shown, options, rng)
+    shown = _as_recorded(shown, options, rng)
     return np.asarray((shown[:, 0] * 255).round().clamp(0, 255).byte().numpy())
 
 
-def film_all(
+def make_tracks(
     faces: StillFaces,
     labels: Sequence[str],
     each: int,
-    extract: Extract,
-    options: Filming,
+    extract: FeatureExtractor,
+    options: TrackOptions,
     seed: int,
-) -> list[Track]:
+) -> list[FaceTrack]:
     """Return `each` tracks of every label, as features."""
     rng = np.random.default_rng(seed)
     names = [label for label in labels for _ in range(each)]
-    return [Track(label, *extract(film(faces, label, options, rng))) for label in names]
+    return [FaceTrack(label, *extract(make_frames(faces, label, options, rng))) for label in names]
 
 
-def single_face(tracks: Sequence[Track]) -> tuple[F32, I64]:
+def track_descriptors(tracks: Sequence[FaceTrack]) -> tuple[F32, I64]:
     """Return descriptors (K, 4 D) and labels (K,) of clips with one face, in the order of afew7.
 
     A row is mean, std (population), min, max over the frames, divided by its length.
     """
     rows = [unit(statistics(track.values, ("mean", "std", "min", "max"))) for track in tracks]
-    return np.stack(rows), _labels(tracks)
+    return np.stack(rows), _label_numbers(tracks)
 
 
-def mean_said(tracks: Sequence[Track], prior: Sequence[float] = ()) -> tuple[F32, I64]:
+def mean_probabilities(tracks: Sequence[FaceTrack], prior: Sequence[float] = ()) -> tuple[F32, I64]:
     """Return the mean probabilities (K, E) of clips with one face, and their labels (K,)."""
-    rows = np.stack([track.said.mean(0, dtype=np.float64) for track in tracks])
+    rows = np.stack([track.probabilities.mean(0, dtype=np.float64) for track in tracks])
     rows = reweigh(rows, prior) if prior else rows
-    return rows.astype(np.float32), _labels(tracks)
+    return rows.astype(np.float32), _label_numbers(tracks)
 
 
-def _labels(tracks: Sequence[Track]) -> I64:
+def _label_numbers(tracks: Sequence[FaceTrack]) -> I64:
     order = [meaning(label) for label in label_set("afew7")]
     return np.array([order.index(track.label) for track in tracks])
 
 
 @dataclass(frozen=True)
-class Gathering:
+class GroupOptions:
     """How tracks are put together into clips of groups."""
 
     clips: int = 1500  # in all, equally many of each valence
@@ -144,34 +144,36 @@ VALENCES = {  # of VGAF; surprise may go either way, contempt is rare: both left
 }
 
 
-def groups(tracks: Sequence[Track], options: Gathering, seed: int) -> tuple[F32, I64]:
+def group_descriptors(
+    tracks: Sequence[FaceTrack], options: GroupOptions, seed: int
+) -> tuple[F32, I64]:
     """Return descriptors (K, 4 D) and labels (K,) of clips of groups, in the order of vgaf3.
 
     First mean and std over the faces of a frame (std is 0 for one), then mean and std of both
     over the frames, divided by the row's length (HSEmotion VGAF_train.ipynb).
     """
     rng = np.random.default_rng(seed)
-    by_label: dict[str, list[Track]] = {}
+    by_label: dict[str, list[FaceTrack]] = {}
     for track in tracks:
         by_label.setdefault(track.label, []).append(track)
     order = [meaning(label) for label in label_set("vgaf3")]
     truth = np.arange(options.clips) % len(order)
-    rows = [_group(by_label, order[label], options, rng) for label in truth]
+    rows = [_group_descriptor(by_label, order[label], options, rng) for label in truth]
     return np.stack(rows), truth.astype(np.int64)
 
 
-def _shown(
-    faces: StillFaces, label: str, count: int, options: Filming, rng: np.random.Generator
+def _expressions(
+    faces: StillFaces, label: str, count: int, options: TrackOptions, rng: np.random.Generator
 ) -> F32:
     """Return what the face shows in each frame, (N, H, W) in 0..1, before the camera."""
     pictures = (
         1 if rng.random() < options.one_picture else int(rng.integers(2, options.pictures + 1))
     )
-    shown = faces.pixels[rng.choice(_rows(faces, label, options), pictures)]
+    shown = faces.pixels[rng.choice(_faces_of_label(faces, label, options), pictures)]
     changes = np.sort(rng.random(pictures - 1))
     if label != "neutral" and rng.random() < options.onset:
         shown = np.concatenate(
-            [faces.pixels[rng.choice(_rows(faces, "neutral", options), 1)], shown]
+            [faces.pixels[rng.choice(_faces_of_label(faces, "neutral", options), 1)], shown]
         )
         changes = np.sort(np.append(rng.uniform(0.1, 0.4), 0.4 + 0.6 * changes))
     time = (np.arange(count) + 0.5) / count
@@ -184,7 +186,7 @@ def _shown(
     return np.asarray(mixed.clip(0, 1), np.float32)
 
 
-def _rows(faces: StillFaces, label: str, options: Filming) -> I64:
+def _faces_of_label(faces: StillFaces, label: str, options: TrackOptions) -> I64:
     number = [meaning(name) for name in faces.labels].index(label)
     sure = (faces.majority == number) & (faces.votes[:, number] >= options.least_votes)
     if not sure.any():
@@ -192,7 +194,7 @@ def _rows(faces: StillFaces, label: str, options: Filming) -> I64:
     return np.flatnonzero(sure)
 
 
-def _wander(count: int, rng: np.random.Generator) -> torch.Tensor:
+def _slow_movement(count: int, rng: np.random.Generator) -> torch.Tensor:
     """Return a slow movement (N,) of mean 0 and std about 1: two waves, 1 to 5 s of 25 frames."""
     import torch
 
@@ -207,20 +209,22 @@ def _normal(count: int, spread: float, rng: np.random.Generator) -> torch.Tensor
     return torch.from_numpy(rng.normal(0, spread, count)).float()
 
 
-def _moved(shown: torch.Tensor, options: Filming, rng: np.random.Generator) -> torch.Tensor:
+def _as_detected(
+    shown: torch.Tensor, options: TrackOptions, rng: np.random.Generator
+) -> torch.Tensor:
     import torch
 
-    from videmo.train.augment import move
+    from videmo.train.augment import warp_faces
 
     count = len(shown)
     shift_std, scale_std = options.offset
 
     def path(spread: float, drift: float, jitter: float) -> torch.Tensor:
-        slow = rng.normal(0, spread) + drift * rng.random() * _wander(count, rng)
+        slow = rng.normal(0, spread) + drift * rng.random() * _slow_movement(count, rng)
         return slow + _normal(count, jitter, rng)
 
     turn = math.radians(options.rotation)
-    return move(
+    return warp_faces(
         shown,
         SIDE,
         shift=torch.stack([path(shift_std, options.drift, options.jitter) for _ in range(2)], 1),
@@ -231,14 +235,14 @@ def _moved(shown: torch.Tensor, options: Filming, rng: np.random.Generator) -> t
     )
 
 
-def _lit(shown: torch.Tensor, options: Filming, rng: np.random.Generator) -> torch.Tensor:
+def _as_lit(shown: torch.Tensor, options: TrackOptions, rng: np.random.Generator) -> torch.Tensor:
     import torch
 
-    from videmo.train.augment import light
+    from videmo.train.augment import adjust_light
 
     count = len(shown)
-    slow = rng.normal(0, options.brightness) + options.flicker * _wander(count, rng)
-    return light(
+    slow = rng.normal(0, options.brightness) + options.flicker * _slow_movement(count, rng)
+    return adjust_light(
         shown,
         gamma=torch.full((count,), math.exp(rng.normal(0, options.gamma))),
         contrast=torch.full((count,), max(0.4, rng.normal(1, options.contrast))),
@@ -246,7 +250,9 @@ def _lit(shown: torch.Tensor, options: Filming, rng: np.random.Generator) -> tor
     )
 
 
-def _recorded(shown: torch.Tensor, options: Filming, rng: np.random.Generator) -> torch.Tensor:
+def _as_recorded(
+    shown: torch.Tensor, options: TrackOptions, rng: np.random.Generator
+) -> torch.Tensor:
     """Return the frames as a lens, a sensor and a codec leave them; the same for a whole track."""
     import torch
 
@@ -262,10 +268,10 @@ def _recorded(shown: torch.Tensor, options: Filming, rng: np.random.Generator) -
     return jpeg(shown, torch.full((count,), float(rng.integers(*options.jpeg_quality))))
 
 
-def _group(
-    by_label: dict[str, list[Track]],
+def _group_descriptor(
+    by_label: dict[str, list[FaceTrack]],
     valence: str,
-    options: Gathering,
+    options: GroupOptions,
     rng: np.random.Generator,
 ) -> F32:
     """Return the descriptor of one group that shows `valence`."""
@@ -275,7 +281,7 @@ def _group(
     calm[0] = False  # one shows it at least
     main = str(rng.choice(VALENCES[valence]))
     names = ["neutral" if still else main for still in calm]
-    people = [_stretched(by_label[name], frames, rng) for name in names]
+    people = [_fit_to_length(by_label[name], frames, rng) for name in names]
     seen = rng.random((frames, faces)) >= rng.uniform(0, options.missed)
     seen[~seen.any(1), 0] = True
     values = np.stack(people, 1)  # (frames, faces, D)
@@ -283,7 +289,7 @@ def _group(
     return unit(statistics(np.stack(rows), ("mean", "std")))
 
 
-def _stretched(tracks: list[Track], frames: int, rng: np.random.Generator) -> F32:
+def _fit_to_length(tracks: list[FaceTrack], frames: int, rng: np.random.Generator) -> F32:
     """Return `frames` rows of one of the tracks, there and back again where it is shorter."""
     values = tracks[int(rng.integers(len(tracks)))].values
     there_and_back = np.concatenate([np.arange(len(values)), np.arange(len(values))[::-1]])
@@ -293,7 +299,7 @@ def _stretched(tracks: list[Track], frames: int, rng: np.random.Generator) -> F3
 
 
 @dataclass(frozen=True)
-class Made:
+class SyntheticHead:
     """A head that is made of filmed stills."""
 
     about: str
@@ -302,13 +308,13 @@ class Made:
 
 
 HEADS = {
-    "afew7": Made(
+    "afew7": SyntheticHead(
         "The seven emotions of AFEW, of the largest face of each frame: the mean of what the "
         "network says of each, with the shares of its training divided out.",
         "largest",
         Pooling(stats=("mean",), normalise=None, of=EMOTION),
     ),
-    "vgaf3": Made(
+    "vgaf3": SyntheticHead(
         "The three group emotions of VGAF, of all faces of a frame; learned from clips made of "
         "FER+ stills, since no labelled clip was at hand.",
         "all",
@@ -344,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out, backbone = Path(given.out), store.load(given.backbone)
     tracks = {
         part: _tracks(given.data, part, given.each, backbone, given.seed + number, out)
-        for number, part in enumerate(PARTS if given.test else ("learned", "val"))
+        for number, part in enumerate(TRACK_SPLITS if given.test else ("learned", "val"))
     }
     facts: dict[str, Any] = {
         "data": Path(given.data).name,
@@ -353,19 +359,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seed": given.seed,
         "command": f"python -m videmo.train.stills --data {Path(given.data).name} "
         f"--backbone {backbone.name} --out heads --each {given.each} --seed {given.seed}",
-        "filming": asdict(FILMING),
+        "filming": asdict(TRACK_OPTIONS),
     }
     _afew7(tracks, facts, backbone, out)
     gathered = {
-        part: groups(of, Gathering(clips=3 * given.each), given.seed) for part, of in tracks.items()
+        part: group_descriptors(of, GroupOptions(clips=3 * given.each), given.seed)
+        for part, of in tracks.items()
     }
-    head, tried = choose(*gathered["learned"], *gathered["val"])
-    more = {"gathering": asdict(Gathering()), "tried": tried}
-    _write("vgaf3", head, gathered, facts | more, HEADS["vgaf3"].pooling, backbone, out)
+    head, tried = fit_best_on_val(*gathered["learned"], *gathered["val"])
+    more = {"gathering": asdict(GroupOptions()), "tried": tried}
+    _write_head("vgaf3", head, gathered, facts | more, HEADS["vgaf3"].pooling, backbone, out)
 
 
-FILMING = Filming(frames=(4, 60))
-PARTS = {  # of the tracks -> FER+'s split, and which of its pictures
+TRACK_OPTIONS = TrackOptions(frames=(4, 60))
+TRACK_SPLITS = {  # of the tracks -> FER+'s split, and which of its pictures
     # a network is surer of pictures that it learned from than of any others, and so is a head
     # that learned from what it says of them: heads learn from pictures that it has not met
     "learned": ("val", slice(0, None, 2)),
@@ -375,55 +382,60 @@ PARTS = {  # of the tracks -> FER+'s split, and which of its pictures
 
 
 def _afew7(
-    tracks: dict[str, list[Track]], facts: dict[str, Any], backbone: store.Model, out: Path
+    tracks: dict[str, list[FaceTrack]], facts: dict[str, Any], backbone: store.Model, out: Path
 ) -> None:
     """Write the head that reads what the network says, beside what else was tried on val."""
     labels = label_set("afew7")
-    said = backbone.backbone_spec().outputs[EMOTION]
-    onto = np.array([[meaning(a) == meaning(b) for b in said] for a in labels], np.float32)
+    emotions = backbone.backbone_spec().outputs[EMOTION]
+    onto = np.array([[meaning(a) == meaning(b) for b in emotions] for a in labels], np.float32)
     prior = backbone.shares(EMOTION).factors(BALANCED)
-    plain = Learnt("sums", len(labels), {"onto": onto})
-    clips = {part: mean_said(of, prior) for part, of in tracks.items()}
-    head = plain.cooled(temperature(plain.logits(clips["learned"][0]), clips["learned"][1]))
-    features = {part: single_face(of) for part, of in tracks.items()}
-    other, _ = choose(*features["learned"], *features["val"])
+    plain = TrainedHead("sums", len(labels), {"onto": onto})
+    clips = {part: mean_probabilities(of, prior) for part, of in tracks.items()}
+    head = plain.calibrated(fit_temperature(plain.logits(clips["learned"][0]), clips["learned"][1]))
+    features = {part: track_descriptors(of) for part, of in tracks.items()}
+    other, _ = fit_best_on_val(*features["learned"], *features["val"])
     rivals = {
-        "mean of probabilities, balanced (shipped)": measure_head(head, *clips["val"], labels),
-        "mean of probabilities, natural": measure_head(plain, *mean_said(tracks["val"]), labels),
-        "logistic regression on features": measure_head(other, *features["val"], labels),
+        "mean of probabilities, balanced (shipped)": evaluate_head(head, *clips["val"], labels),
+        "mean of probabilities, natural": evaluate_head(
+            plain, *mean_probabilities(tracks["val"]), labels
+        ),
+        "logistic regression on features": evaluate_head(other, *features["val"], labels),
     }
     tried = [{"what": k, **{key: v[key] for key in ("accuracy", "uar", "ece")}}
              for k, v in rivals.items()]  # fmt: skip
     pooling = replace(HEADS["afew7"].pooling, prior=prior)
-    _write("afew7", head, clips, facts | {"tried": tried}, pooling, backbone, out)
+    _write_head("afew7", head, clips, facts | {"tried": tried}, pooling, backbone, out)
 
 
 def _tracks(
     data: str, part: str, each: int, backbone: store.Model, seed: int, out: Path
-) -> list[Track]:
+) -> list[FaceTrack]:
     """Return the tracks of one part, from `out` if they lie there."""
     path = out / f"tracks_{part}.npz"
     if not path.exists():
-        split, chosen = PARTS[part]
+        split, chosen = TRACK_SPLITS[part]
         faces = read_ferplus(data, split)
         faces = replace(faces, pixels=faces.pixels[chosen], votes=faces.votes[chosen])
         labels = [meaning(label) for label in label_set("afew7")]
-        tracks = film_all(faces, labels, each, _extract(backbone), FILMING, seed)
+        tracks = make_tracks(faces, labels, each, _extract(backbone), TRACK_OPTIONS, seed)
         out.mkdir(parents=True, exist_ok=True)
         np.savez(
             path,
             values=np.concatenate([track.values for track in tracks]),
-            said=np.concatenate([track.said for track in tracks]),
+            probabilities=np.concatenate([track.probabilities for track in tracks]),
             frames=[len(track.values) for track in tracks],
             labels=[track.label for track in tracks],
         )
     with np.load(path) as kept:
         ends = np.cumsum(kept["frames"])[:-1]
-        values, said = (np.split(kept[name], ends) for name in ("values", "said"))
-        return [Track(str(n), v, p) for n, v, p in zip(kept["labels"], values, said, strict=True)]
+        values, probabilities = (np.split(kept[name], ends) for name in ("values", "probabilities"))
+        return [
+            FaceTrack(str(n), v, p)
+            for n, v, p in zip(kept["labels"], values, probabilities, strict=True)
+        ]
 
 
-def _extract(backbone: store.Model) -> Extract:
+def _extract(backbone: store.Model) -> FeatureExtractor:
     """Return the backbone as a function of grey frames, on the engine that predicts."""
     spec = backbone.backbone_spec()
     run = make_backbone(spec, backbone.folder, engine="openvino", device="cpu", outputs=(EMOTION,))
@@ -437,9 +449,9 @@ def _extract(backbone: store.Model) -> Extract:
     return extract
 
 
-def _write(
+def _write_head(
     name: str,
-    head: Learnt,
+    head: TrainedHead,
     clips: dict[str, tuple[F32, I64]],
     facts: dict[str, Any],
     pooling: Pooling,
@@ -455,9 +467,11 @@ def _write(
         "name": name,
         "about": made.about,
         "spec": {"type": head.type, "level": "clip", "labels": list(labels)},
-        "trained": facts | counts | {leaks.KEY: leaks.digests((), ())},  # of clips it met none
+        "trained": facts | counts | {leaks.CARD_KEY: leaks.digests((), ())},  # of clips it met none
         "measured": {
-            part: measure_head(head, *of, labels) for part, of in clips.items() if part != "learned"
+            part: evaluate_head(head, *of, labels)
+            for part, of in clips.items()
+            if part != "learned"
         },
         **TERMS,
         "recipe": replace(recipe, backbone=backbone.name).to_dict(),

@@ -146,7 +146,7 @@ def load_features(
 ) -> FeatureTable:
     """Return what `open_features` has written; see `videmo.write.npz.load_features`.
 
-    Rows of CSV and TSV are read as tables of numbers (`videmo.train.rows`), not here.
+    Rows of CSV and TSV are read as tables of numbers (`videmo.train.clip_rows`), not here.
     """
     if os.fspath(path).lower().endswith(".parquet"):
         from videmo.write import parquet

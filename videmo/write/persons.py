@@ -9,7 +9,7 @@ from videmo.write import Writer, open_writer
 from videmo.write.columns import Column, person_columns
 from videmo.write.schema import keys
 from videmo.write.sink import Out, open_sink
-from videmo.write.table import Table, fit, percent
+from videmo.write.table import Table, percent, shorten
 
 _SPAN = ("track", "start", "end")
 _OTHER = tuple(f"other_{name}" for name in ("path", *_SPAN, "box"))
@@ -74,7 +74,7 @@ class PersonTable(Table):
         for name in self.extra:
             text = self._other(record) if name == "other" else _SHOWN[name][1](record)
             keep = "end" if name == "other" else "start"
-            cells.append(fit(self._clean(text), self._wide(name), self._cut, keep))
+            cells.append(shorten(self._clean(text), self._wide(name), self._cut, keep))
         line.append("  ".join(cells))
 
     def _other(self, record: Mapping[str, Any]) -> str:

@@ -50,7 +50,9 @@ class Table(RecordWriter):
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one row, and a line below it for each warning."""
         status = str(record.get("status"))
-        line = self._text((fit(self._name(record), self._clip, self._cut, keep="end"), ""), _GAP)
+        line = self._text(
+            (shorten(self._name(record), self._clip, self._cut, keep="end"), ""), _GAP
+        )
         if status in _STATUS:
             self._state(line, record, *_STATUS[status])
         else:
@@ -95,7 +97,7 @@ class Table(RecordWriter):
         scores = record.get("scores") or {}
         label = record.get("label")
         mine = plain(scores.get(label))
-        name = fit(self._clean("-" if label is None else str(label)), self._label, self._cut)
+        name = shorten(self._clean("-" if label is None else str(label)), self._label, self._cut)
         line.append(name, "bold").append(_GAP).append(percent(mine).rjust(len("100 %")))
         if self._bar:
             full = round(_BAR * min(1.0, max(0.0, mine or 0.0)))
@@ -105,7 +107,7 @@ class Table(RecordWriter):
             others = {k: v for k, v in scores.items() if k != label}
             following = order(others, self.labels, self._show)
             text = ", ".join(f"{self._clean(k)} {percent(v)}" for k, v in following.items())
-            line.append(_GAP).append(fit(text, self._after, self._cut), "dim")
+            line.append(_GAP).append(shorten(text, self._after, self._cut), "dim")
         for key in self._affect:
             line.append(_GAP).append(signed(plain(record.get(key))).rjust(len(key)))
         seen = f"{record.get('face_frames', 0)}/{record.get('frames', 0)}"
@@ -122,7 +124,7 @@ class Table(RecordWriter):
             if word == "error"
             else f"in {frames} {'frame' if frames == 1 else 'frames'} looked at"
         )
-        line.append(fit(word, self._label, self._cut), f"bold {style}").append(_GAP)
+        line.append(shorten(word, self._label, self._cut), f"bold {style}").append(_GAP)
         line.append(self._last(self._clean(why), self._width - line.cell_len))
 
     def _name(self, record: Mapping[str, Any]) -> str:
@@ -141,7 +143,7 @@ class Table(RecordWriter):
 
     def _last(self, text: str, cells: int) -> str:
         """Shorten what ends a line, but only where a terminal would wrap it."""
-        return fit(text, max(1, cells), self._cut).rstrip() if self._tty else text
+        return shorten(text, max(1, cells), self._cut).rstrip() if self._tty else text
 
     def _text(self, *parts: str | tuple[str, str]) -> Text:
         from rich.text import Text
@@ -163,7 +165,7 @@ def signed(value: float | None) -> str:
     return "" if value is None else f"{value:+.2f}"
 
 
-def fit(text: str, cells: int, cut: str, keep: str = "start") -> str:
+def shorten(text: str, cells: int, cut: str, keep: str = "start") -> str:
     """Return `text` in exactly `cells` terminal cells, shortened where it is too long."""
     from rich.cells import cell_len
 

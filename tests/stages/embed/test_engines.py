@@ -329,11 +329,12 @@ def test_retinaface_finds_the_same_faces_on_both_engines_in_frames_of_any_size(
     import torch
 
     from videmo.data import FrameBatch
-    from videmo.stages.detect import Detection, detector, retinaface
+    from videmo.stages.detect import Detection, detector
+    from videmo.stages.detect.retina_network import network
 
     torch.manual_seed(1)
     weights = tmp_path / "random.pth"
-    torch.save(retinaface._empty().state_dict(), weights)
+    torch.save(network().state_dict(), weights)
     options = Detection("retinaface-resnet50", score=0.6, min_face=1, max_side=192)
     runs = [
         detector(options, threads=2, weights=weights, engine=engine) for engine in ("torch", "auto")

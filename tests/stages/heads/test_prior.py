@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videmo.errors import InputError, ModelError
-from videmo.stages.heads.prior import BALANCED, NATURAL, Shares, read_shares
+from videmo.stages.heads.prior import BALANCED, NATURAL, ClassShares, read_shares
 from videmo.stages.pool import Pooling, reweigh
 
 LABELS = ("neutral", "happiness", "disgust")
@@ -14,7 +14,7 @@ CARD = {"shares": {"neutral": 0.6, "happiness": 0.3, "disgust": 0.1}, "power": 1
 
 
 def told(**changes):
-    return Shares.of_card({**CARD, **changes}, LABELS, "mine")
+    return ClassShares.of_card({**CARD, **changes}, LABELS, "mine")
 
 
 def test_natural_leaves_the_answers_as_they_are():
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path):
 )  # fmt: skip
 def test_a_card_that_does_not_tell_its_shares_says_what_to_do(plain):
     with pytest.raises(ModelError, match=r"mine: .*--prior natural"):
-        Shares.of_card(plain, LABELS, "mine")
+        ClassShares.of_card(plain, LABELS, "mine")
 
 
 def test_features_have_no_prior():

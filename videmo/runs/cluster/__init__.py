@@ -29,7 +29,7 @@ from videmo.errors import InputError, ModelError, VidemoError
 from videmo.runs.cluster.bundles import bundles_of
 from videmo.runs.cluster.connection import (
     ClusterOptions,
-    joined,
+    connected,
     last_line,
     ray_library,
     room_for,
@@ -70,7 +70,7 @@ class ClusterExecutor:
 
     def __enter__(self) -> ClusterExecutor:
         if not self._ray.is_initialized():
-            self._cluster.enter_context(joined(self._ray, self.options))
+            self._cluster.enter_context(connected(self._ray, self.options))
         try:
             threads = self._plan()
             engine = replace(self.spec.engine, threads=threads, scratch=None)

@@ -58,7 +58,7 @@ def ray_library(where: str = "") -> Any:
 
 
 @contextmanager
-def joined(ray: Any, options: ClusterOptions) -> Iterator[None]:
+def connected(ray: Any, options: ClusterOptions) -> Iterator[None]:
     """Join the cluster of these options, and leave it; one of this machine alone leaves nothing."""
     with ExitStack() as stack:
         if options.where == LOCAL:

@@ -17,7 +17,7 @@ from videmo.runs.shards.parts import (
     PARTS,
     TIMES,
     FeaturePart,
-    Files,
+    OpenFiles,
     RowSummary,
     read_part,
 )
@@ -33,7 +33,7 @@ _FILES = ("npz", "parquet")  # no text
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """What was put together."""
 
     statuses: Mapping[str, int]  # clips by status, each status
@@ -53,7 +53,7 @@ def merge(
     *,
     expected: Sequence[Clip] | None = None,
     partial: bool = False,
-) -> Merged:
+) -> MergeResult:
     """Write the records of all parts to `out`, as one run would have written them.
 
     names: files that videmo wrote, all NDJSON (.ndjson, .jsonl), JSON, CSV, TSV, Parquet or .npz;
@@ -74,7 +74,7 @@ def merge(
     """
     names = _without_faces(names)
     kind = _kind(names, out)
-    with closing(Files()) as files:
+    with closing(OpenFiles()) as files:
         rows = _Rows(names, kind, files, expected)
         for place in range(len(names)):
             rows.take(place, partial)
@@ -90,7 +90,7 @@ def merge(
         counts = Counter(rows.status[head] for head in rows.heads)
         statuses = {status: counts[place] for place, status in enumerate(STATUSES)}
         cut = sum(len(part.notes) for part in rows.parts)
-        return Merged(statuses, len(missing), cut, rows.notes())
+        return MergeResult(statuses, len(missing), cut, rows.notes())
 
 
 def replace_rows(names: Sequence[str], kind: str, out: Out, expected: Sequence[Clip]) -> None:
@@ -99,7 +99,7 @@ def replace_rows(names: Sequence[str], kind: str, out: Out, expected: Sequence[C
     Where a clip has a record in two of them, that of the later one counts.
     Raises as `merge` does.
     """
-    with closing(Files()) as files:
+    with closing(OpenFiles()) as files:
         rows = _Rows(names, kind, files, expected, latest=True)
         for place in range(len(names)):
             rows.take(place, partial=False)
@@ -144,7 +144,7 @@ class _Rows:
     """The records of all parts: whose each is, where it stands, and in which order they go."""
 
     def __init__(
-        self, names: Sequence[str], kind: str, files: Files, expected: Sequence[Clip] | None,
+        self, names: Sequence[str], kind: str, files: OpenFiles, expected: Sequence[Clip] | None,
         *, latest: bool = False,
     ) -> None:  # fmt: skip
         self.parts = [read_part(name, kind, files) for name in names]
@@ -166,7 +166,7 @@ class _Rows:
         for row, summary in enumerate(part.summaries(partial)):
             self._compare(part.name, summary)
             times = (None, None) if self._by_path else (summary.start, summary.end)
-            self.keys.append(_key(summary.path, *times))
+            self.keys.append(_key_of(summary.path, *times))
             self.part.append(place)
             self.row.append(row)
             self.status.append(summary.status)
@@ -241,7 +241,7 @@ class _Rows:
     def _counts(self) -> Counter[str]:
         """Return how many expected clips are known by each key, in their order."""
         clips = self._clips or ()
-        return Counter(_key(c.path, *(() if self._by_path else (c.start, c.end))) for c in clips)
+        return Counter(_key_of(c.path, *(() if self._by_path else (c.start, c.end))) for c in clips)
 
     def _compare(self, name: str, summary: RowSummary) -> None:
         """Refuse a record whose settings are not those of the first."""
@@ -283,7 +283,7 @@ class _Rows:
         return self.parts[self.part[at]].place(self.row[at])
 
 
-def _key(path: str, start: float | None = None, end: float | None = None) -> str:
+def _key_of(path: str, start: float | None = None, end: float | None = None) -> str:
     """Return what a clip is known by, in the order of folders: part by part, then by times."""
     parts = os.path.abspath(path).replace(os.sep, "\0")
     times = ("" if time is None else f"{time:015.{TIME_DIGITS}f}" for time in (start, end))

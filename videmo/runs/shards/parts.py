@@ -48,7 +48,7 @@ class RowSummary(NamedTuple):
     settings: Mapping[str, str]  # what all records of a run share
 
 
-class Files:
+class OpenFiles:
     """Open files, some at a time: a run may have more parts than a process may open."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Files:
 
     def read(self, name: str, begin: int, length: int) -> bytes:
         """Return `length` bytes of a file."""
-        file = self._open.pop(name, None) or opened(name)
+        file = self._open.pop(name, None) or open_part(name)
         self._open[name] = file  # the last used stands last
         if len(self._open) > _OPEN:
             self._open.pop(next(iter(self._open))).close()
@@ -125,14 +125,14 @@ class Part(ABC):
 class RecordPart(Part):
     """A part of records, of which only places are kept; their bytes are read when wanted."""
 
-    def __init__(self, name: str, files: Files) -> None:
+    def __init__(self, name: str, files: OpenFiles) -> None:
         super().__init__(name)
         self._files = files
         self._begin, self._length = array("Q"), array("L")
 
     def summaries(self, partial: bool) -> Iterator[RowSummary]:
         """Yield a summary of each record."""
-        with opened(self.name) as file:
+        with open_part(self.name) as file:
             seen = self._read(file)
             for line, begin, length, record in seen:
                 summary = _summary(line, record) if record else None
@@ -440,7 +440,7 @@ class FeaturePart(Part):
         return Features(table.frame_features[here], faces, int(table.frames[row]))
 
 
-def read_part(name: str, kind: str, files: Files) -> Part:
+def read_part(name: str, kind: str, files: OpenFiles) -> Part:
     """Return the part in a file of that kind; raises InputError for what videmo has not made."""
     if kind == "parquet":
         from videmo.write.parquet import RecordTable
@@ -452,7 +452,7 @@ def read_part(name: str, kind: str, files: Files) -> Part:
 PARTS: dict[str, type[RecordPart]] = {"ndjson": Ndjson, "json": Json, "csv": Csv, "tsv": Tsv}
 
 
-def opened(name: str) -> IO[bytes]:
+def open_part(name: str) -> IO[bytes]:
     """Return a part, open for reading; raises InputError."""
     try:
         return open(name, "rb")

@@ -20,7 +20,7 @@ from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
 from videmo.stages.decode.probe import check_readable
 from videmo.stages.image import resize
 
-KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
 ANIMATED = ("PNG", "WEBP", "GIF")  # others keep thumbnails and depth beside their one picture
 DEFAULT_DURATION = 0.1  # s that a picture is shown whose time is 0, as browsers have it
 _DAMAGED = (  # what Pillow's parsers meet in a file that is broken
@@ -124,7 +124,7 @@ def _open_picture(path: str, pixels: int) -> Iterator[Any]:
         raise missing_dependency("PIL") from error
     try:
         with _any_size():
-            picture = Image.open(path, formats=KINDS)
+            picture = Image.open(path, formats=PICTURE_FORMATS)
         with picture:
             refuse_large(path, picture.height, picture.width, pixels)
             yield picture

@@ -78,7 +78,7 @@ class RetinaFaceMobileNet:
         seen = pixels if (height, width) == size else resize(pixels, height, width)
         box, score, points = self._answer(seen)
         unit = np.array([size[1] / width, size[0] / height])
-        box, points = _settled(self.look, pixels, box * np.tile(unit, 2), points * unit)
+        box, points = _refine(self.look, pixels, box * np.tile(unit, 2), points * unit)
         return np.full(len(box), row), box, score, points
 
     def _answer(self, pixels: U8) -> tuple[F64, F64, F64]:
@@ -98,7 +98,7 @@ class RetinaFaceMobileNet:
         return box[keep], score[keep].astype(np.float64), points[keep]
 
 
-def _settled(onet: ONet, pixels: U8, box: F64, points: F64) -> tuple[F64, F64]:
+def _refine(onet: ONet, pixels: U8, box: F64, points: F64) -> tuple[F64, F64]:
     """Return boxes and points as O-Net gives them, where it is sure; the others as they are."""
     exact, marks, sure = box, points, np.ones(len(box), bool)
     for _ in range(LOOKS):
@@ -111,13 +111,13 @@ def _compiled(content: bytes, threads: int) -> Any:
     """Return the network ready for frames of any size: uint8 (1, H, W, 3) RGB in."""
     facts = f"{RETINAFACE_MOBILENET.name} {RETINAFACE_MOBILENET.sha256} less {MEAN}"
     try:
-        return compiled(facts, lambda: _made(content), threads=threads)
+        return compiled(facts, lambda: _make_network(content), threads=threads)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CorruptModel(RETINAFACE_MOBILENET.name, "a network that compiles", reason) from error
 
 
-def _made(content: bytes) -> Any:
+def _make_network(content: bytes) -> Any:
     openvino = import_openvino()
     layout, kind = openvino.Layout, openvino.Type
     colours = openvino.preprocess.ColorFormat

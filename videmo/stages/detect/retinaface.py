@@ -43,9 +43,9 @@ STEPS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # px between anchors: side
 CENTRE, SIZE = 0.1, 0.2  # what one unit of the network's answer moves or stretches an anchor by
 OVERLAP = 0.4  # share of the union above which the less certain of two boxes is dropped
 CHUNK = 1 << 20  # px that go through the network at once
-ANSWERS = ("box", "score", "points")
+OUTPUT_NAMES = ("box", "score", "points")
 
-Answers = Callable[[U8], tuple[F32, ...]]
+RunNetwork = Callable[[U8], tuple[F32, ...]]
 
 
 class RetinaFace:
@@ -133,7 +133,7 @@ def decode(anchor: F32, box: F32, points: F32) -> tuple[Array, Array]:
     return np.concatenate([middle - half, middle + half], 1), places
 
 
-def _by_torch(path: Path, threads: int, device: str) -> Answers:
+def _by_torch(path: Path, threads: int, device: str) -> RunNetwork:
     """Return what answers by torch."""
     torch, network = _torch(), _network(path).to(device)
     if threads:
@@ -142,12 +142,12 @@ def _by_torch(path: Path, threads: int, device: str) -> Answers:
     def answers(pixels: U8) -> tuple[F32, ...]:
         with torch.inference_mode():
             found = network(torch.from_numpy(pixels).to(device))
-            return tuple(found[name].float().cpu().numpy() for name in ANSWERS)
+            return tuple(found[name].float().cpu().numpy() for name in OUTPUT_NAMES)
 
     return answers
 
 
-def _by_openvino(path: Path, threads: int) -> Answers:
+def _by_openvino(path: Path, threads: int) -> RunNetwork:
     """Return what answers by OpenVINO on the CPU; torch is only imported the first time."""
     try:
         facts = f"{sha256(path)} RetinaFace ResNet-50"
@@ -158,7 +158,7 @@ def _by_openvino(path: Path, threads: int) -> Answers:
 
     def answers(pixels: U8) -> tuple[F32, ...]:
         found = run({"pixels": pixels})
-        return tuple(np.array(found[name]) for name in ANSWERS)
+        return tuple(np.array(found[name]) for name in OUTPUT_NAMES)
 
     return answers
 

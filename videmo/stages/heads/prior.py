@@ -19,14 +19,14 @@ NATURAL, BALANCED = "natural", "balanced"
 
 
 @dataclass(frozen=True)
-class Shares:
+class ClassShares:
     """How common labels were in a training, and how far an answer is to be freed of that."""
 
     shares: Mapping[str, float]  # label -> 0..1
     power: float  # 0 keeps the answers, 1 divides by the shares; chosen on validation
 
     @classmethod
-    def of_card(cls, plain: Any, labels: Sequence[str], model: str) -> Shares:
+    def of_card(cls, plain: Any, labels: Sequence[str], model: str) -> ClassShares:
         """Return what a card tells of an output; raises ModelError where it does not."""
         try:
             told = cls({label: float(plain["shares"][label]) for label in labels}, plain["power"])

@@ -69,7 +69,7 @@ def entry(name: str) -> CatalogueEntry:
     return found[name]
 
 
-def shown(name: str) -> CatalogueEntry:
+def entry_or_model(name: str) -> CatalogueEntry:
     """Return the same, or the model in a folder that is written as a path."""
     return _of_folder(store.load(name).folder) if store.is_path(name) else entry(name)
 

@@ -133,12 +133,12 @@ def _read_zip(path: Path, blob: bytes) -> _Content:
     )  # fmt: skip
     try:
         with zipfile.ZipFile(io.BytesIO(blob)) as archive:
-            return _opened(str(path), archive, len(blob))
+            return _open_archive(str(path), archive, len(blob))
     except odd as error:
         raise _corrupt(str(path), f"a damaged ZIP archive ({error})") from error
 
 
-def _opened(source: str, archive: zipfile.ZipFile, size: int) -> _Content:
+def _open_archive(source: str, archive: zipfile.ZipFile, size: int) -> _Content:
     members = _members(source, archive, size)
     if any(name == "constants.pkl" or name.startswith("code/") for name in members):
         raise _corrupt(source, "a TorchScript program; import the module or its tensors")

@@ -27,9 +27,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from videmo.errors import UnknownName
-from videmo.evaluate import Protocol
+from videmo.evaluate import EvaluationProtocol
 from videmo.runs.inputs import Clip
-from videmo.train.datasets.files import some
+from videmo.train.datasets.files import first_few
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 __all__ = ["DATASETS", "Dataset", "Layout", "protocol_of", "read_dataset"]
@@ -65,14 +65,14 @@ class Dataset:
         return tuple(sorted(subject for subject, of in splits.items() if len(of) > 1))
 
 
-def protocol_of(name: str) -> Protocol:
+def protocol_of(name: str) -> EvaluationProtocol:
     """Return how a published data set is judged; raises UnknownName."""
     published = [known for known, layout in DATASETS.items() if layout.labels]
     if name not in published:
         raise UnknownName("protocol", name, published)
     layout = DATASETS[name]
     clips = layout.sizes.get(layout.judged or "")
-    return Protocol(name, layout.metrics, layout.judged, clips)
+    return EvaluationProtocol(name, layout.metrics, layout.judged, clips)
 
 
 def read_dataset(name: str, root: str | os.PathLike[str], fold: int | None = None) -> Dataset:
@@ -95,14 +95,18 @@ def read_dataset(name: str, root: str | os.PathLike[str], fold: int | None = Non
     if not clips:
         raise reader.unexpected()
     labels = reader.labels or tuple(sorted({clip.label or "" for clip in clips}))
-    notes = [*reader.notes, *_gaps(clips, labels), *_sizes(clips, layout.sizes)]
+    notes = [
+        *reader.notes,
+        *_missing_labels(clips, labels),
+        *_unexpected_sizes(clips, layout.sizes),
+    ]
     if reader.missing:
         count = len(reader.missing)
-        notes.insert(0, f"in its lists and not there ({count}): {some(reader.missing)}")
+        notes.insert(0, f"in its lists and not there ({count}): {first_few(reader.missing)}")
     return Dataset(name, labels, layout.metrics[0], clips, tuple(notes), tuple(reader.missing))
 
 
-def _gaps(clips: Iterable[Clip], labels: Sequence[str]) -> Iterator[str]:
+def _missing_labels(clips: Iterable[Clip], labels: Sequence[str]) -> Iterator[str]:
     """Yield a note for each split that lacks a label."""
     counts = Counter((clip.split, clip.label) for clip in clips)
     for split in sorted({split for split, _ in counts}, key=str):
@@ -111,7 +115,7 @@ def _gaps(clips: Iterable[Clip], labels: Sequence[str]) -> Iterator[str]:
             yield f"no clip {f'of {split} ' if split else ''}is labelled {' or '.join(lacking)}"
 
 
-def _sizes(clips: Sequence[Clip], published: Mapping[str, int]) -> Iterator[str]:
+def _unexpected_sizes(clips: Sequence[Clip], published: Mapping[str, int]) -> Iterator[str]:
     """Yield a note for each split whose number of clips is not the published one."""
     for split, expected in published.items():
         there = sum(not split or clip.split == split for clip in clips)

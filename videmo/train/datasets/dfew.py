@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from videmo.errors import InputError, ManifestError
 from videmo.runs.inputs import Clip
-from videmo.train.datasets.files import ClipFile, stem
-from videmo.train.datasets.lists import Row, table_rows
+from videmo.train.datasets.files import ClipFile, clip_stem
+from videmo.train.datasets.lists import ListRow, table_rows
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 # From the picture that a detector would meet to frames that others have cut and thinned out
@@ -26,7 +26,7 @@ def _dfew(reader: DatasetReader) -> Iterator[Clip]:
     found: dict[object, ClipFile] = {
         int(clip.stem): clip for clip in reader.walk(kept) if clip.stem.isdigit()
     }
-    rows: list[Row] = []
+    rows: list[ListRow] = []
     for split in ("train", "test"):
         ways = [
             f"{folder}/set_{reader.fold or 1}.csv" for folder in (f"{split}(single-labeled)", split)
@@ -38,16 +38,16 @@ def _dfew(reader: DatasetReader) -> Iterator[Clip]:
     yield from reader.match(rows, found)
 
 
-def _dfew_rows(reader: DatasetReader, path: str, split: str | None) -> Iterator[Row]:
+def _dfew_rows(reader: DatasetReader, path: str, split: str | None) -> Iterator[ListRow]:
     for line, row in table_rows(path, "video_name", "label"):
-        name, word = stem(row["video_name"]), row["label"]
+        name, word = clip_stem(row["video_name"]), row["label"]
         code = int(word) if word.isdigit() else 0
         label = reader.labels[code - 1] if 1 <= code <= len(reader.labels) else None
         label = label or reader.label(word)
         if not name.isdigit() or label is None:
             reason = f"{row['video_name']},{word} is not a number and a label 1 to 7"
             raise ManifestError(path, line, reason)
-        yield Row(int(name), f"{int(name):05d}", label, split, (path, line))
+        yield ListRow(int(name), f"{int(name):05d}", label, split, (path, line))
 
 
 LAYOUTS = {

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from videmo.errors import InputError
 from videmo.runs.inputs import Clip
-from videmo.train.datasets.files import ClipFile, stem
-from videmo.train.datasets.lists import Row
+from videmo.train.datasets.files import ClipFile, clip_stem
+from videmo.train.datasets.lists import ListRow
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 
@@ -26,14 +26,14 @@ def _ferv39k(reader: DatasetReader) -> Iterator[Clip]:
     found: dict[object, ClipFile] = {}
     for clip in reader.walk(clips):
         found["/".join((*clip.inside[:-1], clip.stem)).casefold()] = clip
-    rows, other = list[Row](), list[str]()
+    rows, other = list[ListRow](), list[str]()
     for split in ("train", "test"):
         path = reader.find(f"{split}_All.csv", f"{split}.csv", below=lists)
         if path is None:
             raise InputError(f"{lists}: {split}_All.csv is not there; add it")
         for line, name, label in reader.pairs(path, lambda n, w: _ferv39k_label(reader, n, w)):
             key = name.replace("\\", "/").strip("/")
-            rows.append(Row(stem(key).casefold(), key, label, split, (path, line)))
+            rows.append(ListRow(clip_stem(key).casefold(), key, label, split, (path, line)))
             other += [key] if label not in key.split("/") else []
     reader.note(other, "in the folder of another emotion than listed")
     yield from reader.match(rows, found)

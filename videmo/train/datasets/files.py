@@ -30,7 +30,7 @@ class ClipFile:
     @property
     def stem(self) -> str:
         """Its name without the suffix of a video."""
-        return self.inside[-1] if self.size is None else stem(self.inside[-1])
+        return self.inside[-1] if self.size is None else clip_stem(self.inside[-1])
 
 
 def walk(top: str) -> Iterator[ClipFile]:
@@ -39,7 +39,7 @@ def walk(top: str) -> Iterator[ClipFile]:
     while todo:
         inside, above = todo.pop()
         place, pictures, kept = os.path.join(top, *inside), False, False
-        entries, here = _entries(place), os.stat(place)
+        entries, here = _visible_entries(place), os.stat(place)
         key = here.st_dev, here.st_ino
         if key in above:
             continue  # a link to a folder that we are in
@@ -59,9 +59,9 @@ def walk(top: str) -> Iterator[ClipFile]:
 def refuse_pointers(top: str, videos: Sequence[ClipFile]) -> None:
     """Raise InputError where git-lfs left a pointer in the place of a video."""
     small = [clip for clip in videos if 0 < (clip.size or 0) < _POINTER]
-    pointers = [clip for clip in small if _begins(clip.path) == LFS_POINTER]
+    pointers = [clip for clip in small if _first_bytes(clip.path) == LFS_POINTER]
     if pointers:
-        names = some(["/".join(clip.inside) for clip in pointers])
+        names = first_few(["/".join(clip.inside) for clip in pointers])
         raise InputError(
             f"{top}: git-lfs pointers in the place of videos "
             f"({len(pointers)} of {len(videos)}): {names}; run git lfs pull there"
@@ -77,7 +77,7 @@ def empty_folders(top: str) -> list[str]:
     return [name for name, way in places.items() if os.path.isdir(way) and not names_in(way)]
 
 
-def child(place: str, name: str) -> str | None:
+def find_child(place: str, name: str) -> str | None:
     """Return the file or folder of this name, or of one that differs in case."""
     if not os.path.isdir(place):
         return None
@@ -87,7 +87,7 @@ def child(place: str, name: str) -> str | None:
 
 def names_in(place: str) -> list[str]:
     """Return the names in a folder but the hidden; raises InputError where it cannot be read."""
-    return [entry.name for entry in _entries(place)]
+    return [entry.name for entry in _visible_entries(place)]
 
 
 def file_size(path: str) -> int:
@@ -98,13 +98,13 @@ def file_size(path: str) -> int:
         return -1
 
 
-def stem(name: str) -> str:
+def clip_stem(name: str) -> str:
     """Return a name without the suffix of a video; other dots are part of it."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in VIDEO_SUFFIXES else name
 
 
-def some(names: Sequence[str], shown: int = 3) -> str:
+def first_few(names: Sequence[str], shown: int = 3) -> str:
     """Return the first of these names, for a note of one line."""
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
@@ -116,7 +116,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _entries(place: str) -> list[os.DirEntry[str]]:
+def _visible_entries(place: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(place) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
@@ -127,7 +127,7 @@ def _entries(place: str) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def _begins(path: str) -> bytes:
+def _first_bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(len(LFS_POINTER))

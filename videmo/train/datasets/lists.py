@@ -12,7 +12,7 @@ from videmo.errors import InputError, ManifestError
 
 
 @dataclass(frozen=True)
-class Row:
+class ListRow:
     """One row of a list: which clip is meant, and what is said of it."""
 
     key: object  # finds the clip among those on the disk
@@ -47,7 +47,7 @@ def read_text(path: str) -> str:
         raise InputError(f"{path}: the list cannot be read ({said})") from error
 
 
-def refuse_other(before: Row, row: Row) -> None:
+def refuse_contradiction(before: ListRow, row: ListRow) -> None:
     """Raise ManifestError where two rows of a clip do not say the same."""
     if (before.label, before.split) != (row.label, row.split):
         was = " ".join(filter(None, (before.label, before.split)))
@@ -55,6 +55,6 @@ def refuse_other(before: Row, row: Row) -> None:
         raise ManifestError(*row.where, f"{row.name} is {was} at {at}; one of the two is wrong")
 
 
-def number(text: str) -> int | str:
+def as_number(text: str) -> int | str:
     """Return what 1 and 00001 have in common."""
     return int(text) if text.isdecimal() else text

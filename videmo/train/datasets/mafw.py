@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from videmo.errors import InputError
 from videmo.runs.inputs import Clip
-from videmo.train.datasets.files import ClipFile, stem
-from videmo.train.datasets.lists import Row, number
+from videmo.train.datasets.files import ClipFile, clip_stem
+from videmo.train.datasets.lists import ListRow, as_number
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 
@@ -25,15 +25,15 @@ def _mafw(reader: DatasetReader) -> Iterator[Clip]:
     ways = [f"{top}/{way}/set_{reader.fold or 1}" for top in tops for way in within]
     lists = reader.require(*ways)
     clips = reader.require("data/clips", "data/frames", "clips", "frames")
-    found: dict[object, ClipFile] = {number(clip.stem): clip for clip in reader.walk(clips)}
-    rows: list[Row] = []
+    found: dict[object, ClipFile] = {as_number(clip.stem): clip for clip in reader.walk(clips)}
+    rows: list[ListRow] = []
     for split in ("train", "test"):
         path = reader.find(f"{split}.txt", f"{split}.csv", below=lists)
         if path is None:
             raise InputError(f"{lists}: {split}.txt is not there; unpack all lists of MAFW")
         kept = split if reader.fold else None
         for line, name, label in reader.pairs(path, lambda _, word: reader.label(word)):
-            rows.append(Row(number(stem(name)), name, label, kept, (path, line)))
+            rows.append(ListRow(as_number(clip_stem(name)), name, label, kept, (path, line)))
     yield from reader.match(rows, found)
 
 

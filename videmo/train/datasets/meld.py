@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from videmo.errors import InputError, ManifestError
 from videmo.runs.inputs import Clip
 from videmo.train.datasets.files import ClipFile
-from videmo.train.datasets.lists import Row, table_rows
+from videmo.train.datasets.lists import ListRow, table_rows
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 _NAME = re.compile(r"(final_videos_test)?dia(\d+)_utt(\d+)", re.IGNORECASE)
@@ -48,7 +48,7 @@ def _meld(reader: DatasetReader) -> Iterator[Clip]:
         yield from reader.match(_meld_rows(reader, path, split), found)
 
 
-def _meld_rows(reader: DatasetReader, path: str, split: str) -> Iterator[Row]:
+def _meld_rows(reader: DatasetReader, path: str, split: str) -> Iterator[ListRow]:
     for line, row in table_rows(path, "Dialogue_ID", "Utterance_ID", "Emotion", "Speaker"):
         label, dialogue, utterance = (
             reader.label(row["Emotion"]),
@@ -59,7 +59,7 @@ def _meld_rows(reader: DatasetReader, path: str, split: str) -> Iterator[Row]:
             raise ManifestError(path, line, f"{reason} is not two numbers and a label of MELD")
         key, speaker = (int(dialogue), int(utterance)), row["Speaker"].strip() or None
         name = f"dia{key[0]}_utt{key[1]} ({split})"
-        yield Row(key, name, label, split, (path, line), speaker)
+        yield ListRow(key, name, label, split, (path, line), speaker)
 
 
 LAYOUTS = {

@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 from videmo.errors import InputError, ManifestError
 from videmo.labels import label_set
 from videmo.runs.inputs import Clip
-from videmo.train.datasets.files import ClipFile, child, names_in, refuse_pointers, some, walk
-from videmo.train.datasets.lists import Row, read_text, refuse_other
+from videmo.train.datasets.files import (
+    ClipFile,
+    find_child,
+    first_few,
+    names_in,
+    refuse_pointers,
+    walk,
+)
+from videmo.train.datasets.lists import ListRow, read_text, refuse_contradiction
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class DatasetReader:
     def __init__(self, name: str, layout: Layout, root: str, fold: int | None) -> None:
         """Raise InputError where the root or the fold cannot be meant."""
         self.name, self.layout, self.root, self.fold = name, layout, root, fold
-        self.labels = _labels(layout)
+        self.labels = _labels_of(layout)
         self.notes: list[str] = []
         self.missing: list[str] = []
         self._words = {label.casefold(): label for label in self.labels}
@@ -55,7 +62,7 @@ class DatasetReader:
         """Return the error that names what was expected and what is there."""
         there = "a file"
         if os.path.isdir(self.root):
-            there = some(sorted(names_in(self.root)), 6) or "nothing"
+            there = first_few(sorted(names_in(self.root)), 6) or "nothing"
         return InputError(
             f"{self.root}: for {self.name} expected {self.layout.wants}; there is {there}"
         )
@@ -72,9 +79,9 @@ class DatasetReader:
         for way in ways:
             place: str | None = below or self.root
             for part in way.split("/"):
-                place = place and child(place, part)
+                place = place and find_child(place, part)
             if place:
-                return child(place, os.path.basename(place)) or place
+                return find_child(place, os.path.basename(place)) or place
         return None
 
     def require(self, *ways: str) -> str:
@@ -103,7 +110,7 @@ class DatasetReader:
     def note(self, names: Sequence[str], what: str) -> None:
         """Note that this holds for these clips, if there are any."""
         if names:
-            self.notes.append(f"{what} ({len(names)}): {some(sorted(names))}")
+            self.notes.append(f"{what} ({len(names)}): {first_few(sorted(names))}")
 
     def pairs(
         self, path: str, label_of: Callable[[str, str], str | None]
@@ -120,13 +127,13 @@ class DatasetReader:
                 reason = f"{word or text.strip()!r} is no label of {self.name}"
                 raise ManifestError(path, line, f"{reason}; there is {', '.join(self.labels)}")
 
-    def match(self, rows: Iterable[Row], found: Mapping[object, ClipFile]) -> Iterator[Clip]:
+    def match(self, rows: Iterable[ListRow], found: Mapping[object, ClipFile]) -> Iterator[Clip]:
         """Yield the clips that rows name; note those that are missing, and those not named."""
-        seen: dict[object, Row] = {}
+        seen: dict[object, ListRow] = {}
         for row in rows:
             before = seen.setdefault(row.key, row)
             if before is not row:
-                refuse_other(before, row)
+                refuse_contradiction(before, row)
             elif row.key in found:
                 yield Clip(
                     found[row.key].path, label=row.label, split=row.split, subject=row.subject
@@ -137,6 +144,6 @@ class DatasetReader:
         self.note(others, "in no list of this set, left out")
 
 
-def _labels(layout: Layout) -> tuple[str, ...]:
+def _labels_of(layout: Layout) -> tuple[str, ...]:
     known = layout.labels
     return label_set(known) if known and isinstance(known, str) else tuple(known)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from videmo.errors import InputError
 from videmo.runs.inputs import Clip
-from videmo.train.datasets.files import ClipFile, stem
-from videmo.train.datasets.lists import Row
+from videmo.train.datasets.files import ClipFile, clip_stem
+from videmo.train.datasets.lists import ListRow
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 _CODES = {"1": "Positive", "2": "Neutral", "3": "Negative"}  # HSEmotion VGAF_train.ipynb
@@ -29,7 +29,7 @@ def _vgaf(reader: DatasetReader) -> Iterator[Clip]:
             raise InputError(f"{folder}: {lists[0]} is neither in it nor beside it; add the list")
         found: dict[object, ClipFile] = {clip.stem: clip for clip in reader.walk(folder)}
         pairs = reader.pairs(path, lambda name, word: _CODES.get(word))
-        rows = (Row(stem(n), n, label, split, (path, line)) for line, n, label in pairs)
+        rows = (ListRow(clip_stem(n), n, label, split, (path, line)) for line, n, label in pairs)
         yield from reader.match(rows, found)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from videmo.errors import InputError
 from videmo.runs.inputs import Clip, read_manifest
 from videmo.train.datasets.files import SPLITS, ClipFile, empty_folders, file_size, refuse_pointers
-from videmo.train.datasets.lists import number
+from videmo.train.datasets.lists import as_number
 from videmo.train.datasets.reader import DatasetReader, Layout
 
 SUBJECT_FOLDS = 5  # of a manifest with subjects and no split
@@ -32,10 +32,10 @@ def _folders(reader: DatasetReader) -> Iterator[Clip]:
             others.append("/".join(clip.inside))
     reader.note(others, "in no folder of a class, left out")
     reader.note(empty_folders(reader.root), "folders that hold nothing")
-    return iter(_one_way(reader.root, clips))
+    return iter(_check_layout(reader.root, clips))
 
 
-def _one_way(root: str, clips: list[Clip]) -> list[Clip]:
+def _check_layout(root: str, clips: list[Clip]) -> list[Clip]:
     """Return the clips; raises InputError where splits or the case of letters are mixed."""
     if len({clip.split is None for clip in clips}) > 1:
         raise InputError(
@@ -78,7 +78,7 @@ def _by_subject(reader: DatasetReader, clips: Sequence[Clip]) -> list[Clip]:
             f"{reader.root}: {bare.path} has {why}; "
             "folds want a column 'subject', filled, and no column 'split'"
         )
-    subjects = sorted({clip.subject or "" for clip in clips}, key=_in_order)
+    subjects = sorted({clip.subject or "" for clip in clips}, key=_natural_key)
     of = {subject: n % SUBJECT_FOLDS + 1 for n, subject in enumerate(subjects)}
     return [
         replace(clip, split="test" if of[clip.subject or ""] == reader.fold else "train")
@@ -86,9 +86,9 @@ def _by_subject(reader: DatasetReader, clips: Sequence[Clip]) -> list[Clip]:
     ]
 
 
-def _in_order(name: str) -> tuple[bool, int | str]:
+def _natural_key(name: str) -> tuple[bool, int | str]:
     """Return a key that sorts numbers as numbers, before words."""
-    key = number(name)
+    key = as_number(name)
     return isinstance(key, str), key
 
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 LIKENESS = "likeness"  # targets (K, E) of the output "identity": a teacher's embeddings
-IDENTITY = 128  # numbers of the embedding by which people are compared
+EMBEDDING_SIZE = 128  # numbers of the embedding by which people are compared
 
 
 @dataclass(frozen=True)
-class Losses:
+class LossOptions:
     """How the tasks' losses are made and added up."""
 
     weights: Mapping[str, float]  # task -> its weight in the sum; 1 where it is not named
@@ -36,7 +36,7 @@ class TaskLoss:
     shares: (K, C) all the training targets, from which the classes' frequencies are taken
     """
 
-    def __init__(self, shares: F32, options: Losses) -> None:
+    def __init__(self, shares: F32, options: LossOptions) -> None:
         import torch
 
         count = np.nansum(shares, 0).clip(1e-3)
@@ -68,7 +68,7 @@ class TaskLoss:
         return self.options.years * off
 
 
-class LikenessLoss:
+class EmbeddingLoss:
     """The loss of embeddings beside a teacher's: the same directions, the same angles."""
 
     def __call__(self, embeddings: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -84,10 +84,10 @@ class LikenessLoss:
         return (1 - (ours * theirs).sum(1)).sum() + 2 * apart.sum() / max(1, len(ours))
 
 
-class PeopleLoss:
+class IdentityLoss:
     """The loss of recognising people: a softmax over all of them, by cosine or plain."""
 
-    def __init__(self, options: Losses) -> None:
+    def __init__(self, options: LossOptions) -> None:
         self.options = options
 
     def __call__(
@@ -106,6 +106,6 @@ class PeopleLoss:
         return cross_entropy(self.options.scale * held, people, reduction="sum")
 
 
-def known(targets: torch.Tensor) -> torch.Tensor:
+def known_rows(targets: torch.Tensor) -> torch.Tensor:
     """Return which rows of a task's targets are known, (B,) bool."""
     return targets >= 0 if targets.ndim == 1 else targets[:, 0].isfinite()

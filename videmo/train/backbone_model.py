@@ -19,18 +19,18 @@ from videmo.files.scratch import scratch
 from videmo.stages.embed.timm import can_write_graphs, write_graph
 from videmo.train import backbone
 from videmo.train.augment import Augmentation
-from videmo.train.backbone import BackboneTraining, Report
-from videmo.train.pictures import Faces, faces_of, labels_of, side_for
+from videmo.train.backbone import BackboneTraining, OnStep
+from videmo.train.distillation import Distillation, with_embedding_targets, with_teacher_targets
+from videmo.train.face_dataset import FaceDataset, decoded_side, labels_of, make_dataset
+from videmo.train.face_tables import TASKS, FaceTable, read_table
+from videmo.train.losses import EMBEDDING_SIZE
 from videmo.train.presets import PRESETS
-from videmo.train.tables import TASKS, Table, read_table
-from videmo.train.tasks import IDENTITY
-from videmo.train.teacher import Teaching, likened, taught
 
-Labels = dict[str, tuple[str, ...]]
+TaskLabels = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingJob:
     """What is to be learned from, and where the model goes."""
 
     data: tuple[tuple[str, str], ...]  # (layout, path)
@@ -53,11 +53,11 @@ def options_of(preset: str, **changes: Any) -> BackboneTraining:
         raise InputError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
     options = BackboneTraining(**PRESETS[preset] if preset else {})
     for name, value in changes.items():
-        options = _changed(options, name, value)
+        options = _with_change(options, name, value)
     return options
 
 
-def _changed(options: Any, name: str, value: Any) -> Any:
+def _with_change(options: Any, name: str, value: Any) -> Any:
     head, _, rest = name.partition(".")
     known = {f.name for f in fields(options)}
     if head not in known:
@@ -66,13 +66,13 @@ def _changed(options: Any, name: str, value: Any) -> Any:
     if rest:
         if not is_dataclass(old):
             raise InputError(f"option {head!r} has no part {rest!r}")
-        return replace(options, **{head: _changed(old, rest, value)})
+        return replace(options, **{head: _with_change(old, rest, value)})
     if head == "augmentation":
         return replace(options, augmentation=Augmentation(**{**asdict(Augmentation()), **value}))
-    return replace(options, **{head: _like(old, value, name)})
+    return replace(options, **{head: _in_type_of(old, value, name)})
 
 
-def _like(old: Any, value: Any, name: str) -> Any:
+def _in_type_of(old: Any, value: Any, name: str) -> Any:
     """Return the value in the old one's type; raises InputError where it is of another kind."""
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(tuple(part) if isinstance(part, list) else part for part in value)
@@ -83,67 +83,69 @@ def _like(old: Any, value: Any, name: str) -> Any:
     return value
 
 
-def learn(
-    course: Course, options: BackboneTraining, report: Report = lambda _: None
+def train_backbone(
+    job: TrainingJob, options: BackboneTraining, on_step: OnStep = lambda _: None
 ) -> store.Model:
     """Train a backbone and write its model folder; a run that was stopped goes on.
 
     Everything that can be wrong with the data is said before the first step.
 
-    raises: InputError naming file and row, OutputError if `course.out` is there already
+    raises: InputError naming file and row, OutputError if `job.out` is there already
     """
-    if course.out.exists():
-        raise OutputError(str(course.out), "is there already; remove it or choose another name")
+    if job.out.exists():
+        raise OutputError(str(job.out), "is there already; remove it or choose another name")
     can_write_graphs()
-    tables = [_fitting(read_table(*source), course.emotions) for source in course.data]
-    train = [table.part("train", course.limit) for table in tables]
+    tables = [_with_emotions(read_table(*source), job.emotions) for source in job.data]
+    train = [table.of_split("train", job.limit) for table in tables]
     if not (options.teacher or options.likeness):
         train = [_labelled(table) for table in train]
-    others = [_fitting(read_table(*source), course.emotions) for source in course.val]
-    val = [table.part("val", course.limit) for table in others or tables]
-    labels = labels_of(train, course.emotions)
-    _check(train, val, labels)
+    others = [_with_emotions(read_table(*source), job.emotions) for source in job.val]
+    val = [table.of_split("val", job.limit) for table in others or tables]
+    labels = labels_of(train, job.emotions)
+    _check_tables(train, val, labels)
     val = [_known_people(table, labels) for table in val if len(table)]
-    learned = [_faces(table, labels, options) for table in train]
-    chosen_on = [_faces(table, labels, options) for table in val]
+    learned = [_load_faces(table, labels, options) for table in train]
+    chosen_on = [_load_faces(table, labels, options) for table in val]
     shares = emotion_shares(learned)  # of the labels, before a teacher says more
     if options.teacher:
-        teaching = Teaching(options.teacher, options.teaching, options.filling, options.device)
-        learned = [taught(faces, labels, teaching) for faces in learned]
+        teaching = Distillation(options.teacher, options.teaching, options.filling, options.device)
+        learned = [with_teacher_targets(faces, labels, teaching) for faces in learned]
     if options.likeness:
-        learned = [likened(faces, options.likeness, IDENTITY) for faces in learned]
-    run = course.run or course.out.with_name(f"{course.out.name}.run")
-    weights = backbone.train(learned, chosen_on, labels, options, run, report)
+        learned = [
+            with_embedding_targets(faces, options.likeness, EMBEDDING_SIZE) for faces in learned
+        ]
+    run = job.run or job.out.with_name(f"{job.out.name}.run")
+    weights = backbone.train(learned, chosen_on, labels, options, run, on_step)
     facts = _counts(train, val)
-    if course.rare and "emotion" in labels:
-        facts["rare"] = even(weights, learned, chosen_on, labels, options, course.rare)
+    if job.rare and "emotion" in labels:
+        facts["rare"] = adjust_bias(weights, learned, chosen_on, labels, options, job.rare)
     if shares is not None and any("emotion" in faces.targets for faces in chosen_on):
         found = emotion_logits(weights, chosen_on, labels, options)
         prior = prior_of(shares, *found, labels["emotion"])
-        course = replace(course, card={**(course.card or {}), "shares": {"emotion": prior}})
-    return write(weights, labels, options, course, run, facts)
+        job = replace(job, card={**(job.card or {}), "shares": {"emotion": prior}})
+    return write_model(weights, labels, options, job, run, facts)
 
 
-def _fitting(table: Table, emotions: str) -> Table:
+def _with_emotions(table: FaceTable, emotions: str) -> FaceTable:
     """Return the rows whose emotion is in the label set that was asked for."""
     from videmo.labels import label_set
 
     if not emotions or "emotion" not in table.known:
         return table
     there = {*label_set(emotions), None}
-    return table.rows([i for i, e in enumerate(table.known["emotion"]) if e in there])
+    return table.take([i for i, e in enumerate(table.known["emotion"]) if e in there])
 
 
-def _labelled(table: Table) -> Table:
+def _labelled(table: FaceTable) -> FaceTable:
     """Return the rows of which a label is known: others are for a teacher to tell of."""
     columns = [*table.known.values()]
     if table.votes is not None:
         return table
     rows = [i for i in range(len(table)) if any(column[i] is not None for column in columns)]
-    return table if len(rows) == len(table) else table.rows(rows)
+    return table if len(rows) == len(table) else table.take(rows)
 
 
-def _known_people(table: Table, labels: Labels) -> Table:
+def _known_people(table: FaceTable, labels: TaskLabels) -> FaceTable:
     """Return the table with people who are not learned as unknown: they cannot be recognised."""
     if "identity" not in table.known:
         return table
@@ -152,7 +154,7 @@ def _known_people(table: Table, labels: Labels) -> Table:
     return replace(table, known={**table.known, "identity": known})
 
 
-def _check(train: Sequence[Table], val: Sequence[Table], labels: Labels) -> None:
+def _check_tables(train: Sequence[FaceTable], val: Sequence[FaceTable], labels: TaskLabels) -> None:
     """Raise InputError for data that nothing, or nothing honest, can be learned from."""
     for table in train:
         if not len(table):
@@ -168,10 +170,10 @@ def _check(train: Sequence[Table], val: Sequence[Table], labels: Labels) -> None
             )
     if not labels:
         raise InputError(f"{train[0].source}: no row has a label of {', '.join(TASKS)}")
-    _apart(train, val)
+    _check_people_apart(train, val)
 
 
-def _apart(train: Sequence[Table], val: Sequence[Table]) -> None:
+def _check_people_apart(train: Sequence[FaceTable], val: Sequence[FaceTable]) -> None:
     """Raise InputError for a subject that is on both sides."""
     taught_from = {subject for table in train for subject in table.subjects if subject}
     for table in val:
@@ -183,23 +185,23 @@ def _apart(train: Sequence[Table], val: Sequence[Table]) -> None:
                 )
 
 
-def _faces(table: Table, labels: Labels, options: BackboneTraining) -> Faces:
-    side = side_for(table, options.input_size)
-    return faces_of(table, labels, side=side, colour=options.colour)
+def _load_faces(table: FaceTable, labels: TaskLabels, options: BackboneTraining) -> FaceDataset:
+    side = decoded_side(table, options.input_size)
+    return make_dataset(table, labels, side=side, colour=options.colour)
 
 
-def _counts(train: Sequence[Table], val: Sequence[Table]) -> dict[str, Any]:
+def _counts(train: Sequence[FaceTable], val: Sequence[FaceTable]) -> dict[str, Any]:
     return {
         "train": {os.path.basename(table.source): len(table) for table in train},
         "val": {os.path.basename(table.source): len(table) for table in val},
     }
 
 
-def even(
+def adjust_bias(
     weights: dict[str, Any],
-    data: Sequence[Faces],
-    val: Sequence[Faces],
-    labels: Labels,
+    data: Sequence[FaceDataset],
+    val: Sequence[FaceDataset],
+    labels: TaskLabels,
     options: BackboneTraining,
     most: float,
 ) -> dict[str, Any]:
@@ -226,7 +228,7 @@ def even(
     return {"move": move, "val accuracy": accuracy, "val uar": uar, "tried": tried}
 
 
-def emotion_shares(data: Sequence[Faces]) -> F64 | None:
+def emotion_shares(data: Sequence[FaceDataset]) -> F64 | None:
     """Return how common each emotion (C,) is in what is learned from; None without any."""
     known = [faces.targets["emotion"] for faces in data if "emotion" in faces.targets]
     if not known:
@@ -235,13 +237,16 @@ def emotion_shares(data: Sequence[Faces]) -> F64 | None:
 
 
 def emotion_logits(
-    weights: Mapping[str, Any], val: Sequence[Faces], labels: Labels, options: BackboneTraining
+    weights: Mapping[str, Any],
+    val: Sequence[FaceDataset],
+    labels: TaskLabels,
+    options: BackboneTraining,
 ) -> tuple[F32, I64]:
     """Return the network's answers (K, C) to the val faces of a known emotion, and which (K,)."""
-    model = backbone.build(options, labels).to(backbone.pick(options))
+    model = backbone.build_network(options, labels).to(backbone.torch_device(options))
     model.load_state_dict(weights)
     there = [faces for faces in val if "emotion" in faces.targets]
-    logits = np.concatenate([backbone.answers_of(model, f, options)["emotion"] for f in there])
+    logits = np.concatenate([backbone.predict_logits(model, f, options)["emotion"] for f in there])
     targets = np.concatenate([faces.targets["emotion"] for faces in there])
     known = np.isfinite(targets[:, 0])
     return logits[known], targets[known].argmax(1)
@@ -273,11 +278,11 @@ def prior_of(shares: F64, logits: F32, truth: I64, labels: Sequence[str]) -> dic
     }
 
 
-def write(
+def write_model(
     weights: Mapping[str, Any],
-    labels: Labels,
+    labels: TaskLabels,
     options: BackboneTraining,
-    course: Course,
+    job: TrainingJob,
     run: Path,
     counts: Mapping[str, Any],
 ) -> store.Model:
@@ -286,37 +291,37 @@ def write(
     Tensors have timm's names, and `outputs.<task>.weight` and `.bias`; they are float16. The
     counters of batch norm and the centres of people are left out: only training needs them.
     """
-    tensors = tensors_of(weights)
+    tensors = model_tensors(weights)
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     found = [{key: line[key] for key in line if key in (*labels, "uar")} for line in log]
-    best = max(range(len(log)), key=lambda epoch: backbone.weighed(found[epoch], options))
+    best = max(range(len(log)), key=lambda epoch: backbone.weighted_accuracy(found[epoch], options))
     card = {
         "kind": "backbone",
-        "name": course.out.name,
+        "name": job.out.name,
         "about": f"{', '.join(labels)} from faces of {options.input_size} px.",
         "license": {"weights": "as the terms of the training data allow"},
-        **(course.card or {}),
-        "spec": spec_of(tensors, labels, options),
+        **(job.card or {}),
+        "spec": card_spec(tensors, labels, options),
         "recipe": {"cropping": _cropping(options)},
         "trained": {
-            "command": course.command,
+            "command": job.command,
             **counts,
             "seed": options.seed,
             "epochs": options.epochs,
             "best_epoch": log[best]["epoch"],
             "minutes": round(sum(line["seconds"] for line in log) / 60, 1),
             "parameters": sum(v.size for k, v in tensors.items() if "running" not in k),
-            "options": _named(options),
+            "options": _options_for_card(options),
             "log": log,
         },
         "measured": {"val": found[best]},
     }
-    with scratch(course.out.parent) as part:
-        model = store.save(Path(part) / course.out.name, card, tensors, half=True)
+    with scratch(job.out.parent) as part:
+        model = store.save(Path(part) / job.out.name, card, tensors, half=True)
         write_graph(model.backbone_spec(), model.folder)
         store.write_card(model.folder, card)
-        model.folder.rename(course.out)
-    return store.load(course.out)
+        model.folder.rename(job.out)
+    return store.load(job.out)
 
 
 def _cropping(options: BackboneTraining) -> dict[str, Any]:
@@ -324,14 +329,14 @@ def _cropping(options: BackboneTraining) -> dict[str, Any]:
     return {"size": options.input_size, "colour": "rgb" if options.colour else "grey"}
 
 
-def _named(options: BackboneTraining) -> dict[str, Any]:
+def _options_for_card(options: BackboneTraining) -> dict[str, Any]:
     """Return the options for a card: files by their names alone."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
     names = {key: Path(plain[key]).name for key in ("start", "likeness")}
     return plain | names | {"teacher": [Path(name).name for name in plain["teacher"]]}
 
 
-def tensors_of(weights: Mapping[str, Any]) -> dict[str, Array]:
+def model_tensors(weights: Mapping[str, Any]) -> dict[str, Array]:
     """Return a training's weights under the names they have in a model folder."""
     return {
         name.removeprefix("body."): np.asarray(tensor.float().cpu().numpy())
@@ -340,13 +345,13 @@ def tensors_of(weights: Mapping[str, Any]) -> dict[str, Array]:
     }
 
 
-def spec_of(
-    tensors: Mapping[str, Array], labels: Labels, options: BackboneTraining
+def card_spec(
+    tensors: Mapping[str, Array], labels: TaskLabels, options: BackboneTraining
 ) -> dict[str, Any]:
     """Return the spec of a card: enough to build the network again."""
     outputs = {task: list(of) for task, of in labels.items()}
     if "identity" in outputs:  # an embedding, whoever it was learned from
-        outputs["identity"] = [str(i) for i in range(backbone.columns("identity", ()))]
+        outputs["identity"] = [str(i) for i in range(backbone.output_size("identity", ()))]
     three = {name: [*getattr(options, name)] * 3 for name in ("mean", "std")}
     return {
         "architecture": options.architecture,

@@ -28,7 +28,7 @@ _FACTS = ("path", "label", "split", "subject")
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ClipRows:
     """Clips, column by column: what is known of them, and their numbers.
 
     place names each row in errors; a text is "" where nothing is known; answered is False for a
@@ -51,7 +51,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.path)
 
-    def take(self, wanted: Bool) -> Rows:
+    def take(self, wanted: Bool) -> ClipRows:
         """Return the rows that are wanted."""
         texts: dict[str, Any] = {
             name: tuple(x for x, here in zip(getattr(self, name), wanted, strict=True) if here)
@@ -61,27 +61,27 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class Targets:
     """What rows teach: numbers for their labels, their groups and the part they belong to."""
 
     labels: Text
     truth: I64  # (N,) into labels
     groups: I64 | None  # (N,) rows that must not be parted have the same number
-    part: npt.NDArray[np.str_]  # (N,) train, val or test; all train where nothing is kept apart
+    split: npt.NDArray[np.str_]  # (N,) train, val or test; all train where nothing is kept apart
     subjects: int = 0  # 0: unknown
 
-    def __getitem__(self, rows: Bool) -> Lesson:
+    def __getitem__(self, rows: Bool) -> Targets:
         groups = None if self.groups is None else self.groups[rows]
-        return replace(self, truth=self.truth[rows], groups=groups, part=self.part[rows])
+        return replace(self, truth=self.truth[rows], groups=groups, split=self.split[rows])
 
 
-def read_features(paths: Sequence[str]) -> Rows:
+def read_features(paths: Sequence[str]) -> ClipRows:
     """Return the clips of feature files that were made with one recipe.
 
     raises: InputError for a file that cannot be read, one without a recipe, two whose recipes
         differ, and a value that is not finite in a row with an answer
     """
-    tables = [_features(path) for path in paths]
+    tables = [_read_features(path) for path in paths]
     first, *others = tables
     for other in others:
         _same_recipe(first, other)
@@ -93,16 +93,18 @@ def read_features(paths: Sequence[str]) -> Rows:
     return replace(first, **whole)
 
 
-def read_numbers(path: str, columns: Sequence[str], names: Mapping[str, str] | None = None) -> Rows:
+def read_numbers(
+    path: str, columns: Sequence[str], names: Mapping[str, str] | None = None
+) -> ClipRows:
     """Return the rows of a CSV of numbers, such as action units, one clip a row.
 
     columns: patterns of the columns that hold the numbers, as "AU*"
     names: what the columns path, label, split and subject are called, where not so
     raises: ManifestError(path, line, reason), InputError for a file that cannot be read
     """
-    lines = _lines(path)
+    lines = _csv_lines(path)
     _, header = next(lines, (1, []))
-    taken = _numeric(path, header, columns, names or {})
+    taken = _number_columns(path, header, columns, names or {})
     named = {fact: (names or {}).get(fact, fact) for fact in _FACTS}
     facts: dict[str, Any] = {fact: [] for fact in _FACTS}
     place, values = [], []
@@ -117,18 +119,20 @@ def read_numbers(path: str, columns: Sequence[str], names: Mapping[str, str] | N
     numbers = np.array(values, np.float32).reshape(len(place), len(taken))
     facts = {fact: tuple(column) for fact, column in facts.items()}
     answered = np.ones(len(place), bool)
-    return Rows((path,), tuple(place), **facts, values=numbers, answered=answered, columns=taken)
+    return ClipRows(
+        (path,), tuple(place), **facts, values=numbers, answered=answered, columns=taken
+    )
 
 
-def of_clips(file: str, clips: Sequence[Clip]) -> Rows:
+def rows_of_clips(file: str, clips: Sequence[Clip]) -> ClipRows:
     """Return the clips of a list, which have no values yet, so that they can be checked."""
     facts: dict[str, Any] = {
         fact: tuple(getattr(clip, fact) or "" for clip in clips) for fact in _FACTS
     }
-    return Rows((file,), tuple(f"{file}: {clip.path}" for clip in clips), **facts)
+    return ClipRows((file,), tuple(f"{file}: {clip.path}" for clip in clips), **facts)
 
 
-def labelled(rows: Rows, source: str) -> Rows:
+def with_labels(rows: ClipRows, source: str) -> ClipRows:
     """Return the rows with labels from elsewhere.
 
     source: a CSV with the columns path,label[,split][,subject], whose paths decide; or "folder":
@@ -139,7 +143,7 @@ def labelled(rows: Rows, source: str) -> Rows:
         folders = [os.path.abspath(path).split(os.sep)[-3:-1] for path in rows.path]
         above = [SPLITS.get(parts[0].lower(), "") for parts in folders]
         return replace(rows, label=tuple(parts[-1] for parts in folders), split=tuple(above))
-    found = _listed(rows, source)
+    found = _match_list(rows, source)
     given: dict[str, Any] = {
         fact: tuple(getattr(c, fact) or s for c, s in zip(found, getattr(rows, fact), strict=True))
         for fact in ("split", "subject")
@@ -147,7 +151,7 @@ def labelled(rows: Rows, source: str) -> Rows:
     return replace(rows, label=tuple(clip.label or "" for clip in found), **given)
 
 
-def lesson(rows: Rows) -> Lesson:
+def targets_of(rows: ClipRows) -> Targets:
     """Return what the rows teach, once nothing is wrong with their labels, splits and subjects.
 
     The order of the labels is `rows.classes`, by default that of a published set of the same
@@ -158,44 +162,44 @@ def lesson(rows: Rows) -> Lesson:
     for place, label in zip(rows.place, rows.label, strict=True):
         if not label:
             raise InputError(f"{place}: has no label; give one, or leave the clip out")
-    part = _parts(rows)
-    labels = rows.classes or _order(
+    part = _splits_of(rows)
+    labels = rows.classes or _label_order(
         {x for x, p in zip(rows.label, part, strict=True) if p == "train"}
     )
     for place, label in zip(rows.place, rows.label, strict=True):
         if label not in labels:
-            _unknown(place, label, labels)
+            _raise_unknown(place, label, labels)
     if len(set(rows.label)) < 2:
         said = f"all have the label {rows.label[0]!r}" if len(rows) else "hold no clip"
         raise InputError(f"{', '.join(rows.files)}: {said}; give clips of two labels or more")
-    _apart(rows, part)
+    _check_apart(rows, part)
     number = {label: i for i, label in enumerate(labels)}
     truth = np.array([number[label] for label in rows.label], np.int64)
-    groups = _groups(rows)
-    return Lesson(labels, truth, groups, np.array(part), len({*rows.subject} - {""}))
+    groups = _groups_of(rows)
+    return Targets(labels, truth, groups, np.array(part), len({*rows.subject} - {""}))
 
 
-def enough(rows: Rows, lesson: Lesson, folds: int) -> None:
+def check_enough(rows: ClipRows, targets: Targets, folds: int) -> None:
     """Raise InputError where a label of the train part has fewer clips than there are folds."""
-    files, train = ", ".join(rows.files), lesson.part == "train"
-    counts = np.bincount(lesson.truth[train], minlength=len(lesson.labels))
-    for label, count in zip(lesson.labels, counts, strict=True):
+    files, train = ", ".join(rows.files), targets.split == "train"
+    counts = np.bincount(targets.truth[train], minlength=len(targets.labels))
+    for label, count in zip(targets.labels, counts, strict=True):
         if count < folds:
             clips = "clip" if count == 1 else "clips"
             raise InputError(
                 f"{files}: the label {label!r} has {count} {clips} to learn from, fewer than the "
                 f"{folds} folds; give more clips" + (f", or --folds {count}" if count > 1 else "")
             )
-    known = len(np.unique(lesson.groups[train])) if lesson.groups is not None else folds
+    known = len(np.unique(targets.groups[train])) if targets.groups is not None else folds
     if known < folds:
-        what = "subject" if lesson.subjects else "video"
+        what = "subject" if targets.subjects else "video"
         raise InputError(
             f"{files}: {known} {what}{'s' * (known != 1)} for {folds} folds; "
             f"give --folds {max(2, known)}, or clips of more {what}s"
         )
 
 
-def _features(path: str) -> Rows:
+def _read_features(path: str) -> ClipRows:
     from videmo.write import load_features
 
     table = load_features(path, frames=False)
@@ -208,14 +212,14 @@ def _features(path: str) -> Rows:
     texts: dict[str, Any] = {
         n: empty if of is None else tuple(map(str, of)) for n, of in given.items()
     }
-    return Rows(
+    return ClipRows(
         (path,), tuple(place), tuple(map(str, table.path)), **texts, values=table.features,
         answered=answered, columns=tuple(map(str, table.feature_names)),
         recipe=table.meta["options"],
     )  # fmt: skip
 
 
-def _same_recipe(first: Rows, other: Rows) -> None:
+def _same_recipe(first: ClipRows, other: ClipRows) -> None:
     try:
         one, two = (Recipe.from_dict(rows.recipe or {}) for rows in (first, other))
     except ModelError as error:
@@ -227,7 +231,7 @@ def _same_recipe(first: Rows, other: Rows) -> None:
         )
 
 
-def _lines(path: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(path: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV, header first, each with its line; empty ones are passed over."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -248,7 +252,7 @@ def _number(path: str, line: int, column: str, text: str) -> float:
     return value
 
 
-def _numeric(
+def _number_columns(
     path: str, header: Sequence[str], columns: Sequence[str], names: Mapping[str, str]
 ) -> Text:
     """Return the columns with numbers; raises ManifestError where one that is named is missing."""
@@ -262,11 +266,11 @@ def _numeric(
     return taken
 
 
-def _listed(rows: Rows, source: str) -> list[Clip]:
+def _match_list(rows: ClipRows, source: str) -> list[Clip]:
     """Return what the list `source` says of each row: by path, or by a name that occurs once."""
     clips = read_manifest(source)
     by_path = {os.path.abspath(clip.path): clip for clip in clips}
-    by_name, ours = _unique(clips), Counter(os.path.basename(path) for path in rows.path)
+    by_name, ours = _by_unique_name(clips), Counter(os.path.basename(path) for path in rows.path)
     found = []
     for path, place in zip(rows.path, rows.place, strict=True):
         name = os.path.basename(path)
@@ -277,13 +281,13 @@ def _listed(rows: Rows, source: str) -> list[Clip]:
     return found
 
 
-def _unique(clips: Sequence[Clip]) -> dict[str, Clip]:
+def _by_unique_name(clips: Sequence[Clip]) -> dict[str, Clip]:
     counts = Counter(os.path.basename(clip.path) for clip in clips)
     named = ((os.path.basename(clip.path), clip) for clip in clips)
     return {name: clip for name, clip in named if counts[name] == 1}
 
 
-def _parts(rows: Rows) -> list[str]:
+def _splits_of(rows: ClipRows) -> list[str]:
     """Return train, val or test for each row."""
     if not any(rows.split):
         return ["train"] * len(rows)
@@ -298,18 +302,18 @@ def _parts(rows: Rows) -> list[str]:
     return part
 
 
-def _order(labels: set[str]) -> Text:
+def _label_order(labels: set[str]) -> Text:
     known = (names for names in LABELS.values() if set(names) == labels)
     return next(known, tuple(sorted(labels)))
 
 
-def _unknown(place: str, label: str, labels: Text) -> NoReturn:
+def _raise_unknown(place: str, label: str, labels: Text) -> NoReturn:
     near = difflib.get_close_matches(label, labels, 1)
     step = f"did you mean {near[0]}?" if near else "correct it, or leave the clip out"
     raise InputError(f"{place}: the label {label!r} is none of {', '.join(labels)}; {step}")
 
 
-def _apart(rows: Rows, part: Sequence[str]) -> None:
+def _check_apart(rows: ClipRows, part: Sequence[str]) -> None:
     """Raise InputError for a subject, or a video, that is in train and in another part."""
     columns = {"video": rows.path, **({} if rows.shared else {"subject": rows.subject})}
     for kind, column in columns.items():
@@ -322,7 +326,7 @@ def _apart(rows: Rows, part: Sequence[str]) -> None:
                 )
 
 
-def _groups(rows: Rows) -> I64 | None:
+def _groups_of(rows: ClipRows) -> I64 | None:
     """Return the number of each row's subject, or of its video where that has several rows."""
     if any(rows.subject):
         for place, subject in zip(rows.place, rows.subject, strict=True):

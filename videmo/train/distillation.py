@@ -18,14 +18,19 @@ from videmo.errors import InputError
 from videmo.stages.embed import Backbone, make_backbone
 from videmo.stages.heads import softmax
 from videmo.stages.image import resize
-from videmo.train.pictures import Faces
-from videmo.train.tasks import LIKENESS
+from videmo.train.face_dataset import FaceDataset
+from videmo.train.losses import LIKENESS
 
-TAUGHT = ("emotion", "age", "gender", "ethnicity")  # tasks whose answers are shares of labels
+DISTILLED_TASKS = (
+    "emotion",
+    "age",
+    "gender",
+    "ethnicity",
+)  # tasks whose answers are shares of labels
 
 
 @dataclass(frozen=True)
-class Teaching:
+class Distillation:
     """What teachers say, and how much it counts."""
 
     models: Sequence[str]  # names or folders; what they say is averaged
@@ -34,29 +39,31 @@ class Teaching:
     device: str = "cpu"
 
 
-def taught(faces: Faces, labels: Mapping[str, Sequence[str]], teaching: Teaching) -> Faces:
+def with_teacher_targets(
+    faces: FaceDataset, labels: Mapping[str, Sequence[str]], teaching: Distillation
+) -> FaceDataset:
     """Return the faces with what the teachers say mixed into known targets, and as unknown ones.
 
     A teacher's answer is the mean over a face and its mirror; that to a task, the mean over the
     teachers that have it. A target that is filled in sums to `filling`, which is its weight.
     raises: InputError if one has none of the tasks, or other labels
     """
-    said = [_asked(model, faces, labels, teaching.device) for model in teaching.models]
+    said = [_ask_teacher(model, faces, labels, teaching.device) for model in teaching.models]
     targets = dict(faces.targets)
-    for task in TAUGHT:
+    for task in DISTILLED_TASKS:
         if answers := [of[task] for of in said if task in of]:
             mean = np.asarray(np.mean(answers, 0), np.float32)
-            targets[task] = _mixed(faces.targets.get(task), mean, teaching)
+            targets[task] = _mix(faces.targets.get(task), mean, teaching)
     return replace(faces, targets=targets)
 
 
-def _asked(
-    teacher: str, faces: Faces, labels: Mapping[str, Sequence[str]], device: str
+def _ask_teacher(
+    teacher: str, faces: FaceDataset, labels: Mapping[str, Sequence[str]], device: str
 ) -> dict[str, F32]:
     """Return what one teacher says of the tasks that it and the labels have."""
     model = store.load(teacher)
     spec = model.backbone_spec()
-    tasks = [task for task in TAUGHT if task in labels and task in spec.outputs]
+    tasks = [task for task in DISTILLED_TASKS if task in labels and task in spec.outputs]
     if not tasks:
         raise InputError(f"{teacher}: teaches none of {', '.join(labels)}; give another --teacher")
     for task in tasks:
@@ -66,10 +73,10 @@ def _asked(
     network = make_backbone(
         spec, model.folder, engine="openvino" if there else "torch", device=device, outputs=tasks
     )
-    return _answers(network, faces, tasks)
+    return _probabilities(network, faces, tasks)
 
 
-def _answers(network: Backbone, faces: Faces, tasks: Sequence[str]) -> dict[str, F32]:
+def _probabilities(network: Backbone, faces: FaceDataset, tasks: Sequence[str]) -> dict[str, F32]:
     parts: dict[str, list[F32]] = {task: [] for task in tasks}
     for start in range(0, len(faces), 256):
         pixels = faces.pictures[range(start, min(start + 256, len(faces)))]
@@ -83,7 +90,7 @@ def _answers(network: Backbone, faces: Faces, tasks: Sequence[str]) -> dict[str,
     return {task: np.concatenate(of) for task, of in parts.items()}
 
 
-def _mixed(targets: Array | None, answers: F32, teaching: Teaching) -> F32:
+def _mix(targets: Array | None, answers: F32, teaching: Distillation) -> F32:
     filled = teaching.filling * answers
     if targets is None:
         return filled
@@ -91,7 +98,7 @@ def _mixed(targets: Array | None, answers: F32, teaching: Teaching) -> F32:
     return np.where(np.isfinite(targets[:, :1]), mixed, filled).astype(np.float32)
 
 
-def likened(faces: Faces, path: str | Path, columns: int) -> Faces:
+def with_embedding_targets(faces: FaceDataset, path: str | Path, columns: int) -> FaceDataset:
     """Return the faces with a teacher's embeddings (K, E) of them as targets of likeness.
 
     path: an .npz with an array for each data set by its file's name, in the order of its

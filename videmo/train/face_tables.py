@@ -1,6 +1,6 @@
 """Data sets of still faces: a file or folder in its own layout in, a table of labels out.
 
-To add a layout, write a function from a path to a `Table` and name it in `READERS`.
+To add a layout, write a function from a path to a `FaceTable` and name it in `READERS`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from videmo.stages.decode import pictures
 
 Label = str | None
 TASKS = ("emotion", "age", "gender", "ethnicity", "identity")
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-KINDS = (*pictures.KINDS, "TIFF")  # what Pillow may take a picture for
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_FORMATS = (*pictures.PICTURE_FORMATS, "TIFF")  # what Pillow may take a picture for
 LFW_TEST, LFW_VAL = (0, 1, 2, 3, 4), (9,)  # folds of LFW's pairs whose people are not learned
 HELD_OUT = 20  # where a data set has no split of its own, one picture in so many is for choosing
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class FaceTable:
     """Pictures, a row each, and what is known of them."""
 
     source: str  # the file or folder, for messages
@@ -52,14 +52,14 @@ class Table:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def part(self, split: str, limit: int = 0) -> Table:
+    def of_split(self, split: str, limit: int = 0) -> FaceTable:
         """Return the rows of one split, `limit` of them at most, spread evenly."""
         rows = [i for i, name in enumerate(self.split) if name == split]
         if limit and len(rows) > limit:
             rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, limit)]
-        return self.rows(rows)
+        return self.take(rows)
 
-    def rows(self, rows: Sequence[int]) -> Table:
+    def take(self, rows: Sequence[int]) -> FaceTable:
         """Return some of the rows."""
         return replace(
             self,
@@ -73,7 +73,7 @@ class Table:
         )
 
 
-def read_table(layout: str, path: str | Path) -> Table:
+def read_table(layout: str, path: str | Path) -> FaceTable:
     """Return the table of the data set at `path`, whose layout is a name in `READERS`.
 
     layout: a name, or `name:task` where the layout leaves open what a label means
@@ -90,7 +90,7 @@ def read_table(layout: str, path: str | Path) -> Table:
     return table
 
 
-def _ferplus(path: Path, task: str) -> Table:
+def _ferplus(path: Path, task: str) -> FaceTable:
     """FER+ (Barsoum et al. 2016): ten crowd votes a picture, of which eight are emotions."""
     table, emotions = _parquet_columns(path), label_set("ferplus8")
     try:
@@ -101,7 +101,7 @@ def _ferplus(path: Path, task: str) -> Table:
         votes = np.stack([table[f"v_{name}"] for name in emotions], 1)[rows].astype(np.float32)
     except KeyError as error:
         raise InputError(f"{path}: no column {error}; it wants a FER+ table with votes") from error
-    return Table(
+    return FaceTable(
         path.name,
         list(table["image"][rows]),
         [f"row {i}" for i in rows],
@@ -112,7 +112,7 @@ def _ferplus(path: Path, task: str) -> Table:
     )
 
 
-def _fairface(path: Path, task: str) -> Table:
+def _fairface(path: Path, task: str) -> FaceTable:
     """FairFace (Kärkkäinen and Joo 2021): its val is the test; of train, one in 20 is val."""
     table = _parquet_columns(path)
     try:
@@ -122,16 +122,16 @@ def _fairface(path: Path, task: str) -> Table:
             for of, n in zip(table["split"], number, strict=True)
         ]
         known: dict[str, list[Label]] = {
-            "age": [_years(age) for age in table["age"]],
+            "age": [_age_text(age) for age in table["age"]],
             "gender": [str(gender).lower() for gender in table["gender"]],
             "ethnicity": [str(race).lower().replace("_", " ") for race in table["race"]],
         }
     except KeyError as error:
         raise InputError(f"{path}: no column {error}; it wants a FairFace table") from error
-    return Table(path.name, list(table["image"]), [str(f) for f in table["file"]], known, split)
+    return FaceTable(path.name, list(table["image"]), [str(f) for f in table["file"]], known, split)
 
 
-def _lfw(path: Path, task: str) -> Table:
+def _lfw(path: Path, task: str) -> FaceTable:
     """LFW (Huang et al. 2007): people of the pairs' folds 0-4 are the test, those of fold 9 val.
 
     `lfw_pairs.csv` lies beside the table. Of the others, those with two pictures or more are
@@ -150,19 +150,19 @@ def _lfw(path: Path, task: str) -> Table:
         split.append("test" if name in tested else "val" if held_out else "train")
     files = [str(name) for name in table["file"]]
     known: list[Label] = [name if count[name] > 1 else None for name in people]
-    return Table(path.name, list(table["image"]), files, {"identity": known}, split)
+    return FaceTable(path.name, list(table["image"]), files, {"identity": known}, split)
 
 
 def lfw_people(pairs: Path, folds: Sequence[int]) -> set[str]:
     """Return the people in the verification pairs of these folds."""
-    with _opened(pairs) as rows:
+    with _CSVFile(pairs) as rows:
         return {
             row[side].rsplit("_", 1)[0] for row in rows if int(row["fold"]) in folds
             for side in ("a", "b")
         }  # fmt: skip
 
 
-def _ytf(path: Path, task: str) -> Table:
+def _ytf(path: Path, task: str) -> FaceTable:
     """Frames of YouTube Faces (Wolf et al. 2011): people who are tested elsewhere are left out.
 
     One name in three, by its CRC-32, and whoever is in folds 0-4 or 9 of LFW's pairs beside it.
@@ -170,7 +170,9 @@ def _ytf(path: Path, task: str) -> Table:
     table, pairs = _parquet_columns(path), path.parent / "lfw_pairs.csv"
     tested = lfw_people(pairs, (*LFW_TEST, *LFW_VAL))
     x0, y0, x1, y1 = (table[name].astype(float) for name in ("x1", "y1", "x2", "y2"))
-    width, height = (np.array(size) for size in zip(*map(_size, table["image"]), strict=True))
+    width, height = (
+        np.array(size) for size in zip(*map(_picture_size, table["image"]), strict=True)
+    )
     x0, x1 = x0 * width / table["img_w"], x1 * width / table["img_w"]  # some are stored smaller
     y0, y1 = y0 * height / table["img_h"], y1 * height / table["img_h"]
     side = 0.95 * np.maximum(x1 - x0, y1 - y0) / 2  # FER+'s own frame about a detector's box
@@ -184,18 +186,18 @@ def _ytf(path: Path, task: str) -> Table:
     ]
     names = [f"{video} frame {n}" for video, n in zip(table["video"], table["frame"], strict=True)]
     known: dict[str, list[Label]] = {"identity": list(people)}
-    return Table(path.name, list(table["image"]), names, known, split, boxes=boxes)
+    return FaceTable(path.name, list(table["image"]), names, known, split, boxes=boxes)
 
 
-def _size(encoded: bytes) -> tuple[int, int]:
+def _picture_size(encoded: bytes) -> tuple[int, int]:
     """Return width and height of an encoded picture, from its head alone."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(encoded), formats=KINDS) as image:
+    with Image.open(io.BytesIO(encoded), formats=PICTURE_FORMATS) as image:
         return image.size
 
 
-def _folder(path: Path, task: str) -> Table:
+def _folder(path: Path, task: str) -> FaceTable:
     """A folder for each label, as in torchvision's ImageFolder; or train/ and val/ of these."""
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; give one with a folder for each label")
@@ -204,18 +206,18 @@ def _folder(path: Path, task: str) -> Table:
         (split, label.name, file)
         for split in splits or [""]
         for label in sorted(p for p in (path / split).iterdir() if p.is_dir())
-        for file in sorted(p for p in label.rglob("*") if p.suffix.lower() in PICTURES)
+        for file in sorted(p for p in label.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
     ]
     files = [file for _, _, file in found]
     known: dict[str, list[Label]] = {task or "emotion": [label for _, label, _ in found]}
     names = [file.relative_to(path).as_posix() for file in files]
-    split = [own if own else _held_out(names[i]) for i, (own, _, _) in enumerate(found)]
-    return Table(str(path), list(files), names, known, split)
+    split = [own if own else _split_of(names[i]) for i, (own, _, _) in enumerate(found)]
+    return FaceTable(str(path), list(files), names, known, split)
 
 
-def _manifest(path: Path, task: str) -> Table:
+def _manifest(path: Path, task: str) -> FaceTable:
     """A CSV with `path` and any of the tasks as columns; `label` is the task after the colon."""
-    with _opened(path) as reader:
+    with _CSVFile(path) as reader:
         rows = list(reader)
     if not rows or "path" not in rows[0]:
         raise InputError(f"{path}: no column 'path'; it wants path,emotion,... with a header")
@@ -223,10 +225,12 @@ def _manifest(path: Path, task: str) -> Table:
     for line, file in enumerate(files, 2):
         if not file.is_file():
             raise InputError(f"{path}: line {line}: no file {rows[line - 2]['path']!r}")
-    return _labelled(path, list(files), {k: [r[k] or None for r in rows] for k in rows[0]}, task)
+    return _from_columns(
+        path, list(files), {k: [r[k] or None for r in rows] for k in rows[0]}, task
+    )
 
 
-def _parquet(path: Path, task: str) -> Table:
+def _parquet(path: Path, task: str) -> FaceTable:
     """A Parquet file with `image` (encoded bytes) and any of the tasks as columns."""
     columns = _parquet_columns(path)
     if "image" not in columns:
@@ -237,12 +241,12 @@ def _parquet(path: Path, task: str) -> Table:
         for name, column in columns.items()
         if name != "image"
     }
-    return _labelled(path, list(columns["image"]), plain, task)
+    return _from_columns(path, list(columns["image"]), plain, task)
 
 
-def _labelled(
+def _from_columns(
     path: Path, pictures: list[bytes | Path], columns: Mapping[str, list[Label]], task: str
-) -> Table:
+) -> FaceTable:
     """Return the table of a manifest's columns."""
     known = {name: columns[name] for name in TASKS if name in columns}
     if "label" in columns and (task or "emotion") not in known:
@@ -250,14 +254,16 @@ def _labelled(
     if not known:
         raise InputError(f"{path}: none of the columns {', '.join(TASKS)} or label")
     if "age" in known:
-        known["age"] = [None if age is None else _years(age) for age in known["age"]]
+        known["age"] = [None if age is None else _age_text(age) for age in known["age"]]
     names = [f"line {i}" for i in range(2, len(pictures) + 2)]
     own = columns.get("split")
-    split = [(own[i] if own else None) or _held_out(names[i]) for i in range(len(names))]
-    return Table(str(path), pictures, names, known, split, subjects=columns.get("subject") or ())
+    split = [(own[i] if own else None) or _split_of(names[i]) for i in range(len(names))]
+    return FaceTable(
+        str(path), pictures, names, known, split, subjects=columns.get("subject") or ()
+    )
 
 
-def _affectnet(path: Path, task: str) -> Table:
+def _affectnet(path: Path, task: str) -> FaceTable:
     """AffectNet (Mollahosseini et al. 2017): training.csv and validation.csv beside the folders.
 
     Expression codes 0-7 only; the box of the row is the face, with no margin.
@@ -267,29 +273,31 @@ def _affectnet(path: Path, task: str) -> Table:
     )  # fmt: skip
     files, names, emotion, split, boxes = [], [], [], [], []
     for name, kind in (("training.csv", "train"), ("validation.csv", "val")):
-        with _opened(path / name) as rows:
+        with _CSVFile(path / name) as rows:
             for line, row in enumerate(rows, 2):
                 code, width = int(row["expression"]), float(row["face_width"])
                 if code >= len(codes) or width < 0:
                     continue
                 x, y, height = (float(row[k]) for k in ("face_x", "face_y", "face_height"))
-                files.append(_there(path, row["subDirectory_filePath"], f"{name}: line {line}"))
+                files.append(
+                    _find_picture(path, row["subDirectory_filePath"], f"{name}: line {line}")
+                )
                 names.append(f"{name} line {line}")
                 emotion.append(codes[code])
                 split.append(kind)
                 boxes.append((x, y, x + width, y + height))
     known: dict[str, list[Label]] = {"emotion": list(emotion)}
-    return Table(str(path), list(files), names, known, split, boxes=np.array(boxes, np.float32))
+    return FaceTable(str(path), list(files), names, known, split, boxes=np.array(boxes, np.float32))
 
 
-def _there(root: Path, name: str, where: str) -> Path:
+def _find_picture(root: Path, name: str, where: str) -> Path:
     for folder in (root, root / "Manually_Annotated_Images", root / "Manually_Annotated"):
         if (folder / name).is_file():
             return folder / name
     raise InputError(f"{root}: {where}: no picture {name!r}")
 
 
-def _utkface(path: Path, task: str) -> Table:
+def _utkface(path: Path, task: str) -> FaceTable:
     """UTKFace (Zhang et al. 2017): files named [age]_[gender]_[race]_[date]...; 0 is male.
 
     The few files whose names lack a part are left out.
@@ -301,7 +309,7 @@ def _utkface(path: Path, task: str) -> Table:
     found = [
         (file, match)
         for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in PICTURES and (match := pattern.match(file.name))
+        if file.suffix.lower() in PICTURE_SUFFIXES and (match := pattern.match(file.name))
     ]
     known: dict[str, list[Label]] = {
         "age": [m[1] for _, m in found],
@@ -309,10 +317,10 @@ def _utkface(path: Path, task: str) -> Table:
         "ethnicity": [races[int(m[3])] for _, m in found],
     }
     names = [file.name for file, _ in found]
-    return Table(str(path), [f for f, _ in found], names, known, [_held_out(n) for n in names])
+    return FaceTable(str(path), [f for f, _ in found], names, known, [_split_of(n) for n in names])
 
 
-READERS: dict[str, Callable[[Path, str], Table]] = {
+READERS: dict[str, Callable[[Path, str], FaceTable]] = {
     "ferplus": _ferplus,
     "fairface": _fairface,
     "lfw": _lfw,
@@ -325,18 +333,18 @@ READERS: dict[str, Callable[[Path, str], Table]] = {
 }
 
 
-def _years(age: str) -> str:
+def _age_text(age: str) -> str:
     """Return an age as a number or as first-last: 'more than 70' is 70-89."""
     found = re.fullmatch(r"more than (\d+)", str(age).strip())
     return f"{found[1]}-{int(found[1]) + 19}" if found else str(age).strip()
 
 
-def _held_out(name: str) -> str:
+def _split_of(name: str) -> str:
     """Return val for one name in `HELD_OUT`, the same on every machine; train for the others."""
     return "val" if crc32(name.encode()) % HELD_OUT == 0 else "train"
 
 
-class _opened:
+class _CSVFile:
     """A CSV as dictionaries, with its faults as one line."""
 
     def __init__(self, path: Path) -> None:

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 
-from videmo.train.sam import climbed
-from videmo.train.tasks import LikenessLoss, Losses, PeopleLoss, TaskLoss, known
+from videmo.train.losses import EmbeddingLoss, IdentityLoss, LossOptions, TaskLoss, known_rows
+from videmo.train.sam import perturbed_weights
 
 SHARES = np.eye(3, dtype=np.float32)[[0, 0, 0, 0, 1, 1, 2]]  # four, two and one of a class
 LOGITS = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.5]])
@@ -22,7 +22,7 @@ TARGETS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.4, 0.6]])
 
 
 def loss(**options: float) -> float:
-    return float(TaskLoss(SHARES, Losses({}, **options))(LOGITS, TARGETS))
+    return float(TaskLoss(SHARES, LossOptions({}, **options))(LOGITS, TARGETS))
 
 
 def test_plain_is_the_cross_entropy_with_shares() -> None:
@@ -49,21 +49,21 @@ def test_adjusted_logits_have_the_logarithm_of_the_class_s_share_added() -> None
 def test_people_are_told_apart_by_a_plain_softmax_or_by_held_back_cosines() -> None:
     embeddings, centres = torch.randn(4, 8), torch.randn(5, 8)
     people = torch.tensor([0, 4, 2, 2])
-    plain = PeopleLoss(Losses({}))(embeddings, people, centres)
+    plain = IdentityLoss(LossOptions({}))(embeddings, people, centres)
     assert plain == pytest.approx(
         float(cross_entropy(embeddings @ centres.T, people, reduction="sum")), rel=1e-5
     )
     cosine = normalize(embeddings) @ normalize(centres).T
     cosine[range(4), people] -= 0.2
-    held = PeopleLoss(Losses({}, scale=16.0, margin=0.2))(embeddings, people, centres)
+    held = IdentityLoss(LossOptions({}, scale=16.0, margin=0.2))(embeddings, people, centres)
     expected = cross_entropy(16 * cosine, people, reduction="sum")
     assert held == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_rows_without_a_label_are_not_known() -> None:
     shares = torch.tensor([[0.5, 0.5], [math.nan, math.nan]])
-    assert known(shares).tolist() == [True, False]
-    assert known(torch.tensor([-1, 3])).tolist() == [False, True]
+    assert known_rows(shares).tolist() == [True, False]
+    assert known_rows(torch.tensor([-1, 3])).tolist() == [False, True]
 
 
 def test_sam_takes_the_gradient_at_the_top_of_a_ball_and_comes_back() -> None:
@@ -76,7 +76,7 @@ def test_sam_takes_the_gradient_at_the_top_of_a_ball_and_comes_back() -> None:
 
     backward()
     g = 2 * a * w
-    with climbed(model, 0.05):
+    with perturbed_weights(model, 0.05):
         assert torch.allclose(model.weight[0], w + 0.05 * g / g.norm(), atol=1e-7)
         backward()
     assert torch.equal(model.weight[0], w)
@@ -88,7 +88,7 @@ def test_the_norm_of_sam_is_one_over_all_weights() -> None:
     for weight, gradient in zip(model.parameters(), (3.0, 4.0), strict=True):
         nn.init.zeros_(weight)
         weight.grad = torch.full_like(weight, gradient)
-    with climbed(model, 0.5):
+    with perturbed_weights(model, 0.5):
         moved = [float(weight.detach()) for weight in model.parameters()]
     assert moved == pytest.approx([0.3, 0.4])
 
@@ -98,7 +98,7 @@ def test_batch_norm_counts_a_batch_once_though_sam_looks_twice() -> None:
     rows = torch.randn(16, 2)
     model(rows).sum().backward()
     mean, count = model[1].running_mean.clone(), int(model[1].num_batches_tracked)
-    with climbed(model, 0.05):
+    with perturbed_weights(model, 0.05):
         model(rows).sum().backward()
     assert torch.equal(model[1].running_mean, mean)
     assert int(model[1].num_batches_tracked) == count == 1
@@ -109,8 +109,8 @@ def test_the_error_in_years_is_of_the_age_that_is_expected() -> None:
     at = torch.eye(5)[[1, 3]]
     sure = 50 * torch.eye(5)[[2, 3]]  # one year off, and right
     ages = np.eye(5, dtype=np.float32)
-    plain = float(TaskLoss(ages, Losses({}))(sure, at))
-    with_years = float(TaskLoss(ages, Losses({}, years=2.0))(sure, at))
+    plain = float(TaskLoss(ages, LossOptions({}))(sure, at))
+    with_years = float(TaskLoss(ages, LossOptions({}, years=2.0))(sure, at))
     assert with_years - plain == pytest.approx(
         2 * 0.5 / 3, abs=1e-4
     )  # 0.5 x^2 / beta, within beta = 3 years
@@ -118,8 +118,8 @@ def test_the_error_in_years_is_of_the_age_that_is_expected() -> None:
 
 def test_likeness_is_of_directions_and_of_the_angles_between_faces() -> None:
     wanted = torch.eye(4)[:3]
-    assert float(LikenessLoss()(5 * wanted, wanted)) == pytest.approx(0)
+    assert float(EmbeddingLoss()(5 * wanted, wanted)) == pytest.approx(0)
     flipped = -wanted  # the same angles between faces, no direction right
-    assert float(LikenessLoss()(flipped, wanted)) == pytest.approx(6)
+    assert float(EmbeddingLoss()(flipped, wanted)) == pytest.approx(6)
     collapsed = torch.eye(4)[[0, 0, 0]]
-    assert float(LikenessLoss()(collapsed, wanted)) == pytest.approx(2 + 2 * 6 / 3)
+    assert float(EmbeddingLoss()(collapsed, wanted)) == pytest.approx(2 + 2 * 6 / 3)

@@ -13,21 +13,23 @@ from videmo import __version__, store
 from videmo.data import F32, I64
 from videmo.errors import InputError, OutputError
 from videmo.evaluate import leaks
+from videmo.train.clip_rows import Bool, ClipRows, Targets, check_enough, targets_of
 from videmo.train.head import (
     HeadTraining,
-    Learnt,
-    Told,
+    OnMessage,
+    TrainedHead,
     cross_validate,
-    learn,
-    measure,
-    part,
-    plan,
+    evaluate_probabilities,
+    fit_best,
+    nested_folds,
+    split_folds,
 )
-from videmo.train.predictions import Predicted, write_predictions
-from videmo.train.rows import Bool, Lesson, Rows, enough, lesson
+from videmo.train.predictions import PredictedRows, write_predictions
 from videmo.write.sink import refuse_existing
 
-Unseen = dict[str, tuple[F32, I64]]  # of a split: probabilities by heads not fitted to it, truth
+HeldOutPredictions = dict[
+    str, tuple[F32, I64]
+]  # of a split: probabilities by heads not fitted to it, truth
 
 TERMS = {
     "license": "as the data's",
@@ -40,7 +42,7 @@ TERMS = {
 
 
 @dataclass(frozen=True)
-class About:
+class CardText:
     """What a card says beside what was learned and measured."""
 
     name: str
@@ -50,27 +52,27 @@ class About:
     facts: Mapping[str, Any] = field(default_factory=dict)  # more for the key `trained`
 
 
-def check(rows: Rows, options: HeadTraining) -> Lesson:
+def check_rows(rows: ClipRows, options: HeadTraining) -> Targets:
     """Return what the rows teach, if the folds that will be wanted can be made of them.
 
-    Nothing is fitted, so that what is wrong is said before any long work; see `rows.lesson`.
+    Nothing is fitted, so that what is wrong is said before any long work; see `targets_of`.
     """
     options.candidates()
-    found = lesson(rows)
-    train = found[found.part == "train"]
+    found = targets_of(rows)
+    train = found[found.split == "train"]
     alone = len(train.truth) == len(found.truth)
-    enough(rows, found, options.folds if alone else options.inner)
+    check_enough(rows, found, options.folds if alone else options.inner)
     try:
         if alone:
-            plan(train.truth, train.groups, options)
+            nested_folds(train.truth, train.groups, options)
         else:
-            part(train.truth, train.groups, options.inner, options.seed)
+            split_folds(train.truth, train.groups, options.inner, options.seed)
     except InputError as error:
         raise InputError(f"{', '.join(rows.files)}: {error}") from error
     return found
 
 
-def free(out: Path, *, overwrite: bool = False) -> None:
+def check_out(out: Path, *, overwrite: bool = False) -> None:
     """Raise OutputError if there is something at `out` already, or no folder to put it in.
 
     overwrite: a model may be there
@@ -81,11 +83,11 @@ def free(out: Path, *, overwrite: bool = False) -> None:
 
 
 def train_head(
-    rows: Rows,
+    rows: ClipRows,
     out: Path,
     options: HeadTraining,
-    about: About,
-    tell: Told | None = None,
+    text: CardText,
+    on_message: OnMessage | None = None,
     *,
     overwrite: bool = False,
     predictions: Path | None = None,
@@ -101,62 +103,68 @@ def train_head(
 
     raises: InputError for rows that cannot be learned from, OutputError
     """
-    free(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite)
     if predictions:
         refuse_existing(str(predictions), overwrite=overwrite)
-    whole = lesson(rows)
-    answered, faceless = _answered(rows, whole), whole[~rows.answered]
+    whole = targets_of(rows)
+    answered, faceless = _with_face(rows, whole), whole[~rows.answered]
     people = whole[rows.answered]  # numbered as those of the clips without a face
-    known = check(replace(answered, classes=whole.labels), options)
-    train = known.part == "train"
-    unseen = _nested(answered, known, options, tell) if train.all() else {}
+    known = check_rows(replace(answered, classes=whole.labels), options)
+    train = known.split == "train"
+    unseen = _cross_validated(answered, known, options, on_message) if train.all() else {}
     groups = None if known.groups is None else known.groups[train]
-    head = learn(answered.values[train], known.truth[train], groups, options)
-    unseen |= _kept_apart(head, answered, known)
+    head = fit_best(answered.values[train], known.truth[train], groups, options)
+    unseen |= _on_other_splits(head, answered, known)
     measured = {
-        split: measure(chances, truth, known.labels, *_silent(people, faceless, split))
-        for split, (chances, truth) in unseen.items()
+        split: evaluate_probabilities(
+            probabilities, truth, known.labels, *_faceless(people, faceless, split)
+        )
+        for split, (probabilities, truth) in unseen.items()
     }
-    trained = _trained(answered, known, head, options, about)
+    trained = _trained(answered, known, head, options, text)
     trained["without_face"] = len(faceless.truth)
-    card = _card(rows, known, head, about) | {"trained": trained, "measured": measured}
+    card = _card(rows, known, head, text) | {"trained": trained, "measured": measured}
     model = store.save(out, card, head.arrays, overwrite=overwrite)
     if predictions:
-        unfitted = _predicted(answered, known, unseen, options)
+        unfitted = _predicted_rows(answered, known, unseen, options)
         write_predictions(predictions, known.labels, unfitted, rows.take(~rows.answered))
     return model
 
 
-def _predicted(
-    rows: Rows, known: Lesson, unseen: Unseen, options: HeadTraining
-) -> Iterator[Predicted]:
+def _predicted_rows(
+    rows: ClipRows, known: Targets, unseen: HeldOutPredictions, options: HeadTraining
+) -> Iterator[PredictedRows]:
     """Yield the clips of each figure with their probabilities, and the fold they were kept from."""
-    for split, (chances, _) in unseen.items():
-        here = rows.take(_in(known, split))
+    for split, (probabilities, _) in unseen.items():
+        here = rows.take(_in_split(known, split))
         folds = [split] * len(here)
         if split == "cross_validation":
-            for number, (_, apart) in enumerate(plan(known.truth, known.groups, options), 1):
+            for number, (_, apart) in enumerate(
+                nested_folds(known.truth, known.groups, options), 1
+            ):
                 for row in apart:
                     folds[row] = str(number)
-        yield here, chances, folds
+        yield here, probabilities, folds
 
 
-def _answered(rows: Rows, whole: Lesson) -> Rows:
+def _with_face(rows: ClipRows, whole: Targets) -> ClipRows:
     """Return the rows with a face; raises InputError for a split that has none."""
-    for split in np.unique(whole.part):
-        if not rows.answered[whole.part == split].any():
+    for split in np.unique(whole.split):
+        if not rows.answered[whole.split == split].any():
             files = ", ".join(rows.files)
             raise InputError(f"{files}: no clip of the split {split} has a face; look at the clips")
     return rows.take(rows.answered)
 
 
-def _nested(rows: Rows, known: Lesson, options: HeadTraining, tell: Told | None) -> Unseen:
-    chances = cross_validate(rows.values, known.truth, known.groups, options, tell)
-    return {"cross_validation": (chances, known.truth)}
+def _cross_validated(
+    rows: ClipRows, known: Targets, options: HeadTraining, on_message: OnMessage | None
+) -> HeldOutPredictions:
+    probabilities = cross_validate(rows.values, known.truth, known.groups, options, on_message)
+    return {"cross_validation": (probabilities, known.truth)}
 
 
-def _kept_apart(head: Learnt, rows: Rows, known: Lesson) -> Unseen:
-    parts = {split: known.part == split for split in ("val", "test")}
+def _on_other_splits(head: TrainedHead, rows: ClipRows, known: Targets) -> HeldOutPredictions:
+    parts = {split: known.split == split for split in ("val", "test")}
     return {
         split: (head(rows.values[here]), known.truth[here])
         for split, here in parts.items()
@@ -164,28 +172,28 @@ def _kept_apart(head: Learnt, rows: Rows, known: Lesson) -> Unseen:
     }
 
 
-def _in(known: Lesson, split: str) -> Bool:
-    return np.asarray(known.part == ("train" if split == "cross_validation" else split))
+def _in_split(known: Targets, split: str) -> Bool:
+    return np.asarray(known.split == ("train" if split == "cross_validation" else split))
 
 
-def _silent(known: Lesson, faceless: Lesson, split: str) -> tuple[I64, tuple[I64, I64] | None]:
+def _faceless(known: Targets, faceless: Targets, split: str) -> tuple[I64, tuple[I64, I64] | None]:
     """Return the labels of a split's clips without a face, and who is in its clips with and without
     one, where that is known."""
-    there, silent = known[_in(known, split)], faceless[_in(faceless, split)]
+    there, silent = known[_in_split(known, split)], faceless[_in_split(faceless, split)]
     if there.groups is None or silent.groups is None:
         return silent.truth, None
     return silent.truth, (there.groups, silent.groups)
 
 
-def _card(rows: Rows, known: Lesson, head: Learnt, about: About) -> dict[str, Any]:
+def _card(rows: ClipRows, known: Targets, head: TrainedHead, text: CardText) -> dict[str, Any]:
     """Return the card but for what was trained and measured; without a recipe it has columns."""
     spec: dict[str, Any] = {"type": head.type, "level": "clip", "labels": list(known.labels)}
-    terms = {**TERMS, **about.terms}
+    terms = {**TERMS, **text.terms}
     made = {"recipe": dict(rows.recipe)} if rows.recipe is not None else {}
     return {
         "kind": "head",
-        "name": about.name,
-        "about": about.about or f"Tells {', '.join(known.labels)}.",
+        "name": text.name,
+        "about": text.about or f"Tells {', '.join(known.labels)}.",
         "spec": spec if made else spec | {"columns": list(rows.columns)},
         **made,
         "license": {"code": "Apache-2.0", "weights": terms["license"], "data": terms["license"]},
@@ -194,9 +202,9 @@ def _card(rows: Rows, known: Lesson, head: Learnt, about: About) -> dict[str, An
 
 
 def _trained(
-    rows: Rows, known: Lesson, head: Learnt, options: HeadTraining, about: About
+    rows: ClipRows, known: Targets, head: TrainedHead, options: HeadTraining, text: CardText
 ) -> dict[str, Any]:
-    train = known.part == "train"
+    train = known.split == "train"
     counts = np.bincount(known.truth[train], minlength=len(known.labels))
     chosen = {**head.params, "temperature": round(head.temperature, 4)}
     return {
@@ -204,13 +212,13 @@ def _trained(
         "n": int(train.sum()),
         "classes": {name: int(n) for name, n in zip(known.labels, counts, strict=True)},
         "subjects": sorted({*rows.take(train).subject} - {""}),
-        leaks.KEY: leaks.digests(rows.take(train).path, rows.take(train).subject),
-        "command": about.command,
+        leaks.CARD_KEY: leaks.digests(rows.take(train).path, rows.take(train).subject),
+        "command": text.command,
         "seed": options.seed,
         "version": __version__,
         "kind": options.kind,
         "chosen": chosen,
         "by": {"metric": options.metric, "folds": options.folds, "inner": options.inner},
         "tried": [dict(facts) for facts in head.tried],
-        **about.facts,
+        **text.facts,
     }

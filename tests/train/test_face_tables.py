@@ -12,7 +12,7 @@ pytest.importorskip("pyarrow")
 import stills
 
 from videmo.errors import InputError
-from videmo.train.tables import READERS, lfw_people, read_table
+from videmo.train.face_tables import READERS, lfw_people, read_table
 
 
 def picture(path: Path) -> Path:
@@ -58,7 +58,7 @@ def lfw(folder: Path) -> Path:
 
 def test_nobody_of_the_tested_pairs_of_lfw_is_learned(tmp_path: Path) -> None:
     table = read_table("lfw", lfw(tmp_path))
-    by_split = {split: set(table.part(split).known["identity"]) for split in set(table.split)}
+    by_split = {split: set(table.of_split(split).known["identity"]) for split in set(table.split)}
     assert by_split == {"train": {"Bob", None}, "val": {"Bob", "Di"}, "test": {"Ann_A"}}
     assert table.split.count("val") == 3  # of Bob the last picture
     assert lfw_people(tmp_path / "lfw_pairs.csv", range(5)) == {"Ann_A"}
@@ -134,7 +134,7 @@ def test_utkface_reads_its_file_names(tmp_path: Path) -> None:
 
 
 def test_a_limit_takes_rows_from_the_whole_table() -> None:
-    part = stills.table(64).part("train", 4)
+    part = stills.table(64).of_split("train", 4)
     assert part.names == ["row 0", "row 21", "row 42", "row 63"]
 
 

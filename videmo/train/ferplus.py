@@ -10,8 +10,8 @@ import numpy as np
 from videmo.data import F32, I64, U8
 from videmo.errors import InputError
 from videmo.labels import label_set
-from videmo.train.pictures import Pictures
-from videmo.train.tables import read_table
+from videmo.train.face_dataset import PictureLoader
+from videmo.train.face_tables import read_table
 
 EMOTIONS = label_set("ferplus8")  # the order of FER+'s vote columns
 SIDE = 48  # px of its pictures
@@ -52,8 +52,8 @@ def read_ferplus(path: str | Path, split: str) -> StillFaces:
     returns: StillFaces; pixels (K, 48, 48)
     raises:  InputError if the file cannot be read or has no such rows
     """
-    table = read_table("ferplus", path).part(split)
+    table = read_table("ferplus", path).of_split(split)
     if not len(table) or table.votes is None:
         raise InputError(f"{path}: no usable face in split {split!r}; there are train, val, test")
-    pixels = Pictures(table, SIDE, colour=False)[range(len(table))]
+    pixels = PictureLoader(table, SIDE, colour=False)[range(len(table))]
     return StillFaces(pixels[..., 0], table.votes, table.voted)

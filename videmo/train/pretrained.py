@@ -12,11 +12,11 @@ from videmo.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-Places = Sequence[tuple[str, tuple[int, ...]]]  # the tensors of a network: name and shape
+TensorShapes = Sequence[tuple[str, tuple[int, ...]]]  # the tensors of a network: name and shape
 _SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
-def start_tensors(start: str | Path, places: Places) -> dict[str, torch.Tensor]:
+def pretrained_tensors(start: str | Path, places: TensorShapes) -> dict[str, torch.Tensor]:
     """Return tensors by the names they have in a training.
 
     start: a best.pt or .safetensors, or the name of an installed package that ships weights
@@ -28,12 +28,16 @@ def start_tensors(start: str | Path, places: Places) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return {
             name if name.startswith("outputs.") else f"body.{name}": tensor
-            for name, tensor in _state(path).items()
+            for name, tensor in _read_tensors(path).items()
         }
-    return _state(path) if path.suffix in _SUFFIXES else _in_order(packaged(str(start)), places)
+    return (
+        _read_tensors(path)
+        if path.suffix in _SUFFIXES
+        else _matched_by_order(packaged_weights(str(start)), places)
+    )
 
 
-def packaged(package: str) -> Path:
+def packaged_weights(package: str) -> Path:
     """Return the one file of weights of an installed package; raises InputError."""
     try:
         files = metadata.files(package) or []
@@ -50,14 +54,14 @@ def packaged(package: str) -> Path:
     return found[0]
 
 
-def _in_order(path: Path, places: Places) -> dict[str, torch.Tensor]:
+def _matched_by_order(path: Path, places: TensorShapes) -> dict[str, torch.Tensor]:
     """Return the body's tensors from a file that names them otherwise, in the same order.
 
     The names of others differ, the order of the layers does not: each tensor must have the shape
     of the one in its place, and what comes after the body (a classifier) is left out.
     """
-    theirs = [tensor for name, tensor in _state(path).items() if not _counts(name)]
-    ours = [(k, shape) for k, shape in places if k.startswith("body.") and not _counts(k)]
+    theirs = [tensor for name, tensor in _read_tensors(path).items() if not _is_counter(name)]
+    ours = [(k, shape) for k, shape in places if k.startswith("body.") and not _is_counter(k)]
     pairs = list(zip(ours, theirs, strict=False))
     wrong = [name for (name, shape), tensor in pairs if tuple(tensor.shape) != shape]
     if wrong or len(theirs) < len(ours):
@@ -66,11 +70,11 @@ def _in_order(path: Path, places: Places) -> dict[str, torch.Tensor]:
     return {name: tensor for (name, _), tensor in pairs}
 
 
-def _counts(name: str) -> bool:
+def _is_counter(name: str) -> bool:
     return name.endswith("num_batches_tracked")
 
 
-def _state(path: Path) -> dict[str, torch.Tensor]:
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a file, in float32 where they are broken numbers."""
     import torch
 

@@ -13,16 +13,18 @@ from videmo.data import F32, I64, U8, Array
 from videmo.errors import InputError
 from videmo.labels import LABELS, label_set
 from videmo.stages.image import resize, to_grey, warp
-from videmo.train.tables import KINDS, TASKS, Table
+from videmo.train.face_tables import PICTURE_FORMATS, TASKS, FaceTable
 
-YEARS = 100  # classes of the age task: one a year, from 0
-SPREAD = 2.0  # years: how far a labelled age may be off (standard deviation)
+AGE_CLASSES = 100  # classes of the age task: one a year, from 0
+AGE_SIGMA = 2.0  # years: how far a labelled age may be off (standard deviation)
 GENDERS = ("female", "male")
-KEEP = 8 << 30  # bytes of pixels that are kept decoded; larger sets are read again every epoch
+CACHE_BYTES = (
+    8 << 30
+)  # bytes of pixels that are kept decoded; larger sets are read again every epoch
 
 
 @dataclass(frozen=True, eq=False)
-class Faces:
+class FaceDataset:
     """Pictures with what is to be learned from them.
 
     A target is (K, C) float32, the share of each label, with NaN in a row of which nothing is
@@ -30,17 +32,19 @@ class Faces:
     """
 
     source: str
-    pictures: Pictures
+    pictures: PictureLoader
     targets: Mapping[str, Array]
 
     def __len__(self) -> int:
         return len(self.pictures)
 
 
-class Pictures:
+class PictureLoader:
     """Encoded pictures as squares of one size, decoded once where there is room for them."""
 
-    def __init__(self, table: Table, side: int, *, colour: bool, keep: int = KEEP) -> None:
+    def __init__(
+        self, table: FaceTable, side: int, *, colour: bool, keep: int = CACHE_BYTES
+    ) -> None:
         self.table, self.side, self.colour = table, side, colour
         size = len(table) * side * side * (3 if colour else 1)
         self._pixels = self._decode(range(len(table))) if size <= keep else None
@@ -61,21 +65,21 @@ class Pictures:
         return np.stack(found) if found else np.zeros(shape, np.uint8)
 
     def _one(self, row: int) -> U8:
-        pixels = _open(self.table, row)
+        pixels = _open_picture(self.table, row)
         if self.table.boxes is not None:
-            pixels = _cut(pixels, self.table.boxes[row], self.side)
+            pixels = _crop_box(pixels, self.table.boxes[row], self.side)
         elif pixels.shape[:2] != (self.side, self.side):
             pixels = resize(pixels, self.side, self.side)
         return pixels if self.colour else to_grey(pixels)[..., :1]
 
 
-def _open(table: Table, row: int) -> U8:
+def _open_picture(table: FaceTable, row: int) -> U8:
     from PIL import Image
 
     encoded = table.pictures[row]
     try:
         file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-        with Image.open(file, formats=KINDS) as image:
+        with Image.open(file, formats=PICTURE_FORMATS) as image:
             return np.asarray(image.convert("RGB"), np.uint8)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
@@ -84,7 +88,7 @@ def _open(table: Table, row: int) -> U8:
         ) from error
 
 
-def _cut(pixels: U8, box: F32, side: int) -> U8:
+def _crop_box(pixels: U8, box: F32, side: int) -> U8:
     """Return the part of a picture in the box, (side, side, 3); beyond its border it goes on."""
     x0, y0, x1, y1 = (float(v) for v in box)
     across, down = (x1 - x0) / side, (y1 - y0) / side
@@ -92,7 +96,7 @@ def _cut(pixels: U8, box: F32, side: int) -> U8:
     return warp(pixels, np.array(matrix), side)
 
 
-def labels_of(tables: Sequence[Table], emotions: str = "") -> dict[str, tuple[str, ...]]:
+def labels_of(tables: Sequence[FaceTable], emotions: str = "") -> dict[str, tuple[str, ...]]:
     """Return the labels of every task that the tables know, in the order of its numbers.
 
     emotions: the label set of the emotions; by default the one that the votes or names are of
@@ -106,9 +110,9 @@ def labels_of(tables: Sequence[Table], emotions: str = "") -> dict[str, tuple[st
     voted = {t.voted for t in tables if t.voted}
     if names["emotion"] or voted:
         given = label_set(emotions) if emotions else None
-        labels["emotion"] = given or next(iter(voted), None) or _set_of(names["emotion"])
+        labels["emotion"] = given or next(iter(voted), None) or _matching_set(names["emotion"])
     if names["age"]:
-        labels["age"] = tuple(str(year) for year in range(YEARS))
+        labels["age"] = tuple(str(year) for year in range(AGE_CLASSES))
     if names["gender"]:
         labels["gender"] = GENDERS
     if names["ethnicity"]:
@@ -119,29 +123,29 @@ def labels_of(tables: Sequence[Table], emotions: str = "") -> dict[str, tuple[st
     return labels
 
 
-def _set_of(names: set[str]) -> tuple[str, ...]:
+def _matching_set(names: set[str]) -> tuple[str, ...]:
     """Return the published set of just these names, in its order, or the names sorted."""
     same = [labels for labels in LABELS.values() if set(labels) == names]
     return same[0] if same else tuple(sorted(names))
 
 
-def side_for(table: Table, input_size: int) -> int:
+def decoded_side(table: FaceTable, input_size: int) -> int:
     """Return the side in px at which a table's pictures are kept: a quarter more than is shown.
 
     So that a closer view still has all its pixels; no more than the first picture has, either.
     """
     side = round(1.25 * input_size)
-    return side if table.boxes is not None else min(side, max(_open(table, 0).shape[:2]))
+    return side if table.boxes is not None else min(side, max(_open_picture(table, 0).shape[:2]))
 
 
-def faces_of(
-    table: Table,
+def make_dataset(
+    table: FaceTable,
     labels: Mapping[str, tuple[str, ...]],
     *,
     side: int,
     colour: bool,
-    keep: int = KEEP,
-) -> Faces:
+    keep: int = CACHE_BYTES,
+) -> FaceDataset:
     """Return the pictures and targets of a table.
 
     raises: InputError naming the row of an unknown label, or of a picture that cannot be read
@@ -149,32 +153,32 @@ def faces_of(
     targets: dict[str, Array] = {}
     for task, column in table.known.items():
         if task == "age":
-            targets[task] = np.stack([_age(table, row) for row in range(len(table))])
+            targets[task] = np.stack([_age_distribution(table, row) for row in range(len(table))])
             continue
         places = {label: number for number, label in enumerate(labels[task])}
-        _check(table, task, places)
+        _check_labels(table, task, places)
         numbers = np.array([-1 if label is None else places[label] for label in column], np.int64)
-        targets[task] = numbers if task == "identity" else _shares(numbers, len(places))
+        targets[task] = numbers if task == "identity" else _one_hot(numbers, len(places))
     if table.votes is not None:
-        targets["emotion"] = _reorder(table.votes, table.voted, labels["emotion"])
-    return Faces(table.source, Pictures(table, side, colour=colour, keep=keep), targets)
+        targets["emotion"] = _reorder_votes(table.votes, table.voted, labels["emotion"])
+    return FaceDataset(table.source, PictureLoader(table, side, colour=colour, keep=keep), targets)
 
 
-def _check(table: Table, task: str, places: Mapping[str, int]) -> None:
+def _check_labels(table: FaceTable, task: str, places: Mapping[str, int]) -> None:
     for name, label in zip(table.names, table.known[task], strict=True):
         if label is not None and label not in places:
             there = ", ".join(list(places)[:8])
             raise InputError(f"{table.source}: {name}: no {task} {label!r}; there are {there}")
 
 
-def _shares(numbers: I64, count: int) -> F32:
+def _one_hot(numbers: I64, count: int) -> F32:
     """Return one-hot rows, NaN where the number is -1."""
     rows = np.eye(count, dtype=np.float32)[np.maximum(numbers, 0)]
     rows[numbers < 0] = np.nan
     return rows
 
 
-def _reorder(votes: F32, voted: Sequence[str], labels: Sequence[str]) -> F32:
+def _reorder_votes(votes: F32, voted: Sequence[str], labels: Sequence[str]) -> F32:
     """Return the votes in another order of labels; NaN where none is for a label there is."""
     columns = [votes[:, voted.index(name)] if name in voted else 0 * votes[:, 0] for name in labels]
     chosen = np.stack(columns, 1)
@@ -182,7 +186,7 @@ def _reorder(votes: F32, voted: Sequence[str], labels: Sequence[str]) -> F32:
         return np.asarray(chosen / chosen.sum(1, keepdims=True), np.float32)
 
 
-def _age(table: Table, row: int) -> F32:
+def _age_distribution(table: FaceTable, row: int) -> F32:
     """Return the shares of the years (YEARS,) that a label, 25 or 20-29, stands for.
 
     Every year of the label alike, blurred by a Gaussian of `SPREAD` years, so that neighbouring
@@ -190,13 +194,16 @@ def _age(table: Table, row: int) -> F32:
     """
     label = table.known["age"][row]
     if label is None:
-        return np.full(YEARS, np.nan, np.float32)
+        return np.full(AGE_CLASSES, np.nan, np.float32)
     try:
         first, last = (float(part) for part in (label.split("-") * 2)[:2])
     except ValueError as error:
         raise InputError(
             f"{table.source}: {table.names[row]}: no age {label!r}; give years, 25 or 20-29"
         ) from error
-    years, inside = np.arange(YEARS), np.arange(int(first), int(last) + 1).clip(0, YEARS - 1)
-    spread = np.exp(-0.5 * ((years[:, None] - inside[None]) / SPREAD) ** 2).sum(1)
+    years, inside = (
+        np.arange(AGE_CLASSES),
+        np.arange(int(first), int(last) + 1).clip(0, AGE_CLASSES - 1),
+    )
+    spread = np.exp(-0.5 * ((years[:, None] - inside[None]) / AGE_SIGMA) ** 2).sum(1)
     return np.asarray(spread / spread.sum(), np.float32)

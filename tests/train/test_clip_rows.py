@@ -12,13 +12,13 @@ from videmo.data import Descriptor
 from videmo.errors import InputError, ManifestError
 from videmo.recipe import Recipe
 from videmo.runs.inputs import Clip
-from videmo.train.rows import (
-    enough,
-    labelled,
-    lesson,
-    of_clips,
+from videmo.train.clip_rows import (
+    check_enough,
     read_features,
     read_numbers,
+    rows_of_clips,
+    targets_of,
+    with_labels,
 )
 from videmo.write.npz import FeatureFile
 
@@ -45,7 +45,7 @@ def clips(count: int = 12) -> list[Clip]:
 
 
 def rows(found: list[Clip] | None = None):
-    return of_clips("list.csv", clips() if found is None else found)
+    return rows_of_clips("list.csv", clips() if found is None else found)
 
 
 def test_a_clip_without_a_face_is_a_row_without_an_answer(tmp_path, rng) -> None:
@@ -130,8 +130,8 @@ def test_a_missing_table_is_one_line(tmp_path) -> None:
 def test_labels_of_a_list_are_matched_by_path_not_by_order(tmp_path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("path,label,subject\nb.mp4,sad,p2\na.mp4,calm,p1\n")
-    found = of_clips("feats.npz", [Clip(str(tmp_path / "a.mp4")), Clip("/elsewhere/b.mp4")])
-    got = labelled(found, str(path))
+    found = rows_of_clips("feats.npz", [Clip(str(tmp_path / "a.mp4")), Clip("/elsewhere/b.mp4")])
+    got = with_labels(found, str(path))
     assert got.label == ("calm", "sad") and got.subject == ("p1", "p2")
 
 
@@ -139,26 +139,28 @@ def test_a_name_that_two_clips_have_is_not_matched(tmp_path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("path,label\none/a.mp4,sad\ntwo/a.mp4,calm\n")
     with pytest.raises(InputError, match=r"feats\.npz: /x/a\.mp4: .*labels\.csv has no row"):
-        labelled(of_clips("feats.npz", [Clip("/x/a.mp4")]), str(path))
+        with_labels(rows_of_clips("feats.npz", [Clip("/x/a.mp4")]), str(path))
 
 
 def test_folders_name_labels_and_splits() -> None:
-    found = of_clips("data", [Clip("data/train/happy/1.mp4"), Clip("data/Val/sad/2.mp4")])
-    got = labelled(found, "folder")
+    found = rows_of_clips("data", [Clip("data/train/happy/1.mp4"), Clip("data/Val/sad/2.mp4")])
+    got = with_labels(found, "folder")
     assert (got.label, got.split) == (("happy", "sad"), ("train", "val"))
 
 
 def test_published_labels_keep_their_order() -> None:
     names = ["Neutral", "Positive", "Negative"]
-    found = lesson(rows([Clip(f"{i}.mp4", label=names[i % 3]) for i in range(6)]))
+    found = targets_of(rows([Clip(f"{i}.mp4", label=names[i % 3]) for i in range(6)]))
     assert found.labels == ("Positive", "Neutral", "Negative")
     assert found.truth.tolist() == [1, 0, 2, 1, 0, 2]
 
 
 def test_parts_of_one_video_are_kept_together() -> None:
-    found = lesson(rows([Clip(f"v{i // 2}.mp4", i % 2, label="ab"[i // 2 % 2]) for i in range(8)]))
+    found = targets_of(
+        rows([Clip(f"v{i // 2}.mp4", i % 2, label="ab"[i // 2 % 2]) for i in range(8)])
+    )
     assert found.groups is not None and found.groups.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert lesson(rows([Clip("x", label="a"), Clip("y", label="b")])).groups is None
+    assert targets_of(rows([Clip("x", label="a"), Clip("y", label="b")])).groups is None
 
 
 def changed(number: int, **facts: str | None) -> list[Clip]:
@@ -179,7 +181,7 @@ def changed(number: int, **facts: str | None) -> list[Clip]:
 )
 def test_rows_that_are_wrong_are_named(found: list[Clip], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        lesson(rows(found))
+        targets_of(rows(found))
 
 
 def splits(first: str, second: str) -> list[Clip]:
@@ -190,29 +192,30 @@ def splits(first: str, second: str) -> list[Clip]:
 
 
 def test_splits_are_known_by_their_usual_names() -> None:
-    assert lesson(rows(splits("Training", "dev"))).part.tolist() == ["train"] * 6 + ["val"] * 6
+    found = targets_of(rows(splits("Training", "dev")))
+    assert found.split.tolist() == ["train"] * 6 + ["val"] * 6
 
 
 def test_an_unknown_split_and_one_without_train_are_errors() -> None:
     with pytest.raises(InputError, match=r"c6\.mp4: the split 'tset' is none of train, val, test"):
-        lesson(rows(splits("train", "tset")))
+        targets_of(rows(splits("train", "tset")))
     with pytest.raises(InputError, match="no clip is in the split train"):
-        lesson(rows(splits("val", "test")))
+        targets_of(rows(splits("val", "test")))
 
 
 def test_a_subject_on_both_sides_is_an_error_naming_both_rows() -> None:
     found = [replace(c, split="train" if i < 6 else "test") for i, c in enumerate(clips())]
     said = r"c6\.mp4: the subject 's0' is in test here and in train at list\.csv: c3\.mp4"
     with pytest.raises(InputError, match=said):
-        lesson(rows(found))
-    lesson(replace(rows(found), shared=True))  # as some published splits have it
+        targets_of(rows(found))
+    targets_of(replace(rows(found), shared=True))  # as some published splits have it
 
 
 def test_a_video_on_both_sides_is_an_error() -> None:
     found = [replace(c, subject=None, split="train") for c in clips()]
     found.append(Clip("c1.mp4", 1.0, 2.0, label="a", split="val"))
     with pytest.raises(InputError, match=r"the video 'c1\.mp4' is in val here and in train"):
-        lesson(rows(found))
+        targets_of(rows(found))
 
 
 def test_a_label_that_is_not_expected_is_an_error() -> None:
@@ -220,25 +223,25 @@ def test_a_label_that_is_not_expected_is_an_error() -> None:
     with pytest.raises(
         InputError, match=r"c4\.mp4: the label 'bb' is none of a, b; did you mean b"
     ):
-        lesson(replace(rows(found), classes=("a", "b")))
+        targets_of(replace(rows(found), classes=("a", "b")))
 
 
 def test_a_label_of_val_that_train_has_not_is_an_error() -> None:
     found = splits("train", "val")
     found[7] = replace(found[7], label="c")
     with pytest.raises(InputError, match=r"c7\.mp4: the label 'c' is none of a, b"):
-        lesson(rows(found))
+        targets_of(rows(found))
 
 
 def test_a_label_with_fewer_clips_than_folds_is_an_error() -> None:
     found = rows([Clip(f"{i}.mp4", label="rare" if i < 3 else "common") for i in range(20)])
     said = r"list\.csv: the label 'rare' has 3 clips to learn from, fewer than the 5 folds"
     with pytest.raises(InputError, match=said):
-        enough(found, lesson(found), 5)
-    enough(found, lesson(found), 3)
+        check_enough(found, targets_of(found), 5)
+    check_enough(found, targets_of(found), 3)
 
 
 def test_fewer_subjects_than_folds_is_an_error() -> None:
     found = rows()
     with pytest.raises(InputError, match="3 subjects for 5 folds; give --folds 3, or clips"):
-        enough(found, lesson(found), 5)
+        check_enough(found, targets_of(found), 5)
