@@ -32,6 +32,10 @@ COMMANDS = {  # name -> its place, and what it does
         "videmo.cli.classify:classify",
         "Tell the emotion of each clip: a record for each.",
     ),
+    "timeline": (
+        "videmo.cli.timeline:timeline",
+        "Tell who felt what when: rows of persons in time.",
+    ),
     "extract-features": (
         "videmo.cli.classify:extract_features",
         "Keep one descriptor of each clip.",

@@ -50,12 +50,17 @@ def _shown_by_table(options: Mapping[str, Any]) -> bool:
     return table and sys.stdout.isatty() and sys.stderr.isatty()
 
 
-def say_pipeline(pipeline: Pipeline, options: Mapping[str, Any]) -> None:
-    """Say, where it matters, that the recipe is not the one the head was trained with."""
+def say_pipeline(
+    pipeline: Pipeline, options: Mapping[str, Any], usual: tuple[str, ...] = ()
+) -> None:
+    """Say, where it matters, that the recipe is not the one the head was trained with.
+
+    usual: options that the command changes by itself, of which its help tells
+    """
     if options["quiet"] or pipeline.head_model is None:
         return
     changed = pipeline.head_model.recipe.differences(pipeline.recipe)
-    if changed:
+    if any(not line.startswith(usual or ("\n",)) for line in changed):
         name = pipeline.head_model.name
         say(
             f"videmo: note: {name} was trained with another recipe ({'; '.join(changed)}); "

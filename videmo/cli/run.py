@@ -18,6 +18,7 @@ from videmo.errors import VidemoError
 
 if TYPE_CHECKING:
     from videmo.cli.messages import NoProgress
+    from videmo.people.linking import Linking
     from videmo.pipeline import Pipeline
     from videmo.runs.batch import Record
     from videmo.runs.cluster import ClusterExecutor
@@ -42,6 +43,8 @@ class Run:
     format: str = ""  # of the output
     features: bool = False  # whether it holds features, and label, split and subject with them
     frames: bool = False  # whether the features of every face are kept
+    linking: Linking | None = None  # their moments in place of features, with persons told apart
+    by: str = ""  # what the rows of a timeline are
 
     def stream(self, keep: Keep) -> int:
         """Hand the record of every clip to `keep` as it is made; return how many failed."""
@@ -157,6 +160,7 @@ class Run:
     def _kind(self) -> dict[str, Any]:
         """Return what makes two runs' findings the same: recipe, head, and what is kept."""
         import json
+        from dataclasses import asdict
 
         from videmo import __version__
         from videmo.files import sha256
@@ -172,6 +176,7 @@ class Run:
             "features": self.features,
             "--frames": self.frames,
             **_flat(recipe),
+            **({"by": self.by, **_flat(asdict(self.linking), "linking.")} if self.linking else {}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(kind))
         return plain
@@ -193,6 +198,8 @@ class Run:
         }
         if self.features:
             settings["--frames"] = str(self.frames)
+        if self.by:
+            settings["kind of record"] = f"a timeline's ({self.by})"
         more = {"--format": self.format, "--top": self.options.get("top")}
         return Expected(self.clips, kind | more, settings, self.format, self.features)
 
@@ -230,6 +237,7 @@ class Run:
             say_device(provenance, self.options)
             for clip, result in with_retries(executor, clips, bar.begin, ordered=ordered):
                 line = record(clip, result.answer, executor.provenance, self.pipeline.extra_keys)
+                line |= self._size(result)
                 bar.end(line)
                 if line["status"] == "error" and (folder := roots.gone(clip)):
                     raise InputGone(folder)
@@ -244,6 +252,14 @@ class Run:
         if len(clips) > 1 and not self.options["quiet"]:
             say(f"videmo: {bar.tally.summary(self.options.get('out'))}")
         return failed
+
+    def _size(self, result: ClipResult) -> dict[str, int]:
+        """Return width and height in px of a clip's picture, for the rows of a timeline."""
+        from videmo.data import Failure
+
+        if self.linking is None or isinstance(result.answer, Failure):
+            return {}
+        return {name: getattr(result.answer.info, name) for name in ("width", "height")}
 
     def _progress(self, clips: int) -> NoProgress:
         from videmo.cli.messages import make_progress
@@ -274,10 +290,11 @@ class Run:
                     yield cluster.prepare()
                 return
             if not jobs:
-                yield InProcessExecutor(self.pipeline.prepare(), faces, bar.watch)
+                pipeline = self.pipeline.prepare()
+                yield InProcessExecutor(pipeline, faces, bar.watch, self.linking)
                 return
             workers = WorkerOptions(jobs, timeout)
-            spec = PipelineSpec.of(self.pipeline, workers, faces)
+            spec = PipelineSpec.of(self.pipeline, workers, faces, self.linking)
             with ProcessExecutor(spec, workers) as processes:
                 yield processes.prepare()
 
@@ -306,7 +323,8 @@ class Run:
 
         names = ("clip_timeout", "ray_address", "gpus_per_worker")
         workers = ClusterOptions(self.options["jobs"] or 0, *(self.options[name] for name in names))
-        return ClusterExecutor(PipelineSpec.of(self.pipeline, workers, faces), workers)
+        spec = PipelineSpec.of(self.pipeline, workers, faces, self.linking)
+        return ClusterExecutor(spec, workers)
 
 
 def keeps_journal(out: str | None) -> bool:

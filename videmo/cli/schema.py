@@ -6,7 +6,7 @@ import click
 
 from videmo.cli.grouped import Command
 
-TABLE_NAMES = ("record", "features", "faces", "attributes", "identify")
+TABLE_NAMES = ("record", "timeline", "features", "faces", "attributes", "identify")
 
 EXAMPLES = """\b
 Examples:
@@ -22,7 +22,8 @@ Examples:
 def schema(name: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a record.
 
-    Of classify by default; of one person for attributes and identify; of a row of the Parquet
+    Of classify by default; of one person for attributes and identify, and of one in a span of
+    time for timeline; of a row of the Parquet
     files of extract-features: features is a clip, faces is a face. Within a schema_version keys
     may be added, none goes and none changes its meaning.
     """

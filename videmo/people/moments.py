@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -171,16 +172,25 @@ def spooled_moments(path: str, pipeline: Pipeline, linking: Linking | None = Non
 
     def through(river: Iterator[Features]) -> Iterator[Features]:
         draft = f"{path}.draft"
-        with output_errors(path), open(draft, "wb") as file:
-            collector = MomentCollector(pipeline, linking, lambda batch: put(file, batch))
-            yield from collector(river)
-        with output_errors(path), open(draft, "rb") as source, open(path, "wb") as file:
-            for batch in collector.numbered(unspooled(source, os.path.getsize(draft))):
-                put(file, batch)
-        with suppress(OSError):
-            os.unlink(draft)
+        try:
+            with output_errors(path):
+                file = open(draft, "wb")  # noqa: SIM115
+            with closing(file):
+                collector = MomentCollector(pipeline, linking, partial(_put, path, file))
+                yield from collector(river)
+            with output_errors(path), open(draft, "rb") as source, open(path, "wb") as whole:
+                for batch in collector.numbered(unspooled(source, os.path.getsize(draft))):
+                    put(whole, batch)
+        finally:
+            with suppress(OSError):
+                os.unlink(draft)
 
     return through
+
+
+def _put(path: str, file: IO[bytes], batch: Features) -> None:
+    with output_errors(path):
+        put(file, batch)
 
 
 def _compact(features: Features, pipeline: Pipeline) -> Features:

@@ -82,6 +82,7 @@ class Row:
     start: float  # s
     end: float  # s, not in it
     frames: int  # looked at in that span
+    shown: int  # ... that show it
     rows: I64  # its faces: places in the moments
     raw: F64  # (P,) mean of what the network says of each, after smoothing
     probabilities: F32  # (C,)
@@ -93,13 +94,13 @@ class Row:
 
     @property
     def faces(self) -> int:
-        """How many faces it is made of, one a frame."""
+        """How many faces it is made of: of a person one a frame."""
         return len(self.rows)
 
     @property
     def coverage(self) -> float:
         """The share of the frames that show the person."""
-        return len(self.rows) / self.frames if self.frames else 0.0
+        return self.shown / self.frames if self.frames else 0.0
 
 
 def rows(moments: Moments, pipeline: Pipeline, timing: Timing | None = None) -> Iterator[Row]:
@@ -193,9 +194,10 @@ class _Rows:
         """Return the row of some faces of which the answer is known."""
         moments = self.moments
         person = int(moments.person[rows[0]])
+        shown = len(rows) if person != NOBODY else len(np.unique(moments.faces.index[rows]))
         return Row(
-            None if person == NOBODY else person, start, end, self.clock.count(start, end), rows,
-            raw, p, label or moments.labels[int(p.argmax())],
+            None if person == NOBODY else person, start, end, self.clock.count(start, end), shown,
+            rows, raw, p, label or moments.labels[int(p.argmax())],
             moments.affect[rows].mean(0, dtype=np.float64),
             moments.faces.box[rows].mean(0, dtype=np.float64),
             _medians_of(moments.quality[rows]), frame,

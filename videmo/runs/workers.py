@@ -26,6 +26,8 @@ from uuid import uuid4
 from videmo import store
 from videmo.data import POSITIVE, Failure
 from videmo.errors import InputError, ModelError, VidemoError
+from videmo.people.linking import Linking
+from videmo.people.moments import spooled_moments
 from videmo.pipeline import Engine, FeatureHook, Pipeline, cpus
 from videmo.recipe import Recipe
 from videmo.runs.batch import attempt
@@ -58,15 +60,20 @@ class PipelineSpec:
     engine: Engine
     outputs: tuple[str, ...] = ()
     faces: str | None = None  # a folder for the features of every face, if they are wanted
+    linking: Linking | None = None  # the moments of every face are wanted in their place
 
     @classmethod
     def of(
-        cls, pipeline: Pipeline, options: WorkerOptions, faces: str | None = None
+        cls,
+        pipeline: Pipeline,
+        options: WorkerOptions,
+        faces: str | None = None,
+        linking: Linking | None = None,
     ) -> PipelineSpec:
         """Return the spec of a pipeline, which need not be prepared, for one of several workers."""
         head = str(pipeline.head_model.folder.absolute()) if pipeline.head_model else None
         engine = options.engine(pipeline.engine)
-        return cls(pipeline.recipe, head, engine, tuple(pipeline.outputs), faces)
+        return cls(pipeline.recipe, head, engine, tuple(pipeline.outputs), faces, linking)
 
     def build(self) -> Pipeline:
         """Return the pipeline, with its models loaded."""
@@ -103,10 +110,17 @@ class InProcessExecutor:
 
     faces: a folder for the features of every face, if they are wanted
     watch: sees the features pass
+    linking: moments of the faces are wanted in place of their features
     """
 
-    def __init__(self, pipeline: Pipeline, faces: str | None, watch: FeatureHook) -> None:
-        self.pipeline, self.faces, self.watch = pipeline, faces, watch
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        faces: str | None,
+        watch: FeatureHook,
+        linking: Linking | None = None,
+    ) -> None:
+        self.pipeline, self.faces, self.watch, self.linking = pipeline, faces, watch, linking
 
     @property
     def provenance(self) -> Provenance:
@@ -117,7 +131,7 @@ class InProcessExecutor:
         """Yield every clip with its result, in their order."""
         for clip in clips:
             on_start(clip.path)
-            yield clip, run_clip(self.pipeline, clip, self.faces, self.watch)
+            yield clip, run_clip(self.pipeline, clip, self.faces, self.watch, self.linking)
 
     def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
         """Yield clips with their results; who reads this outlives what ends a worker."""
@@ -299,20 +313,27 @@ def _reachable(clip: Clip) -> Clip:
 
 
 def _run(spec: PipelineSpec, clip: Clip) -> ClipResult:
-    return run_clip(_pipeline(spec), clip, spec.faces)
+    return run_clip(_pipeline(spec), clip, spec.faces, linking=spec.linking)
 
 
 def run_clip(
-    pipeline: Pipeline, clip: Clip, faces: str | None, watch: FeatureHook = lambda river: river
+    pipeline: Pipeline,
+    clip: Clip,
+    faces: str | None,
+    watch: FeatureHook = lambda river: river,
+    linking: Linking | None = None,
 ) -> ClipResult:
     """Return the result of one clip; the features of its faces go to a new file in `faces`.
+
+    linking: how persons are told apart, where moments are wanted in place of features
 
     Raises OutputError where that file cannot be written.
     """
     if faces is None:
         return ClipResult(attempt(clip, pipeline, watch))
     path = os.path.join(faces, uuid4().hex)
-    answer = attempt(clip, pipeline, lambda river: watch(spooled(path)(river)))
+    keep = spooled_moments(path, pipeline, linking) if linking else spooled(path)
+    answer = attempt(clip, pipeline, lambda river: watch(keep(river)))
     if isinstance(answer, Failure):
         with suppress(OSError):
             os.unlink(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 from videmo.errors import InputError
 from videmo.stages.registry import resolve
 from videmo.write.columns import Column
-from videmo.write.formats import FORMATS, suffixes
+from videmo.write.formats import EVERY, FORMATS, Format, suffixes
 from videmo.write.names import DEVICES, kind_of
 from videmo.write.sink import Out, open_sink
 
@@ -63,7 +63,7 @@ def open_writer(
     Raises UnknownName for a format, OutputError for a place that cannot be written, and what
     `ready` raises.
     """
-    kind = resolve("format", {name: form.writer for name, form in FORMATS.items()}, format)
+    kind = resolve("format", {name: form.writer for name, form in EVERY.items()}, format)
     ready(format, out)
     sink = open_sink(out, stream)
     try:
@@ -75,7 +75,7 @@ def open_writer(
 
 def ready(format: str, out: Out) -> None:
     """Raise now what a format lacks, not after hours of work: InputError, MissingDependency."""
-    if format not in FORMATS or FORMATS[format].text:
+    if format not in EVERY or EVERY[format].text:
         return
     if out is None or os.fspath(out) == "-":
         raise InputError(f"{format} is no text for the standard output; name a file with --out")
@@ -85,7 +85,12 @@ def ready(format: str, out: Out) -> None:
 
 
 def format_of(
-    out: str | os.PathLike[str] | None, tty: bool, *, files: bool = False, asked: str | None = None
+    out: str | os.PathLike[str] | None,
+    tty: bool,
+    *,
+    files: bool = False,
+    asked: str | None = None,
+    formats: Mapping[str, Format] = FORMATS,
 ) -> str:
     """Return the format that the suffix of `out` asks for.
 
@@ -93,6 +98,7 @@ def format_of(
     NDJSON for a device (/dev/stdout) too.
 
     files: also formats that are no text
+    formats: those that there are
     asked: the format of --format, for the standard output and files whose suffix says nothing
 
     Raises UnknownName for a suffix that says nothing, InputError where there is none, or where it
@@ -103,7 +109,7 @@ def format_of(
         return asked or ("table" if tty else "ndjson")
     if name.startswith(DEVICES) and not os.path.splitext(name)[1]:
         return asked or "ndjson"
-    known = suffixes(name for name, format in FORMATS.items() if format.text or files)
+    known = suffixes(name for name, format in formats.items() if format.text or files)
     return kind_of(name, known, asked=asked, option="--format")
 
 

@@ -61,6 +61,16 @@ def columns_of(
     return [c for key in keys_ for c in _columns(key, (labels or {}).get(key.name, ()))]
 
 
+def timeline_columns(labels: Sequence[str], affect: bool = False) -> list[Column]:
+    """Return the columns of the rows of a timeline, in their order.
+
+    labels: the head's; affect: whether the network tells valence and arousal
+    """
+    there = [key for key in keys("timeline") if affect or not key.free]
+    ordered = sorted(there, key=lambda key: key.name == _VERSION)
+    return [c for key in ordered for c in _columns(key, labels)]
+
+
 def column_types(names: Iterable[str]) -> dict[str, str]:
     """Return what columns of these names hold, in the words of Column.type.
 

@@ -26,6 +26,8 @@ class Format:
     writer: str  # "module:class", a RecordWriter
     suffixes: tuple[str, ...]  # of files that are such, the usual one first
     text: bool = True  # whether it may go to the standard output
+    single: bool = False  # whether a file of it is of one clip
+    by: str = ""  # what its rows are by default: segment for those of one clip, window for others
 
 
 FORMATS = {
@@ -38,9 +40,21 @@ FORMATS = {
 }
 
 
+TIMELINES = {  # of the rows of one clip, for players and for those who annotate
+    "srt": Format("videmo.write.cues:Srt", (".srt",), single=True),
+    "vtt": Format("videmo.write.cues:Vtt", (".vtt",), single=True),
+    "ass": Format("videmo.write.cues:Ass", (".ass",), single=True, by="frame"),
+    "eaf": Format("videmo.write.tiers:Eaf", (".eaf",), single=True),
+    "textgrid": Format("videmo.write.tiers:TextGrid", (".textgrid",), single=True),
+    "bids": Format("videmo.write.events:Bids", ("_events.tsv",), single=True),
+    "fex": Format("videmo.write.events:Fex", (".fex.csv",), by="frame"),
+}
+EVERY = FORMATS | TIMELINES
+
+
 def suffixes(names: Iterable[str]) -> dict[str, str]:
     """Return which suffix stands for which of these formats."""
-    return {suffix: name for name in names for suffix in FORMATS[name].suffixes}
+    return {suffix: name for name in names for suffix in EVERY[name].suffixes}
 
 
 class Ndjson(RecordWriter):

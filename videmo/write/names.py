@@ -28,15 +28,16 @@ def kind_of(
     """
     name = os.fspath(out)
     suffix = os.path.splitext(name)[1].lower()
-    said = kinds.get(suffix)
+    ends = [end for end in kinds if name.lower().endswith(end)]
+    said = kinds[max(ends, key=len)] if ends else None  # a_events.tsv is more than .tsv
     if asked is None:
         if said is None and not suffix:
-            ends = ", ".join(kinds) + (f", or give {option}" if option else "")
-            raise InputError(f"{name}: no suffix says the format; end it in {ends}")
+            known = ", ".join(kinds) + (f", or give {option}" if option else "")
+            raise InputError(f"{name}: no suffix says the format; end it in {known}")
         if said is None:
             raise UnknownName("output format", suffix, kinds)
         return said
     if said not in (None, asked):
-        ends = " or ".join(end for end, kind in kinds.items() if kind == asked)
-        raise InputError(f"{name}: its name says {said}, {asked} is asked for; end it in {ends}")
+        known = " or ".join(end for end, kind in kinds.items() if kind == asked)
+        raise InputError(f"{name}: its name says {said}, {asked} is asked for; end it in {known}")
     return asked

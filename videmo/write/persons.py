@@ -7,6 +7,7 @@ from typing import Any
 
 from videmo.write import Writer, open_writer
 from videmo.write.columns import Column, person_columns
+from videmo.write.cues import answer_of
 from videmo.write.schema import keys
 from videmo.write.sink import Out, open_sink
 from videmo.write.table import Table, percent, shorten
@@ -102,6 +103,11 @@ _SHOWN: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {  # cells, 
     "ethnicity": (21, _likeliest),
     "similarity": (10, lambda record: f"{record['similarity']:.3f}"),
     "same": (4, lambda record: "yes" if record["same"] else "no"),
-    "person": (6, lambda record: str(record["person"])),
-    "with face": (9, lambda record: f"{record['face_frames']}/{record['frames']}"),
+    "person": (6, lambda record: "-" if record["person"] is None else str(record["person"])),
+    "from-to": (19, lambda record: f"{record['start']:8.2f} - {record['end']:.2f}"),
+    "answer": (18, answer_of),
+    "with face": (
+        9,
+        lambda record: f"{record.get('face_frames', record['faces'])}/{record['frames']}",
+    ),
 }

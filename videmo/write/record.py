@@ -75,7 +75,8 @@ def tidy(
     Floats are rounded as the schema says: probabilities to 6 decimals, seconds to 4; NaN and
     infinity are None.
     """
-    names = [k for k in _ORDER if k in record] + [k for k in record if k not in _ORDER]
+    first = () if "by" in record else _ORDER  # a row of a timeline is in its own order
+    names = [k for k in first if k in record] + [k for k in record if k not in first]
     return {
         k: order(record[k], labels, top) if k == "scores" and record[k] is not None
         else plain(record[k], _DIGITS.get(k))

@@ -1,6 +1,7 @@
 """What a record holds, key by key: the one table of which all forms of a record are made.
 
     record       of classify            attributes, identify   of one person
+    timeline     of one person in one span of time
     features     a clip in a Parquet file of extract-features
     faces        a face in the file that --frames adds to it
 
@@ -24,6 +25,7 @@ BOX_DIGITS = 1  # px
 AFFECT = ("valence", "arousal")  # of networks that tell them
 STATUSES = ("ok", "no_face", "error")  # of a clip
 PART = ("start", "end")  # of clips of which a part was asked for
+SIZE = ("width", "height")  # of a clip's picture
 
 Schema = dict[str, Any]
 
@@ -37,6 +39,7 @@ TYPES: dict[str, Schema] = {
     "version": {"type": "integer", "const": VERSION},
     "count": {"type": "integer", "minimum": 0},
     "track": {"type": "integer", "minimum": -1},
+    "person": {"type": "integer", "minimum": 1},
     "number": {"type": "number"},
     "length": {"type": "number", "minimum": 0},
     "share": _SHARE,
@@ -155,6 +158,17 @@ _START, _END = (
         digits=TIME_DIGITS, of=attrgetter(f"clip.{name}"))
     for name, what in zip(PART, ("its begin", "its end, which is not in it"), strict=True)
 )  # fmt: skip
+_QUALITY = (
+    Key("side", "length", "px of the source, of a square as large as the face's box: the median",
+        null=True, digits=BOX_DIGITS),
+    Key("sharpness", "length", "grey levels (0..255), fine detail in the picture that the network "
+        "sees: the median of the RMS of its Laplacian; blurred and enlarged faces have little",
+        null=True, digits=2),
+    Key("brightness", "share", "mean grey of that picture, from black 0 to white 1: the median",
+        null=True, digits=3),
+    Key("frontal", "share", "1 looks ahead, 0 aside, by where the nose parts the line between the "
+        "eyes: the median", null=True, digits=3),
+)  # fmt: skip
 _SHOWN = "; without a face, the part of the clip that was asked for"
 _PERSON = (
     Key("track", "count", "number of the face in its clip", free=True, only="ok"),
@@ -180,6 +194,42 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
           for name in AFFECT),
         *_COUNTS, _DETECTED,
         *_TAIL,
+    )),
+    "timeline": ("What videmo timeline tells of a person in a span of time, or of a clip without "
+        "one", (
+        *_HEAD, _STATUS,
+        Key("person", "person", "1, 2, ... as they first appear in the clip; null: a face that is "
+            "too small, or seen for too short", null=True),
+        Key("start", "number", "s, its first frame, or where the window begins", null=True,
+            digits=TIME_DIGITS),
+        Key("end", "number", "s, where the next frame is shown, or the window ends", null=True,
+            digits=TIME_DIGITS),
+        Key("label", "text", "the most probable label; of a segment the one it was held for",
+            null=True, only="ok"),
+        Key("scores", "shares", "the probability of each by name, summing to 1", null=True,
+            only="ok", digits=SCORE_DIGITS),
+        *(Key(name, "signed", "where the network tells them: the mean over the faces of each "
+              "clipped to -1..1", null=True, free=True, digits=SCORE_DIGITS) for name in AFFECT),
+        Key("faces", "count", "faces it is made of: of a person one a frame"),
+        Key("frames", "count", "frames looked at in that span"),
+        Key("coverage", "share", "the share of them that show it", digits=TIME_DIGITS),
+        Key("box", "box", "the mean of its boxes: x0 y0 x1 y1, px", null=True, only="ok",
+            digits=BOX_DIGITS),
+        *_QUALITY,
+        Key("frame", "count", "number of the frame in its source, of a row by frame", null=True),
+        Key("track", "track", "number of the face, of a row by frame; a person may have several",
+            null=True),
+        Key("face_score", "share", "how sure the detector is, of a row by frame", null=True,
+            digits=4),
+        Key("by", "text", "what a row is: frame, window WIDTH/STEP or segment MARGIN/LEAST, and "
+            "the smoothing"),
+        *(Key(f"part_{name}", "number", f"s, the part of the clip that was asked for: its {name}",
+              null=True, digits=TIME_DIGITS) for name in PART),
+        Key("persons", "count", "how many were seen in the clip", null=True),
+        *(Key(name, "count", f"px, of the clip's picture: its {name}", null=True)
+          for name in SIZE),
+        _DURATION,
+        *_TAIL[2:],
     )),
     "features": ("A clip in a Parquet file of videmo extract-features", (
         _PATH, _STATUS,
@@ -230,7 +280,12 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         *_COUNTS, *_TAIL,
     )),
 }  # fmt: skip
-RECORDS = ("record", "attributes", "identify")  # the tables of records; the others are of Parquet
+RECORDS = (
+    "record",
+    "attributes",
+    "identify",
+    "timeline",
+)  # the tables of records; the others are of Parquet
 
 
 def keys(table: str) -> tuple[Key, ...]:

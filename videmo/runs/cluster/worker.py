@@ -48,7 +48,7 @@ class ClusterWorker:
             if self._spec.faces is None:
                 return run_clip(self._pipeline, clip, None), None
             with scratch() as folder:
-                result = run_clip(self._pipeline, clip, folder)
+                result = run_clip(self._pipeline, clip, folder, linking=self._spec.linking)
                 faces = Path(result.faces).read_bytes() if result.faces else None
                 return replace(result, faces=None), faces
         except VidemoError as error:

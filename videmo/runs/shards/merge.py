@@ -262,8 +262,8 @@ class _Rows:
         if len(same) == 1:
             return same
         parts = [[*take] for _, take in groupby(same, key=self.part.__getitem__)]
-        persons = self._first is not None and self._first[1].person
-        takes = parts if persons else [[at] for at in same]
+        many = self._first is not None and self._first[1].many
+        takes = parts if many else [[at] for at in same]
         if self._latest:
             return takes[-1]
         contents = [[self._content(at) for at in take] for take in takes]

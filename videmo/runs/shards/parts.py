@@ -45,6 +45,7 @@ class RowSummary(NamedTuple):
     end: float | None  # s
     status: int  # in STATUSES
     person: bool  # whether it tells of one person, whose start and end these are
+    many: bool  # whether a clip may have several of them, side by side
     settings: Mapping[str, str]  # what all records of a run share
 
 
@@ -361,7 +362,8 @@ class FeaturePart(Part):
                     f"{place}: status is {status!r}, no word of videmo's; make it again"
                 )
             start, end = self._part(row)
-            yield RowSummary(row + 1, path, start, end, STATUSES.index(status), False, settings)
+            state = STATUSES.index(status)
+            yield RowSummary(row + 1, path, start, end, state, False, False, settings)
 
     def content(self, row: int) -> tuple[str | bytes, ...]:
         """Return all that the file holds of a clip, comparable; NaN is itself here."""
@@ -507,8 +509,9 @@ def _summary(line: int, record: Mapping[str, Any]) -> RowSummary | None:
     path, status = record.get("path"), record.get("status")
     if not isinstance(path, str) or not path or status not in STATUSES:
         return None
+    span = "part_" if "by" in record else ""  # of a timeline start and end are the row's
     try:
-        start, end = (float(t) if (t := record.get(name)) not in (None, "") else None
+        start, end = (float(t) if (t := record.get(span + name)) not in (None, "") else None
                       for name in TIMES)  # fmt: skip
     except (TypeError, ValueError, OverflowError):
         return None
@@ -517,12 +520,14 @@ def _summary(line: int, record: Mapping[str, Any]) -> RowSummary | None:
             f"{path}: the record in line {line} has probabilities or counts that are none; "
             "run that shard again"
         )
-    if "person" in record or "other_path" in record:
+    if ("person" in record and "by" not in record) or "other_path" in record:
         raise MergeError(
             f"{path}: identify has numbered or compared persons in one part alone; "
             "run it on all clips at once"
         )
     settings = {name: "" if record.get(name) is None else str(record[name]) for name in _SETTINGS}
-    person = "label" not in record  # of attributes
-    kind = {"kind of record": "a person's" if person else "a clip's"}
-    return RowSummary(line, path, start, end, STATUSES.index(status), person, settings | kind)
+    person, moment = "label" not in record, record.get("by")  # of attributes, of timeline
+    whose = f"a timeline's ({moment})" if moment else "a person's" if person else "a clip's"
+    place, kind = STATUSES.index(status), {"kind of record": whose}
+    many = person or bool(moment)
+    return RowSummary(line, path, start, end, place, person, many, settings | kind)

@@ -1,0 +1,102 @@
+"""The rows of a timeline as records, as `videmo.write.schema` lists them: plain types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import numpy as np
+
+from videmo.people.linking import Linking
+from videmo.people.moments import Moments
+from videmo.people.timeline import Row, Timing, rows
+from videmo.pipeline import Pipeline
+from videmo.stages.heads.attributes import AFFECT, Affect, affect
+from videmo.stages.quality import NAMES as QUALITY
+
+Record = dict[str, Any]
+
+
+class Part(Protocol):
+    """What is to be known of an input."""
+
+    @property
+    def start(self) -> float | None: ...
+    @property
+    def end(self) -> float | None: ...
+
+
+def described(timing: Timing, linking: Linking) -> str:
+    """Return what makes the rows of two timelines comparable."""
+    usual = asdict(Linking())
+    odd = [f"{key} {value}" for key, value in asdict(linking).items() if value != usual[key]]
+    return ", ".join([str(timing), *odd])
+
+
+def timeline_records(
+    record: Mapping[str, Any],
+    moments: Moments | None,
+    pipeline: Pipeline,
+    timing: Timing,
+    linking: Linking,
+    clip: Part,
+) -> Iterator[Record]:
+    """Yield a record for each row of a clip; for one without any its own, with its status.
+
+    record: as `classify` tells of the clip, with width and height
+    moments: None for a clip that failed
+    """
+    told = AFFECT in pipeline.outputs
+    base = _base(record, described(timing, linking), clip, told)
+    found = rows(moments, pipeline, timing) if moments is not None else iter(())
+    base["persons"] = None if moments is None else len(moments.persons)
+    row = None
+    for row in found:
+        yield {**base, **_row(row, moments, pipeline, told)}
+        base["warnings"] = []  # they are the clip's: said once
+    if row is None:
+        yield {**base, **_nobody(base, moments)}
+
+
+def _base(record: Mapping[str, Any], by: str, clip: Part, told: bool) -> Record:
+    """Return all keys in their order, empty where they are a row's."""
+    empty = dict.fromkeys(("person", "start", "end", "label", "scores"))
+    head = {key: record[key] for key in ("schema_version", "path", "status")}
+    empty |= dict.fromkeys(Affect._fields if told else ())
+    row = {**empty, "faces": 0, "frames": record["frames"], "coverage": 0.0, "box": None}
+    row |= dict.fromkeys((*QUALITY, "frame", "track", "face_score"))
+    parts = {"part_start": clip.start, "part_end": clip.end, "persons": None}
+    size = {key: record.get(key) or None for key in ("width", "height")}
+    tail = {key: record[key] for key in ("duration", "warnings", "error", "provenance")}
+    return {**head, **row, "by": by, **parts, **size, **tail}
+
+
+def _nobody(base: Mapping[str, Any], moments: Moments | None) -> Record:
+    """Return what is said of a clip without a row, though it may show faces."""
+    if moments is None or not len(moments):
+        return {}
+    said = (
+        f"{len(moments)} faces, each too small or seen for too short to be a person's; "
+        "--by window tells them"
+    )
+    return {"status": "no_face", "warnings": [*base["warnings"], said]}
+
+
+def _row(row: Row, moments: Moments | None, pipeline: Pipeline, told: bool) -> Record:
+    assert moments is not None
+    scores = dict(zip(moments.labels, map(float, row.probabilities), strict=True))
+    known = {
+        "person": row.person, "start": row.start, "end": row.end, "label": row.label,
+        "scores": scores, "faces": row.faces, "frames": row.frames, "coverage": row.coverage,
+        "box": row.box.tolist(),
+    }  # fmt: skip
+    if told:
+        known |= affect(row.affect, pipeline.outputs[AFFECT])._asdict()
+    quality = zip(QUALITY, row.quality.tolist(), strict=True)
+    known |= {name: None if np.isnan(value) else value for name, value in quality}
+    if row.frame is not None:
+        at = int(row.rows[0])
+        known |= {"frame": row.frame, "track": int(moments.faces.track[at])}
+        known["face_score"] = float(moments.faces.score[at])
+    return known
