@@ -25,6 +25,7 @@ RECIPE = Recipe(
     backbone_sha256="ab" * 32,
     sampling=Sampling(fps=5.0, every=1, max_side=None),
     detection=Detection(detector="mtcnn", score=0.9, min_face=32, max_side=640, faces="all"),
+    following=Following(every=1),
     tracking=Tracking(overlap=0.3, gap=1.0, cut=40.0),
     cropping=Cropping(
         size=112, shape="square", scale=1.2, shift=(0.0, 0.05), margin=(0.0, 0.0), colour="rgb"
@@ -145,12 +146,26 @@ def test_the_fingerprint_is_the_same_for_ever() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "fingerprint"), [("afew7", "84d12366bd29f25c"), ("vgaf3", "b4cb12ad7ae65a9f")]
+    ("head", "fingerprint"), [("afew7", "4a8a99d1d3fd1d31"), ("vgaf3", "7c54a0cbee801e6a")]
 )
 def test_the_recipes_that_ship_keep_their_names(head: str, fingerprint: str) -> None:
     recipe = store.load(head).recipe
     assert recipe.fingerprint() == fingerprint
     assert recipe.to_dict() == store.load(head).card["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("head", "fingerprint"), [("afew7", "84d12366bd29f25c"), ("vgaf3", "b4cb12ad7ae65a9f")]
+)
+def test_the_recipes_that_shipped_before_are_two_options_away(head: str, fingerprint: str) -> None:
+    before = {"detection": {"detector": "mtcnn"}, "following": {"every": 1}}
+    assert store.load(head).recipe.with_changes(**before).fingerprint() == fingerprint
+
+
+def test_a_recipe_of_before_there_was_following_looks_at_every_frame() -> None:
+    plain = {k: v for k, v in RECIPE.to_dict().items() if k != "following"}
+    assert Recipe.from_dict(plain).following.every == 1
+    assert Recipe("net", "0" * 64).following.every == "auto"
 
 
 def test_an_option_that_came_later_is_written_only_where_it_says_something_new() -> None:

@@ -23,7 +23,7 @@ from videmo.stages.track import Tracking
 _ADDED_LATER = {
     ("pooling", "of"): FEATURES, ("pooling", "prior"): [], ("sampling", "frame_rate"): 25.0,
 }  # fmt: skip
-_LATER_STAGES = {"following": Following()}
+_LATER_STAGES = {"following": Following(every=1)}
 
 # The options that the command line, and Python by keyword, replace in a head's recipe: their
 # names there -> the stage, and the name in it.
@@ -96,6 +96,8 @@ class Recipe:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Recipe:
         """Return the recipe that `to_dict` wrote; raises ModelError for a key it does not know."""
+        if isinstance(plain, Mapping):  # what it leaves out, it was written without
+            plain = {**{name: asdict(meant) for name, meant in _LATER_STAGES.items()}, **plain}
         recipe: Recipe = _build(cls, plain, "recipe")
         return recipe
 

@@ -15,7 +15,7 @@ from videmo.evaluate.metrics import wilson_interval
 from videmo.labels import label_set, meaning
 from videmo.stages.image import resize
 from videmo.train.ferplus import read_ferplus
-from videmo.train.stills import TrackOptions, make_frames
+from videmo.train.stills import VALENCES, TrackOptions, make_frames
 
 EDGE, LARGER = 32, 3  # px around the picture of 64 px, and how often as large a frame shows it
 
@@ -53,7 +53,9 @@ def report(data: Path, head: str, each: int, split: str, seed: int = 0) -> None:
     right: list[list[bool]] = []
     covered = np.zeros((2, 2))
     for label in [label for label in label_set(head) for _ in range(each)]:
-        reel = Reel(make_frames(faces, meaning(label), TrackOptions(frames=(8, 24)), rng))
+        own = VALENCES.get(meaning(label), (meaning(label),))
+        shown = own[rng.integers(len(own))] if len(own) > 1 else own[0]
+        reel = Reel(make_frames(faces, shown, TrackOptions(frames=(8, 24)), rng))
         answers = [run.answer(reel) for run in runs]  # type: ignore[arg-type]
         right.append([bool(a.prediction and a.prediction.label == label) for a in answers])
         covered += [[a.descriptor.frames, a.descriptor.seen] for a in answers]

@@ -12,7 +12,7 @@ from videmo.runs.inputs import Clip
 
 KEYS = [
     "schema_version", "path", "status", "label", "scores", "frames", "face_frames", "faces",
-    "coverage", "duration", "warnings", "error", "provenance",
+    "frames_detected", "coverage", "duration", "warnings", "error", "provenance",
 ]  # fmt: skip
 
 
@@ -38,7 +38,10 @@ def test_a_record_says_what_made_it(pipeline, demo):
     assert provenance["head"] == "afew7"
     assert provenance["head_sha256"] == pipeline.head_model.sha256
     assert provenance["backbone_sha256"] == pipeline.recipe.backbone_sha256
-    assert provenance["detector"] == "mtcnn" and len(provenance["detector_sha256"]) == 64
+    assert (
+        provenance["detector"] == "retinaface-mobilenet"
+        and len(provenance["detector_sha256"]) == 64
+    )
     assert provenance["recipe"] == pipeline.recipe.fingerprint()
     assert provenance["decoder"] in ("decord", "pyav")
     assert provenance["device"] == "cpu"

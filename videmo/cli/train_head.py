@@ -50,7 +50,8 @@ TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
         "C": 1.1,
         "recipe": {
             "sampling": {"fps": None, "every": 1},
-            "detection": {"faces": "best", "min_face": 32},
+            "detection": {"detector": "mtcnn", "faces": "best", "min_face": 32},
+            "following": {"every": 1},
             "pooling": {
                 "stats": ("mean", "std", "min", "max"),
                 "within": (),
@@ -67,7 +68,8 @@ TRAINING_PROTOCOLS: dict[str, dict[str, Any]] = {
         "C": 0.5,
         "recipe": {
             "sampling": {"fps": None, "every": 1},
-            "detection": {"faces": "all", "min_face": 64},
+            "detection": {"detector": "mtcnn", "faces": "all", "min_face": 64},
+            "following": {"every": 1},
             "pooling": {
                 "stats": ("mean", "std"),
                 "within": ("mean", "std"),

@@ -187,7 +187,7 @@ def _codecs() -> Iterator[str]:
 
 
 def _detectors() -> Iterator[Check]:
-    yield "detector mtcnn", lambda: "weights in the package mtcnn; the self-test uses them"
+    yield "detector mtcnn", lambda: "weights in the package mtcnn; its O-Net follows faces"
     yield "detector whole", lambda: "has no weights"
     for name in DETECTOR_FILES:
         yield f"detector {name}", partial(_fetched, name)
@@ -195,9 +195,9 @@ def _detectors() -> Iterator[Check]:
 
 def _fetched(name: str) -> str:
     for packed in BUNDLED:
-        if packed.name == name and (path := built_in(packed)):
-            read_network(packed, path)
-            return "weights in the package, verified"
+        if packed.name == name:
+            read_network(packed)
+            return f"weights in the {'package' if built_in(packed) else 'cache'}, verified"
     file: Download = resolve("detector", DETECTOR_FILES, name)
     if not (files_dir() / file.name).is_file():
         return "weights not fetched: that is done on first use"

@@ -27,7 +27,9 @@ FollowFaces = Callable[[U8, Array], tuple[F64, F64, F64]]
 class Following:
     """How often whole frames are looked at; every field changes numbers."""
 
-    every: int | str = 1  # look at the whole of every so many frames of the source; auto: in time
+    every: int | str = (
+        AUTO  # look at the whole of every so many frames of the source; auto: in time
+    )
     longest: float = 0.5  # s from one whole look to the next, with auto
     score: float = 0.6  # a face goes on while what follows it is so sure, 0..1
     overlap: float = 0.5  # ... and finds it so near to where it was expected

@@ -44,6 +44,7 @@ from videmo.store.tensors import read_tensors
 
 EMBEDDED = Path(__file__).parents[1] / "models"
 CARD, WEIGHTS = "card.json", "weights.safetensors"
+PUBLISHED = {"detector": "mtcnn", "faces": "largest"}  # how faces were found for those networks
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class Model:
     def recipe(self) -> Recipe:
         """How descriptors are made: those a head was trained with, or a backbone's own.
 
-        Of a backbone whose card does not say it, every frame's largest face is cut out as the
-        published networks want it: the tight box, not aligned, stretched to their square.
+        Of a backbone whose card does not say it, every frame's largest face is found by MTCNN
+        and cut out as the published networks want it: the tight box, not aligned, stretched to
+        their square.
 
         Raises ModelError where the card of a head does not say it.
         """
@@ -157,7 +159,7 @@ class Model:
         size, stages = self.backbone_spec().input_size, self.card.get("recipe", {})
         if not isinstance(stages, Mapping):
             raise CorruptModel(str(self.folder), "stages of a recipe", type(stages).__name__)
-        published = {"detection": {"faces": "largest"}, "cropping": {"size": size}}
+        published = {"detection": PUBLISHED, "cropping": {"size": size}}
         here = {"backbone": self.handle, "backbone_sha256": self.sha256}
         return Recipe.from_dict({**published, **stages, **here})
 

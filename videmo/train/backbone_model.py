@@ -16,7 +16,9 @@ from videmo.data import F32, F64, I64, Array
 from videmo.errors import InputError, OutputError
 from videmo.evaluate.metrics import label_metrics
 from videmo.files.scratch import scratch
+from videmo.stages.detect import Detection
 from videmo.stages.embed.timm import can_write_graphs, write_graph
+from videmo.stages.follow import Following
 from videmo.train import backbone
 from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining, OnStep
@@ -302,7 +304,7 @@ def write_model(
         "license": {"weights": "as the terms of the training data allow"},
         **(job.card or {}),
         "spec": card_spec(tensors, labels, options),
-        "recipe": {"cropping": _cropping(options)},
+        "recipe": _stages(options),
         "trained": {
             "command": job.command,
             **counts,
@@ -324,9 +326,16 @@ def write_model(
     return store.load(job.out)
 
 
-def _cropping(options: BackboneTraining) -> dict[str, Any]:
-    """Return how faces are cut out for what learned from pictures cut to their boxes."""
-    return {"size": options.input_size, "colour": "rgb" if options.colour else "grey"}
+def _stages(options: BackboneTraining) -> dict[str, Any]:
+    """Return how faces are found and cut out for what learned from pictures cut to their boxes."""
+    return {
+        "detection": asdict(Detection(faces="largest")),
+        "following": asdict(Following()),
+        "cropping": {
+            "size": options.input_size,
+            "colour": "rgb" if options.colour else "grey",
+        },
+    }
 
 
 def _options_for_card(options: BackboneTraining) -> dict[str, Any]:

@@ -47,7 +47,7 @@ MEASURED: dict[str, dict[str, object]] = {
 class Detection:
     """How faces are looked for; every field changes numbers."""
 
-    detector: str = "mtcnn"  # a name of DETECTORS
+    detector: str = "retinaface-mobilenet"  # a name of DETECTORS
     score: float = 0.9  # keep faces at least this sure, 0..1; 0.9 is the paper's O-Net threshold
     min_face: int = 32  # px of the frame as it is looked at: the smallest face looked for
     max_side: int | None = 960  # px: a frame with a longer side is looked at as if it had this
