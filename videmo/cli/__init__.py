@@ -50,6 +50,7 @@ COMMANDS = {  # name -> its place, and what it does
         "Measure predictions against the truth.",
     ),
     "annotate": ("videmo.cli.annotate:annotate", "Draw on a clip what is seen in it."),
+    "plot": ("videmo.cli.plot:plot", "Draw a timeline, person by person."),
     "compare": ("videmo.cli.compare:compare", "Tell what differs between two runs."),
     "attributes": (
         "videmo.cli.persons:attributes",

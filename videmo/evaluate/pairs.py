@@ -91,7 +91,7 @@ def predictions_in(
     place = _path_column(rows, columns)
     _require_column(rows, columns.found)
     known = scores and columns.found == "label"  # they need not be those of another column
-    names = _score_columns(rows, columns.found) if known else None
+    names = score_columns(rows, columns.found) if known else None
     return [_prediction(row, place, columns.found, names) for row in rows]
 
 
@@ -305,7 +305,7 @@ def _scores(row: Row, names: Mapping[str, str]) -> dict[str, float]:
     return scores
 
 
-def _score_columns(rows: Sequence[Row], column: str) -> dict[str, str]:
+def score_columns(rows: Sequence[Row], column: str) -> dict[str, str]:
     """Return the label of each column p_<label>, which records write in lower case."""
     lower = {name: name.removeprefix("p_") for name in rows[0].cells if name.startswith("p_")}
     labels = [label for row in rows if (label := row.text(column))]

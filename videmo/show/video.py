@@ -102,7 +102,8 @@ class VideoWriter:
         self._stack, self._sound = ExitStack(), sound if sound and sound.stream else None
         if sound:
             self._stack.callback(sound.close)
-        options = {} if kind == "matroska" else {"video_track_timescale": str(TICKS)}
+        scales = ("movie_timescale", "video_track_timescale")  # when a track begins; its frames
+        options = {} if kind == "matroska" else dict.fromkeys(scales, str(TICKS))
         self._container = av.open(file, "w", format=kind, options=options)
         self._video: Any = None
         self._last = -1
@@ -169,7 +170,7 @@ class VideoWriter:
 
 def _sound_packets(container: Any, sound: Sound) -> Iterator[tuple[float, Any]]:
     """Return the packets of the sound for a container, each with its time in s."""
-    codec = sound.stream.codec_context.name
+    codec = sound.stream.codec_context.codec.canonical_name  # mp3, whichever decoder reads it
     make = _copied if codec in _COPIED else _encoded
     stream = (
         container.add_stream_from_template(sound.stream)
