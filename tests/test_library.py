@@ -138,3 +138,8 @@ def test_frames_that_are_none_are_refused_in_words() -> None:
 def test_frames_larger_than_is_read_are_refused() -> None:
     with pytest.raises(videmo.VideoError, match="9 x 8 px"):
         open_video(Frames(np.zeros((1, 8, 9, 3), np.uint8)), pixels=71)
+
+
+def test_a_clip_without_a_face_says_so_as_python_writes_it() -> None:
+    with pytest.raises(videmo.NoFaceError, match=r"try less than min_face=32 or score=0\.9$"):
+        videmo.classify(np.zeros((2, 60, 80, 3), np.uint8))

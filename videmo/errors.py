@@ -51,15 +51,18 @@ class VideoError(InputError):
 class NoFaceError(InputError):
     """A video was decoded to its end and no face was found in it."""
 
-    def __init__(self, path: str, seen: int) -> None:
+    def __init__(
+        self, path: str, seen: int, min_face: int | None = None, score: float | None = None
+    ) -> None:
         frames = "frame" if seen == 1 else "frames"
-        super().__init__(
-            f"{path}: no face in {seen} sampled {frames}; try a smaller --min-face or lower --score"
-        )
-        self.path, self.seen = path, seen
+        step = "a smaller min_face= or score="
+        if min_face is not None and score is not None:
+            step = f"less than min_face={min_face} or score={score:g}"
+        super().__init__(f"{path}: no face in {seen} sampled {frames}; try {step}")
+        self.path, self.seen, self.min_face, self.score = path, seen, min_face, score
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.path, self.seen)
+        return type(self), (self.path, self.seen, self.min_face, self.score)
 
 
 class FewFacesError(InputError):
@@ -69,7 +72,7 @@ class FewFacesError(InputError):
         frames = "face frame" if faces == 1 else "face frames"
         super().__init__(
             f"{path}: {faces} {frames}, the head needs {needed}; give a longer part, or look at "
-            "more frames (--every 1)"
+            "more frames (every=1)"
         )
         self.path, self.faces, self.needed = path, faces, needed
 

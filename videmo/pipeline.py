@@ -46,7 +46,7 @@ from videmo.recipe import Recipe, stage_changes
 from videmo.stages.crop import crop
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
 from videmo.stages.decode.formats import MAX_PIXELS
-from videmo.stages.detect import Detector, detect, select
+from videmo.stages.detect import Detection, Detector, detect, select
 from videmo.stages.detect import detector as make_detector
 from videmo.stages.embed import Backbone, embed, make_backbone
 from videmo.stages.follow import Looks, follow
@@ -91,6 +91,7 @@ class Answer:
     warnings: tuple[str, ...]
     affect: Affect | None = None  # None without a face, or where the network does not tell it
     looks: Looks = field(default_factory=Looks)
+    detection: Detection | None = None  # how faces were looked for
 
 
 Link = Callable[[str, Iterator[Any]], Generator[Any, None, None]]  # of one stage to the next
@@ -176,7 +177,7 @@ class Pipeline:
         self.outputs = _outputs(self.backbone_model, wanted)  # name -> labels in order
         if self._spec and self._spec.level == "window" and recipe.detection.faces == "all":
             raise InputError(
-                "the head reads one face a frame through time; give --faces largest or best"
+                "the head reads one face a frame through time; give faces=largest or faces=best"
             )
 
     def features(
@@ -211,7 +212,10 @@ class Pipeline:
                 descriptor = pool(collector(through(river)), self.recipe.pooling)
             prediction = self._predict(descriptor, collector, path) if descriptor.faces else None
             told = collector.affect(self.outputs)
-            return Answer(video.info, descriptor, prediction, tuple(video.warnings), told, looks)
+            return Answer(
+                video.info, descriptor, prediction, tuple(video.warnings), told, looks,
+                self.recipe.detection,
+            )  # fmt: skip
 
     def spent(self, path: Source) -> dict[str, float]:
         """Return the s that each stage takes on a clip, all in one thread; raises VideoError."""
@@ -229,7 +233,7 @@ class Pipeline:
         """Return the clip's one vector; raises VideoError, or NoFaceError without a face."""
         descriptor = self.answer(path, start=start, end=end).descriptor
         if not descriptor.faces:
-            raise NoFaceError(str(path), descriptor.seen)
+            raise self._no_face(path, descriptor)
         return descriptor
 
     def predict(
@@ -238,7 +242,7 @@ class Pipeline:
         """Return the probability of each label; raises VideoError, NoFaceError, FewFacesError."""
         answer = self.answer(path, start=start, end=end)
         if answer.prediction is None:
-            raise NoFaceError(str(path), answer.descriptor.seen)
+            raise self._no_face(path, answer.descriptor)
         return answer.prediction
 
     def prepare(self) -> Pipeline:
@@ -289,8 +293,8 @@ class Pipeline:
         if not self.tells_faces:
             name = self.head_model.name if self.head_model else "none"
             raise InputError(
-                f"head {name} reads whole clips and cannot tell a face or a moment; give afew7, or "
-                f"--head {self.recipe.backbone}"
+                f"head {name} reads whole clips and cannot tell a face or a moment; give "
+                f"head=afew7 or head={self.recipe.backbone}"
             )
         if not len(rows):
             return np.zeros((0, len(self.labels)), np.float32)
@@ -392,6 +396,10 @@ class Pipeline:
         if collector.windows.rows < collector.windows.needed:
             raise FewFacesError(str(path), collector.windows.rows, collector.windows.needed)
         return Prediction(self._spec.labels, collector.windows.scores, descriptor)
+
+    def _no_face(self, path: Source, descriptor: Descriptor) -> NoFaceError:
+        sought = self.recipe.detection
+        return NoFaceError(str(path), descriptor.seen, sought.min_face, sought.score)
 
     def _open(self, path: Source) -> Decoder:
         return open_video(
@@ -515,8 +523,8 @@ def _factors(recipe: Recipe, prior: str | Path) -> tuple[float, ...]:
     """Return the factors of a prior for what the recipe pools; raises InputError, ModelError."""
     if recipe.pooling.of == FEATURES:
         raise InputError(
-            f"--prior {prior}: this head reads features, and learned its own shares; "
-            f"give --head {recipe.backbone}"
+            f"prior={prior}: this head reads features, and learned its own shares; "
+            f"give head={recipe.backbone}"
         )
     if str(prior) == NATURAL:
         return ()

@@ -153,12 +153,12 @@ def test_a_prior_is_part_of_the_recipe_and_of_its_fingerprint(models, tmp_path) 
 
 def test_a_network_that_does_not_tell_its_shares_has_its_natural_answer_alone(models) -> None:
     assert load(models / "moods", prior="natural").recipe.pooling.prior == ()
-    with pytest.raises(ModelError, match="--prior natural takes its answers as they are"):
+    with pytest.raises(ModelError, match="prior=natural takes its answers as they are"):
         load(models / "moods", prior="balanced")
 
 
 def test_a_head_that_reads_features_has_no_prior() -> None:
-    with pytest.raises(InputError, match=r"reads features.*give --head"):
+    with pytest.raises(InputError, match=r"reads features.*give head="):
         load("vgaf3", prior="balanced")
 
 
@@ -465,7 +465,7 @@ def test_no_face_at_all_is_no_face_as_ever(models, tmp_path) -> None:
 
 
 def test_all_faces_of_a_frame_are_no_sequence(models) -> None:
-    with pytest.raises(InputError, match="one face a frame through time; give --faces largest"):
+    with pytest.raises(InputError, match="one face a frame through time; give faces=largest"):
         load(models / "engagement", detection={"faces": "all"})
 
 

@@ -74,7 +74,7 @@ def test_a_clip_that_is_there_twice_is_refused():
     ("a", "b", "said"),
     [
         ([("x", "Sad")], [("y", "Sad")], "no clip in common"),
-        ([("x", "Happy")], [("x", "joy")], "no label in common; --by-meaning"),
+        ([("x", "Happy")], [("x", "joy")], "no label in common; by_meaning=True"),
         ([("x", None, "error")], [("x", "Sad", "ok")], "not one of 1 clips has an answer in both"),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_clip_whose_tracks_are_all_too_short_says_so():
     scene = watched(features([0, 0], [0, 1])).scene(RECORD, answer(), min_frames=3)
     (record,) = attribute_records(scene, {}, AttributeOptions())
     assert record["status"] == "no_face"
-    assert "--min-frames" in record["warnings"][-1]
+    assert "min_frames=" in record["warnings"][-1]
 
 
 def test_a_picture_counts_with_its_one_frame():
@@ -241,7 +241,7 @@ def test_the_threshold_is_what_the_card_measured():
 
 @pytest.mark.parametrize("measured", [{}, {"identity": {}}, {"identity": {"threshold": None}}])
 def test_a_card_without_a_threshold_says_what_to_give(measured):
-    with pytest.raises(InputError, match=r"backbone toy .* --threshold"):
+    with pytest.raises(InputError, match=r"backbone toy .* threshold="):
         threshold_of(card(**measured))
 
 

@@ -50,7 +50,7 @@ def test_a_record_says_what_made_it(pipeline, demo):
 def test_the_part_of_a_clip_is_named_in_its_record(pipeline, demo):
     (record,) = batch.classify([Clip(str(demo), start=3.0, end=4.0)], pipeline)
     assert (record["start"], record["end"]) == (3.0, 4.0)
-    assert record["frames"] == 2  # every tenth of 25 frames: numbers 80 and 90
+    assert record["frames"] == 3  # every tenth of 25 frames, from the first: 75, 85, 95
 
 
 @pytest.mark.parametrize("raised", [ZeroDivisionError, TypeError, struct.error, AssertionError,

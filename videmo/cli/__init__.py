@@ -17,6 +17,7 @@ from videmo import __version__
 from videmo.cli.lazy import LazyCommands, LazyGroup
 from videmo.cli.signals import interruptible
 from videmo.cli.streams import drop_output, guard_streams, quiet_libraries, say
+from videmo.cli.wording import error_text
 from videmo.errors import (
     InputError,
     MissingDependency,
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drop_output()
         if debug:
             raise
-        say(f"videmo: error: {_pull_hint(error) or error}")
+        say(f"videmo: error: {_pull_hint(error) or error_text(error)}")
         code = exit_code(error)
     except OSError as error:  # of the system itself: no room has named a file for it
         drop_output()

@@ -226,6 +226,7 @@ def _classify(
 ) -> list[PredictedClip]:
     """Return what the head answers for the clips of the split; --records keeps it."""
     from videmo.cli.messages import say_device, say_pipeline, say_record
+    from videmo.cli.wording import reworded
     from videmo.errors import InputError
     from videmo.evaluate.pairs import predictions_in
     from videmo.evaluate.rows import Row
@@ -250,6 +251,7 @@ def _classify(
         extra=[*pipeline.extra_keys, *_parts(clips)],
     ) as writer:
         for n, record in enumerate(classify(clips, pipeline), 1):
+            record = reworded(record)
             writer.write(record)
             say_record(record, options)
             rows.append(Row("the predictions", n, record))

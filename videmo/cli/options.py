@@ -89,6 +89,19 @@ input_options = section(
     click.option(
         "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
     ),
+    click.option(
+        "--frames-of",
+        multiple=True,
+        metavar="DIR",
+        help="A folder of pictures that are the frames of one clip, in the order of the numbers "
+        "in their names; again for more.",
+    ),
+    click.option(
+        "--frame-rate",
+        type=Number(0, open=True),
+        metavar="N",
+        help="How many of these pictures make a second. By default 25.",
+    ),
     search_options,
     span_options,
     click.option(
@@ -356,6 +369,7 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
         exclude=options["exclude"],
         manifest=options["manifest"],
         files0_from=options["files0_from"],
+        frames_of=options.get("frames_of") or (),
     )
     clips = [_with_span(clip, options) for clip in clips]
     return _take_shard(clips, shard, options) if shard else clips

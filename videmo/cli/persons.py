@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -232,6 +233,7 @@ def _pipeline(options: dict[str, Any], outputs: Collection[str]) -> Pipeline:
 def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) -> Iterator[Scene]:
     """Look at every clip in turn, and say what is wrong with it after it was used."""
     from videmo.cli.messages import make_progress, say_record, say_trace
+    from videmo.cli.wording import reworded
     from videmo.people.persons import TrackCollector
     from videmo.runs.batch import attempt, record
 
@@ -243,6 +245,7 @@ def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) 
             line = record(clip, answer, pipeline.provenance)
             bar.end(line)
             scene = watch.scene(line, answer, options["min_frames"])
+            scene = replace(scene, record=reworded(scene.record))
             yield scene
             say_record(scene.record, options)
             say_trace(answer, options)

@@ -222,8 +222,8 @@ class Run:
     ) -> int:
         """Look at the clips, and fill in what made the numbers."""
         from videmo.cli.messages import say_device, say_record, say_trace
+        from videmo.cli.wording import record
         from videmo.errors import InputGone
-        from videmo.runs.batch import record
         from videmo.runs.executor import with_retries
         from videmo.runs.roots import Roots
 

@@ -87,7 +87,7 @@ def pair_runs(
     if not first.keys() & second.keys():
         raise InputError(
             f"{a[0].row.file} and {b[0].row.file} have no clip in common; compare names without "
-            "folders: --match name"
+            "folders: match_by=name"
         )
     known = _truth_by_key(truths, by, timed := _timed(t.clip for t in truths))
     clips = [Both(first.get(key), second.get(key)) for key in dict.fromkeys((*first, *second))]
@@ -168,7 +168,7 @@ def _reading(
     if not {*a} & {*b} and (scored or _meanings(a) & _meanings(b)):
         raise InputError(
             f"one run answers {', '.join(a)}, the other {', '.join(b)}: no label in common; "
-            "--by-meaning makes Happy and happiness one"
+            "by_meaning=True makes Happy and happiness one"
         )
     if scored or (true and not {*true} & {*a, *b}):  # then the truth names no label of its own
         true = []

@@ -38,6 +38,8 @@ def evaluate(
     split: str | None = None,
     missing: Literal["error", "wrong"] = "error",
     seen: Literal["error", "allow"] = "error",
+    scores: bool = True,
+    head: str | None = None,
     columns: ColumnNames | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -54,16 +56,18 @@ def evaluate(
     split: only the clips of this split of the truth
     missing: what a clip without a prediction is
     seen: what a clip is that the head learned from, as its card tells
+    scores: whether probabilities are read too, for ECE and Brier
+    head: name or folder of the head that answered, where it is not found by itself
     columns: what the columns are called
     draws, seed: of the bootstrap
 
     returns: the JSON of `videmo evaluate`; `["all"]["accuracy"]` is one of its figures
     raises: InputError, ManifestError for what cannot be compared
     """
-    found = _predictions(predictions, columns, scores=kind == "labels")
+    found = _predictions(predictions, columns, scores=scores and kind == "labels")
     pairs = match(found, _truth(truth, found, columns), by=match_by, split=split, missing=missing)
     beside = Path(predictions).parent if isinstance(predictions, (str, os.PathLike)) else Path()
-    met, unsure = check_leaks(pairs, found, None, beside)
+    met, unsure = check_leaks(pairs, found, head, beside)
     for one in met if seen == "error" else ():
         one.refuse(len(pairs))
     judged = evaluate_labels if kind == "labels" else evaluate_numbers

@@ -58,7 +58,7 @@ class Overlap:
         raise first.row.wrong(
             f"{first.clip.path} is a clip that {self.head} learned from, or of a person whom it "
             f"did, as its card says, and so are {others} of {tested} here: a figure of them tells "
-            "nothing of others; leave them out, or take them along with --seen allow"
+            "nothing of others; leave them out, or take them along with seen=allow"
         )
 
 
@@ -124,7 +124,7 @@ def why_unknown(named: NamedHead) -> str:
     """Return why nobody knows whether a head learned from the clips of a test."""
     return (
         f"{named.name} ({named.sha256[:12]}) is not here, so nobody knows whether it learned from "
-        "these clips; give its folder with --head"
+        "these clips; give its folder with head="
     )
 
 

@@ -153,7 +153,7 @@ def match(
         if key not in known:
             raise answer.row.wrong(
                 f"{answer.path} is not in the truth ({truths[0].row.file}); remove it, "
-                "or compare names without folders: --match name"
+                "or compare names without folders: match_by=name"
             )
     wanted = {k: t for k, t in known.items() if split in (None, t.clip.split)}
     if not wanted:
@@ -164,7 +164,7 @@ def match(
     for key, truth in wanted.items():
         if key not in answers and missing == "error":
             raise truth.row.wrong(
-                f"{truth.clip.path} has no prediction; add it, or count it: --missing wrong"
+                f"{truth.clip.path} has no prediction; add it, or count it: missing=wrong"
             )
     return [Pair(truth, answers.get(key)) for key, truth in wanted.items()]
 
@@ -256,7 +256,7 @@ def unique_by(keyed: Iterable[tuple[Key, Item]]) -> dict[Key, Item]:
         if before is not item:
             raise item.row.wrong(
                 f"{os.path.basename(key[0])} is named again, line {before.row.line} has it too; "
-                "remove one, or tell them apart by --match path"
+                "remove one, or tell them apart by match_by=path"
             )
     return found
 
@@ -299,8 +299,8 @@ def _scores(row: Row, names: Mapping[str, str]) -> dict[str, float]:
     total = math.fsum(scores.values())
     if scores and abs(total - 1) > _SUM:
         raise row.wrong(
-            f"its probabilities sum to {total:.4g}, not to 1; classify without --top, "
-            "or pass them over: --no-scores"
+            f"its probabilities sum to {total:.4g}, not to 1; classify with all of them, "
+            "or pass them over: scores=False"
         )
     return scores
 

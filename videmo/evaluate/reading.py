@@ -22,7 +22,7 @@ def reading_by_name(labels: Sequence[str]) -> LabelReader:
             if name not in labels:
                 raise row.wrong(
                     f"label {name!r} is not among {', '.join(labels)}; name all labels with "
-                    "--labels, or compare what they mean: --by-meaning"
+                    "labels=, or compare what they mean: by_meaning=True"
                 )
         return label, scores
 
@@ -40,7 +40,7 @@ def reading_by_meaning(labels: Sequence[str]) -> LabelReader:
             raise row.wrong(str(error)) from error
         if not folded.any():
             raise row.wrong(
-                f"label {label!r} means none of {', '.join(labels)}; name the set with --labels, "
+                f"label {label!r} means none of {', '.join(labels)}; name the set with labels=, "
                 "or give probabilities, so that the next of them can count"
             )
         sure = dict(zip(labels, folded.tolist(), strict=True))
@@ -58,5 +58,5 @@ def published_set(given: Iterable[str]) -> tuple[str, ...]:
     sets = [labels for labels in LABELS.values() if there <= set(labels)]
     if not sets:
         names = ", ".join(sorted(there))
-        raise InputError(f"no published set has the labels {names}; name all with --labels")
+        raise InputError(f"no published set has the labels {names}; name all with labels=")
     return min(sets, key=len)

@@ -86,7 +86,7 @@ def from_torch(traced: Any, shape: Sequence[int]) -> Any:
     except failures as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"OpenVINO cannot convert this network ({reason}); use --engine torch"
+            f"OpenVINO cannot convert this network ({reason}); use engine=torch"
         ) from error
     return model
 

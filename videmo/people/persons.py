@@ -116,7 +116,7 @@ def threshold_of(model: store.Model) -> float:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the card of backbone {model.name} has no measured threshold of similarity; "
-            "give one with --threshold, a cosine from -1 to 1"
+            "give one with threshold=, a cosine from -1 to 1"
         ) from error
 
 
@@ -147,7 +147,7 @@ class TrackCollector:
         if self._tracks and not found:
             record = {**record, "status": "no_face", "warnings": [
                 *record["warnings"],
-                f"no face in {min_frames} frames or more of one track; lower --min-frames",
+                f"no face in {min_frames} frames or more of one track; lower min_frames=",
             ]}  # fmt: skip
         return Scene(record, found, frozenset(self._together), still)
 

@@ -94,4 +94,4 @@ def _unforeseen(clip: Input, error: Exception) -> Failure:
 def _unseen(info: VideoInfo) -> str:
     until = "" if info.duration is None else f" to {info.duration:.2f} s"
     shown = f"its picture is from {info.begins:.2f} s{until}"
-    return f"has no frame where it is looked at ({shown}); change --start, --end, --fps or --every"
+    return f"has no frame where it is looked at ({shown}); change start=, end=, fps= or every="

@@ -61,6 +61,7 @@ def find_clips(
     exclude: Iterable[str] = (),
     manifest: PathLike | None = None,
     files0_from: PathLike | None = None,
+    frames_of: Iterable[PathLike] = (),
     stdin: IO[bytes] | IO[str] | None = None,
 ) -> list[Clip]:
     """Return the clips that are meant, in the order in which they were named.
@@ -74,6 +75,7 @@ def find_clips(
         folder stands for all in it, ** crosses folders. An excluded folder is not entered.
     manifest: a CSV with the header path[,label][,split][,subject][,start][,end]
     files0_from: a file (or "-") that lists files and folders, each ended by a NUL
+    frames_of: folders of pictures, each of which is one clip
 
     Within a folder the order is that of the names' code points, part by part, in every locale.
     Hidden files and folders are passed over, links to folders are followed but not round in a
@@ -94,6 +96,8 @@ def find_clips(
     again = 0  # how many name a clip that was named before
     for path in _named(named, files0_from, stdin, search):
         again += found.setdefault((_same(path), None, None), clip := Clip(path)) is not clip
+    for folder in map(os.fsdecode, frames_of):
+        found.setdefault((_same(folder), None, None), Clip(folder))
     lists = [] if manifest is None else [os.fsdecode(manifest)]
     for clip in (clip for path in lists for clip in read_manifest(path)):
         found[_same(clip.path), clip.start, clip.end] = clip

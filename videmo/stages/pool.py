@@ -186,7 +186,7 @@ def reweigh(probabilities: Array, factors: Sequence[float]) -> F64:
     """Return probabilities (..., C) times the factors (C,), summing to 1 again."""
     if len(factors) != probabilities.shape[-1]:
         raise InputError(
-            f"a prior of {len(factors)} labels for {probabilities.shape[-1]}; give --prior anew"
+            f"a prior of {len(factors)} labels for {probabilities.shape[-1]}; give prior= anew"
         )
     weighed = probabilities * np.asarray(factors, np.float64)
     return np.asarray(weighed / weighed.sum(-1, keepdims=True))

@@ -114,12 +114,14 @@ def _scores(found: Findings) -> dict[str, float] | None:
 
 def _warnings(found: Findings) -> list[str]:
     descriptor = found.answer.descriptor
-    no_face = [] if descriptor.faces or found.error else [_no_face(found.clip.path, descriptor)]
+    no_face = [] if descriptor.faces or found.error else [_no_face(found)]
     return [*found.answer.warnings, *no_face]
 
 
-def _no_face(path: str, descriptor: Any) -> str:
-    return reason(NoFaceError(path, descriptor.seen))
+def _no_face(found: Findings) -> str:
+    seen, sought = found.answer.descriptor.seen, found.answer.detection
+    size = (sought.min_face, sought.score) if sought else ()
+    return reason(NoFaceError(found.clip.path, seen, *size))
 
 
 _PATH = Key("path", "text", "the input as given; a byte in it that is no UTF-8 is \\udc and its "

@@ -44,5 +44,5 @@ def test_a_real_one_is_told_and_decord_refuses_it(shared: Path, name: str) -> No
     assert "high dynamic range" in video.warnings[0]
     assert frames.pixels.dtype == np.uint8
     pytest.importorskip("decord")
-    with pytest.raises(VideoError, match=r"high dynamic range.*--decoder pyav"):
+    with pytest.raises(VideoError, match=r"high dynamic range.*decoder=pyav"):
         open_video(shared / "clips" / name, "decord")

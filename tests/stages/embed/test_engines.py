@@ -177,7 +177,7 @@ def test_what_openvino_cannot_convert_says_so_and_names_the_other_engine(tmp_pat
             return torch.linalg.eigvals(pixels.float()).real
 
     traced = torch.jit.trace(Odd(), (torch.zeros(1, 4, 4),), check_trace=False)
-    with pytest.raises(ModelError, match=r"OpenVINO cannot convert .*; use --engine torch$"):
+    with pytest.raises(ModelError, match=r"OpenVINO cannot convert .*; use engine=torch$"):
         to_bytes(from_torch(traced, [-1, 4, 4]))
 
 
@@ -222,7 +222,9 @@ def test_a_precision_that_the_cpu_would_replace_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_openvino().Core, "get_property", lambda *_: ["FP32", "BF16", "INT8"])
-    with pytest.raises(InputError, match="this CPU has no fp16; use --precision fp32 or bf16"):
+    with pytest.raises(
+        InputError, match="this CPU has no fp16; use precision=fp32 or precision=bf16"
+    ):
         make(folder, precision="fp16")
 
 
@@ -247,7 +249,7 @@ def test_a_network_that_does_not_bear_fewer_bits_is_refused_and_auto_keeps_them_
     from videmo.stages.embed import timm
 
     folder = overflowing(networks.save(tmp_path / "large").folder)
-    with pytest.raises(InputError, match=r"in fp16 on cpu, .* use --precision fp32"):
+    with pytest.raises(InputError, match=r"in fp16 on cpu, .* use precision=fp32"):
         make(folder, "torch", precision="fp16")
     chosen = timm.Timm.__init__
 

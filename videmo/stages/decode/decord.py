@@ -40,14 +40,14 @@ class Decord(Decoder):
         with PyAV(path, threads=1, pixels=pixels) as header:
             self.info = replace(header.info, decoder="decord")
             if refused := _unsupported(header):
-                raise VideoError(path, f"{refused}; use --decoder pyav")
+                raise VideoError(path, f"{refused}; use decoder=pyav")
             packets = header.packets()
         if refused := misnumbered(header.container, packets):
-            raise VideoError(path, f"decord {refused}; use --decoder pyav")
+            raise VideoError(path, f"decord {refused}; use decoder=pyav")
         self._time = header.seconds(np.sort(packets.stamps))
         self._open(None)
         if len(self._reader) != len(self._time) or abs(self._time[0] - self.info.begins) > 1e-6:
-            raise VideoError(path, "decord counts its frames otherwise; use --decoder pyav")
+            raise VideoError(path, "decord counts its frames otherwise; use decoder=pyav")
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         for frames in batches(self._frames(sampling), self._bytes):
@@ -61,7 +61,7 @@ class Decord(Decoder):
         """Open the file at the wanted size and return the scale; decord shrinks as it decodes."""
         height, width, scale = scaled_size(self.info.height, self.info.width, max_side)
         decord = _decord()
-        with _translated_errors(self._path, "decord cannot open it; use --decoder pyav"):
+        with _translated_errors(self._path, "decord cannot open it; use decoder=pyav"):
             self._reader = decord.VideoReader(
                 os.path.abspath(self._path),  # or a colon in it makes FFmpeg look for a protocol
                 width=width,
@@ -79,12 +79,12 @@ class Decord(Decoder):
 
     def _frame(self, number: int) -> U8:
         with _translated_errors(
-            self._path, "damaged at frames that decord cannot read; use --decoder pyav"
+            self._path, "damaged at frames that decord cannot read; use decoder=pyav"
         ):
             self._reader.seek_accurate(number)
             pixels: U8 = self._reader.next().asnumpy()
         if pixels.shape != self._shape:  # small frames come out as another memory layout
-            raise VideoError(self._path, "decord garbles frames this small; use --decoder pyav")
+            raise VideoError(self._path, "decord garbles frames this small; use decoder=pyav")
         return pixels
 
     def _rest(self) -> None:

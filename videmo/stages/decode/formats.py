@@ -69,6 +69,6 @@ def refuse_large(path: str, height: int, width: int, pixels: int) -> None:
         raise VideoError(
             path,
             f"frames of {width} x {height} px, and {pixels / 1e6:.0f} million pixels are the most "
-            f"that is read; --max-megapixels {math.ceil(height * width / 1e6)} reads them, "
+            f"that is read; megapixels={math.ceil(height * width / 1e6)} reads them, "
             "which takes memory",
         )

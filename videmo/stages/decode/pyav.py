@@ -352,7 +352,7 @@ class _Reader:
         if self._first_error and not self._stream.codec_context.width:
             return (
                 f"no frame can be decoded ({self._first_error}): damaged, or of more than "
-                f"{self._most / 1e6:.0f} million pixels, which --max-megapixels allows"
+                f"{self._most / 1e6:.0f} million pixels, which megapixels= allows"
             )
         if self._first_error:
             return f"no frame can be decoded ({self._first_error}); copy or download it again"

@@ -107,7 +107,7 @@ def _check_precision(backbone: Backbone, full: Backbone) -> None:
     if alike < MIN_COSINE:
         raise InputError(
             f"in {backbone.precision} on {backbone.device}, this network has other features "
-            f"(cosine {alike:.4f} with those of fp32); use --precision fp32"
+            f"(cosine {alike:.4f} with those of fp32); use precision=fp32"
         )
 
 

@@ -45,9 +45,7 @@ class OpenVINO:
         precision: str = "auto",
     ) -> None:
         if device not in ("auto", "cpu"):
-            raise InputError(
-                f"engine openvino runs on the CPU, not on {device!r}; use --device cpu"
-            )
+            raise InputError(f"engine openvino runs on the CPU, not on {device!r}; use device=cpu")
         self.dim, self.input_size = spec.dim, spec.input_size
         self.precision = _precision(precision)
         wanted = {k: len(of) for k, of in spec.outputs.items() if outputs is None or k in outputs}
@@ -71,7 +69,7 @@ def _precision(name: str) -> str:
     can = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if name != "fp32" and name.upper() not in can:
         there = [precision for precision in PRECISION_HINTS if precision.upper() in can]
-        raise InputError(f"this CPU has no {name}; use --precision {' or '.join(there)}")
+        raise InputError(f"this CPU has no {name}; use precision={' or precision='.join(there)}")
     return name
 
 

@@ -81,7 +81,7 @@ class Timm:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
                 f"{self.device} cannot run this network in {self.precision} ({reason}); "
-                "use --precision fp32"
+                "use precision=fp32"
             ) from error
 
 
@@ -228,7 +228,7 @@ def create_body(
         import timm
 
     if architecture == GRAPH:
-        raise InputError("this model is an ONNX graph alone; use --engine openvino")
+        raise InputError("this model is an ONNX graph alone; use engine=openvino")
     net: torch.nn.Module
     if architecture == MOBILEFACENET:
         net = mobilefacenet(**checked_arguments(architecture, arguments))

@@ -36,7 +36,7 @@ class ClassShares:
             pass
         raise ModelError(
             f"{model}: its card does not tell how common its labels were in the training; "
-            "--prior natural takes its answers as they are"
+            "prior=natural takes its answers as they are"
         )
 
     def factors(self, prior: str | Path) -> tuple[float, ...]:
