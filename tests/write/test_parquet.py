@@ -23,7 +23,7 @@ from toys import descriptor, features
 from videmo.cli import main
 from videmo.data import Descriptor, Features
 from videmo.errors import InputError, MissingDependency, OutputError, UnknownName
-from videmo.write import format_of, load_features, open_features, open_writer
+from videmo.write import format_of, load_features, open_features, open_writer, parquet_reader
 from videmo.write import npz as npz_files
 from videmo.write import parquet as parquet_files
 from videmo.write.sink import Sink
@@ -124,21 +124,21 @@ def test_any_name_and_warning_is_text_that_comes_back(raw: bytes, warning: str) 
     writer.finish()
     table = pq.read_table(io.BytesIO(file.getvalue()))
     assert table.validate(full=True) is None  # no byte that is not UTF-8
-    assert parquet_files.texts(table["path"]).tolist() == [path]
+    assert parquet_reader.texts(table["path"]).tolist() == [path]
     assert table["warnings"].to_pylist() == [[warning]]
 
 
 def test_rows_come_back_with_the_names_of_files_as_they_are(tmp_path: Path) -> None:
     odd = os.fsdecode(b"\xff.mp4")
     table = written(tmp_path / "r.parquet", record(odd), failed())
-    first, second = parquet_files.rows(tmp_path / "r.parquet")
+    first, second = parquet_reader.rows(tmp_path / "r.parquet")
     assert first == {**table.to_pylist()[0], "path": odd} and second["label"] is None
     both(tmp_path)
-    found = list(parquet_files.rows(tmp_path / "f.parquet"))
+    found = list(parquet_reader.rows(tmp_path / "f.parquet"))
     assert [row["status"] for row in found] == ["no_face", "ok", "error", "ok"]
     assert "features" not in found[0]
     with pytest.raises(InputError, match=r"f\.npz: cannot be read as Parquet"):
-        list(parquet_files.rows(tmp_path / "f.npz"))
+        list(parquet_reader.rows(tmp_path / "f.npz"))
 
 
 def test_memory_holds_one_group_of_rows_however_many_records_there_are(tmp_path: Path) -> None:

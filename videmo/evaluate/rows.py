@@ -145,7 +145,7 @@ def _loads(file: str, line: int, text: str) -> Any:
 
 
 def _parquet_rows(file: str) -> list[Row]:
-    from videmo.write.parquet import rows
+    from videmo.write.parquet_reader import rows
 
     return [Row(file, n, cells) for n, cells in enumerate(rows(file), 1)]
 

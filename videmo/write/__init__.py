@@ -15,9 +15,8 @@ from videmo.write.names import DEVICES, kind_of
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
-    from videmo.write.features import FeatureRows
-    from videmo.write.npz import FeatureFile, FeatureTable
-    from videmo.write.parquet import FeatureParquet
+    from videmo.write.feature_table import FeatureTable
+    from videmo.write.features import FeatureWriter
 
 
 class Writer(Protocol):
@@ -127,8 +126,8 @@ def open_features(
     names: Sequence[str],
     meta: Mapping[str, Any],
     frames: bool = False,
-) -> FeatureFile | FeatureParquet | FeatureRows:
-    """Return what writes the features of clips to `out`; see `videmo.write.npz.FeatureFile`.
+) -> FeatureWriter:
+    """Return what writes the features of clips to `out`; see `videmo.write.features`.
 
     Raises InputError for faces in a file of rows, UnknownName for a suffix that says nothing.
     """
@@ -155,9 +154,9 @@ def load_features(
     Rows of CSV and TSV are read as tables of numbers (`videmo.train.clip_rows`), not here.
     """
     if os.fspath(path).lower().endswith(".parquet"):
-        from videmo.write import parquet
+        from videmo.write import parquet_reader
 
-        return parquet.load_features(path, frames=frames, alone=alone)
+        return parquet_reader.load_features(path, frames=frames, alone=alone)
     from videmo.write import npz
 
     return npz.load_features(path, frames=frames, alone=alone)

@@ -1,9 +1,11 @@
-"""Features of clips as rows of CSV or TSV: a column a statistic, and what made them."""
+"""Features of clips: what every writer of them is given, and the one of CSV and TSV."""
 
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +18,47 @@ from videmo.write.sink import AtomicOutput, open_file
 _FACTS = tuple(key.name for key in keys("features") if key.name not in (*PART, "features"))
 
 
-class FeatureRows(AtomicOutput):
-    """Writes the features of clips as they come; the arguments are those of `npz.FeatureFile`.
+@dataclass(frozen=True, eq=False)
+class FeatureRow:
+    """One clip of a feature file."""
 
-    The columns are those of a Parquet file with one for each of `names` in place of the vector,
-    what made them, and last start and end. A number has as many digits as tell it from its
-    neighbours in float32; those of a clip without an answer are empty. Raises OutputError.
+    path: str
+    status: str
+    error: str = ""
+    descriptor: Descriptor | None = None  # values (X,), or none where there was no face
+    duration: float | None = None  # s
+    label: str | None = None
+    split: str | None = None
+    subject: str | None = None
+    start: float | None = None  # s, the part of the clip that was asked for
+    end: float | None = None
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Frames looked at, those with a face, and faces."""
+        found = self.descriptor
+        return (found.seen, found.frames, found.faces) if found else (0, 0, 0)
+
+    @property
+    def values(self) -> F32 | None:
+        """The features (X,), None without an answer."""
+        return self.descriptor.values if self.descriptor and len(self.descriptor.values) else None
+
+
+class FeatureWriter(AtomicOutput):
+    """Writes the features of clips as they come; a subclass a format.
+
+    out: the file, which appears or is replaced only on close
+    names: of the X statistics
+    meta: what made them (tool, version, model, sha256, recipe, ...)
+
+    Raises OutputError.
     """
 
     def __init__(
         self, out: str | os.PathLike[str], *, names: Sequence[str], meta: Mapping[str, Any]
     ) -> None:
-        self._line = tsv_line if os.fspath(out).lower().endswith(".tsv") else csv_line
-        self._width, self._sink = len(names), open_file(out)
-        made = {name: meta.get(name) for name in PROVENANCE} | {"schema_version": VERSION}
-        self._made = [cell(value) for value in made.values()]
-        self._sink.write(self._line([*_FACTS, *names, *made, *PART]))
+        self._names, self._meta, self._sink = tuple(names), meta, open_file(out)
 
     def add(
         self,
@@ -47,33 +74,62 @@ class FeatureRows(AtomicOutput):
         start: float | None = None,
         end: float | None = None,
     ) -> None:
-        """Add one clip, as to an `npz.FeatureFile`; the features of its faces are not kept.
+        """Add one clip; see `FeatureRow`.
 
-        Raises ValueError for a descriptor of another length, and what reading `features` raises.
+        features: its faces, where they are to be kept and were not taken before
+
+        Raises ValueError for a descriptor of another length, and what reading `features`
+        raises, in which case nothing is added.
         """
+        row = FeatureRow(
+            path, status, error, descriptor, duration, label, split, subject, start, end
+        )
+        if row.values is not None and len(row.values) != len(self._names):
+            raise ValueError(f"{len(row.values)} values for {len(self._names)} feature names")
+        self._add(row, features)
+
+    @abstractmethod
+    def _add(self, row: FeatureRow, features: Iterable[Features] | None) -> None: ...
+
+    def discard(self) -> None:
+        """Remove what is unfinished."""
+        self._sink.discard()
+
+
+class FeatureRows(FeatureWriter):
+    """Writes a row of text a clip.
+
+    The columns are those of a Parquet file with one for each of `names` in place of the vector,
+    what made them, and last start and end. A number has as many digits as tell it from its
+    neighbours in float32; those of a clip without an answer are empty. Of the faces nothing is
+    kept.
+    """
+
+    def __init__(
+        self, out: str | os.PathLike[str], *, names: Sequence[str], meta: Mapping[str, Any]
+    ) -> None:
+        super().__init__(out, names=names, meta=meta)
+        self._line = tsv_line if os.fspath(out).lower().endswith(".tsv") else csv_line
+        made = {name: meta.get(name) for name in PROVENANCE} | {"schema_version": VERSION}
+        self._made = [cell(value) for value in made.values()]
+        self._sink.write(self._line([*_FACTS, *names, *made, *PART]))
+
+    def _add(self, row: FeatureRow, features: Iterable[Features] | None) -> None:
         for _ in features or ():
             pass
-        values = np.zeros(0, np.float32) if descriptor is None else descriptor.values
-        if len(values) not in (0, self._width):
-            raise ValueError(f"{len(values)} values for {self._width} feature names")
-        seen = (descriptor.seen, descriptor.frames, descriptor.faces) if descriptor else (0, 0, 0)
-        facts = (path, status, error, label, split, subject, *seen, duration)
+        facts = (row.path, row.status, row.error, row.label, row.split, row.subject, *row.counts)
         self._sink.write(
             self._line([
-                *(cell(fact, TIME_DIGITS) for fact in facts),
-                *(_digits(values) if len(values) else [""] * self._width),
+                *(cell(fact, TIME_DIGITS) for fact in (*facts, row.duration)),
+                *([""] * len(self._names) if row.values is None else _digits(row.values)),
                 *self._made,
-                *(cell(time, TIME_DIGITS) for time in (start, end)),
+                *(cell(time, TIME_DIGITS) for time in (row.start, row.end)),
             ])
         )  # fmt: skip
 
     def close(self) -> None:
         """Complete the file; a second time does nothing."""
         self._sink.close()
-
-    def discard(self) -> None:
-        """Remove the unfinished file."""
-        self._sink.discard()
 
 
 def _digits(values: F32) -> list[str]:

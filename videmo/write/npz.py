@@ -22,37 +22,40 @@ wants them (the AFEW recipe does) writes np.nan_to_num(features).
 
 from __future__ import annotations
 
-import json
 import os
 import struct
-import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from videmo.data import F32, F64, I64, Array, Descriptor, Features
+from videmo.data import Array, Features
 from videmo.errors import InputError
-from videmo.write.record import plain
-from videmo.write.sink import AtomicOutput, open_file
-
-Text = npt.NDArray[np.str_]
+from videmo.write.feature_table import (
+    ARRAYS,
+    FACTS,
+    PER_FACE,
+    TIMES,
+    FeatureTable,
+    known_once,
+    meta_text,
+    table_of,
+    text_array,
+)
+from videmo.write.features import FeatureRow, FeatureWriter
 
 _LONGEST = 500  # characters of an error message; every row of a text array has the longest's width
 _BLOCK = 1 << 20  # bytes copied at a time
 _BOMB = 256 << 20  # bytes; above it, arrays are refused that were packed to less than
 _PACKED = 0.01  # of their size, which no features are
-_PER_FACE = ("features", "index", "time", "box", "score", "track")
 
 
-class FeatureFile(AtomicOutput):
+class FeatureFile(FeatureWriter):
     """Collects the features of clips and writes them as one .npz file when it is closed.
 
     out: the file, which appears or is replaced only on close
@@ -72,8 +75,8 @@ class FeatureFile(AtomicOutput):
         meta: Mapping[str, Any],
         frames: bool = False,
     ) -> None:
-        self._names, self._meta = tuple(names), meta_text(meta)
-        self._sink = open_file(out)
+        super().__init__(out, names=names, meta=meta)
+        self._text = meta_text(meta)
         folder = self._sink.folder
         folder = folder if os.access(folder, os.W_OK) else tempfile.gettempdir()  # /dev/null
         self._texts: dict[str, list[str]] = {k: [] for k in ("path", "status", "error", *FACTS)}
@@ -83,9 +86,7 @@ class FeatureFile(AtomicOutput):
         with self._sink.guard():
             self._features = _Spool(folder, "<f4", (len(self._names),))
             self._faces = (
-                {name: _Spool(folder, *_PER_FACE_TYPES[name]) for name in _PER_FACE}
-                if frames
-                else None
+                {name: _Spool(folder, *of) for name, of in PER_FACE.items()} if frames else None
             )
 
     def spool(self, features: Iterable[Features]) -> Iterator[Features]:
@@ -105,45 +106,23 @@ class FeatureFile(AtomicOutput):
             if not whole:
                 self._drop()
 
-    def add(
-        self,
-        path: str,
-        status: str,
-        error: str = "",
-        descriptor: Descriptor | None = None,
-        duration: float | None = None,
-        features: Iterable[Features] | None = None,
-        label: str | None = None,
-        split: str | None = None,
-        subject: str | None = None,
-        start: float | None = None,
-        end: float | None = None,
-    ) -> None:
-        """Add one clip.
-
-        error: cut at 500 characters
-        descriptor: values (X,), or none where there was no face, which is a row of NaN
-        features: the faces, unless they went through `spool` before
-        start, end: s, the part of the clip that was asked for
-
-        Raises ValueError for a descriptor of another length, and what reading `features`
-        raises, in which case nothing is added.
-        """
-        values = self._row(descriptor)
+    def _add(self, row: FeatureRow, features: Iterable[Features] | None) -> None:
         for _ in self.spool(features) if features is not None else ():
             pass
-        if status == "error":
+        if row.status == "error":
             self._drop()
+        values = row.values
+        if values is None:
+            values = np.full(len(self._names), np.nan, np.float32)
         with self._sink.guard():
-            self._features.add(values)
-        given = dict(zip(FACTS, (label, split, subject), strict=True))
-        texts = {"path": path, "status": status, "error": error[:_LONGEST], **given}
-        for name, text in texts.items():
+            self._features.add(values[None])
+        texts = {"path": row.path, "status": row.status, "error": row.error[:_LONGEST]}
+        for name, text in (texts | {name: getattr(row, name) for name in FACTS}).items():
             self._texts[name].append(text or "")
-        seen = (descriptor.seen, descriptor.frames, descriptor.faces) if descriptor else (0, 0, 0)
-        for column, count in zip(self._counts.values(), seen, strict=True):
+        for column, count in zip(self._counts.values(), row.counts, strict=True):
             column.append(count)
-        for numbers, value in zip(self._numbers.values(), (duration, start, end), strict=True):
+        for name, numbers in self._numbers.items():
+            value = getattr(row, name)
             numbers.append(np.nan if value is None else value)
         self._ends.append(self._faces["index"].rows if self._faces else 0)
 
@@ -162,25 +141,17 @@ class FeatureFile(AtomicOutput):
 
     def discard(self) -> None:
         """Remove the unfinished file and let go of what was spooled."""
-        self._sink.discard()
+        super().discard()
         self._release()
-
-    def _row(self, descriptor: Descriptor | None) -> F32:
-        """Return the values as (1, X), NaN where there are none."""
-        want = len(self._names)
-        if descriptor is None or not len(descriptor.values):
-            return np.full((1, want), np.nan, np.float32)
-        if len(descriptor.values) != want:
-            raise ValueError(f"{len(descriptor.values)} values for {want} feature names")
-        return descriptor.values[None]
 
     def _keep(self, batch: Features) -> None:
         if self._faces is None:
             return
         with self._sink.guard():
             self._faces["features"].add(batch.values)
-            for name in _PER_FACE[1:]:
-                self._faces[name].add(getattr(batch.faces, name))
+            for name in PER_FACE:
+                if name != "features":
+                    self._faces[name].add(getattr(batch.faces, name))
 
     def _drop(self) -> None:
         """Forget the rows of faces that no clip has claimed."""
@@ -205,7 +176,7 @@ class FeatureFile(AtomicOutput):
         for name in TIMES:
             if not np.isnan(times := np.array(self._numbers[name], "<f8")).all():
                 yield name, times
-        yield "meta", np.array(self._meta, "<U")
+        yield "meta", np.array(self._text, "<U")
         if self._faces is not None:
             yield "frame_offsets", np.array(self._ends, "<i8")
             for name, spool in self._faces.items():
@@ -215,45 +186,6 @@ class FeatureFile(AtomicOutput):
         for spool in (self._features, *(self._faces or {}).values()):
             with suppress(OSError):  # what a full disk could not take is not wanted any more
                 spool.file.close()
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FeatureTable:
-    """The arrays of a feature file, as the head of this module lists them."""
-
-    path: Text
-    status: Text
-    error: Text
-    features: F32
-    feature_names: Text
-    frames: I64
-    face_frames: I64
-    faces: I64
-    duration: F64
-    meta: Mapping[str, Any]
-    label: Text | None = None
-    split: Text | None = None
-    subject: Text | None = None
-    start: F64 | None = None
-    end: F64 | None = None
-    frame_features: F32 | None = None
-    frame_offsets: I64 | None = None
-    frame_index: I64 | None = None
-    frame_time: F64 | None = None
-    frame_box: F32 | None = None
-    frame_score: F32 | None = None
-    frame_track: I64 | None = None
-
-    def __len__(self) -> int:
-        return len(self.path)
-
-    def __repr__(self) -> str:
-        shapes = (
-            f"{f.name}={value.dtype}{list(value.shape)}"
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), np.ndarray)
-        )
-        return f"FeatureTable({', '.join(shapes)})"
 
 
 def load_features(
@@ -273,7 +205,7 @@ def load_features(
             raise InputError(f"{name}: is no .npz file; make one with videmo extract-features")
         with zipfile.ZipFile(name) as archive:
             names = [entry.removesuffix(".npy") for entry in archive.namelist()]
-            known_once(name, names, _KINDS if alone else names)
+            known_once(name, names, ARRAYS if alone else names)
             wanted = _wanted(name, names, frames)
             _bounded(name, archive, wanted)
             found = {k: _array(archive, k) for k in wanted}
@@ -281,22 +213,6 @@ def load_features(
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{name}: cannot be read ({said}); make it again") from error
     return table_of(name, found)
-
-
-def table_of(path: str, arrays: Mapping[str, Array]) -> FeatureTable:
-    """Return arrays of the names, types and lengths that the head of this module lists.
-
-    path: whose they are, for the InputError where they are others
-    """
-    _check(path, arrays)
-    _sound(path, arrays)
-    with np.errstate(over="ignore"):  # a float64 that is too large is infinite, and told as such
-        found = {
-            name: array if array.dtype.kind == "U" else array.astype(_TYPES[name], copy=False)
-            for name, array in arrays.items()
-            if name != "meta"
-        }
-    return FeatureTable(**found, meta=_meta(path, arrays["meta"]))
 
 
 class _Spool:
@@ -336,37 +252,6 @@ class _Spool:
             yield block
 
 
-FACTS = ("label", "split", "subject")
-TIMES = ("start", "end")
-_PER_FACE_TYPES: dict[str, tuple[str, tuple[int, ...] | None]] = {
-    "features": ("<f4", None),
-    "index": ("<i8", ()),
-    "time": ("<f8", ()),
-    "box": ("<f4", (4,)),
-    "score": ("<f4", ()),
-    "track": ("<i8", ()),
-}
-_KINDS = {  # name -> kind of dtype, dimensions, what its length counts
-    **dict.fromkeys(("path", "status", "error", *FACTS), ("U", 1, "clips")),
-    "features": ("f", 2, "clips"),
-    "feature_names": ("U", 1, "names"),
-    **dict.fromkeys(("frames", "face_frames", "faces"), ("i", 1, "clips")),
-    **dict.fromkeys(("duration", *TIMES), ("f", 1, "clips")),
-    "meta": ("U", 0, ""),
-    "frame_features": ("f", 2, "rows"),
-    "frame_offsets": ("i", 1, "offsets"),
-    "frame_index": ("i", 1, "rows"),
-    "frame_time": ("f", 1, "rows"),
-    "frame_box": ("f", 2, "rows"),
-    "frame_score": ("f", 1, "rows"),
-    "frame_track": ("i", 1, "rows"),
-}
-_TYPES = {
-    "features": "<f4",
-    **dict.fromkeys(("frames", "face_frames", "faces", "frame_offsets"), "<i8"),
-    **dict.fromkeys(("duration", *TIMES), "<f8"),
-    **{f"frame_{name}": dtype for name, (dtype, _) in _PER_FACE_TYPES.items()},
-}
 _UNREADABLE = (  # what NumPy and zipfile say of a damaged file, or one made to break them
     OSError,
     EOFError,
@@ -381,16 +266,6 @@ _UNREADABLE = (  # what NumPy and zipfile say of a damaged file, or one made to 
     zipfile.BadZipFile,
     zlib.error,
 )
-
-
-def meta_text(meta: Mapping[str, Any]) -> str:
-    """Return what made the features as JSON."""
-    return json.dumps(plain(meta), allow_nan=False)  # ASCII, so that any text survives
-
-
-def text_array(values: Sequence[str]) -> Array:
-    """Return texts as an array that is as wide as the longest."""
-    return np.array(values, f"<U{max([1, *map(len, values)])}")
 
 
 def _store(archive: zipfile.ZipFile, name: str, column: Array | _Spool) -> None:
@@ -410,12 +285,12 @@ def _store(archive: zipfile.ZipFile, name: str, column: Array | _Spool) -> None:
 
 def _wanted(path: str, names: Sequence[str], frames: bool) -> list[str]:
     """Return the arrays to load, all of them in the file."""
-    per_face = [name for name in _KINDS if name.startswith("frame_")]
+    per_face = [name for name in ARRAYS if name.startswith("frame_")]
     optional = {*FACTS, *TIMES, *(per_face if set(per_face).isdisjoint(names) else ())}
-    for name in _KINDS:
+    for name in ARRAYS:
         if name not in names and name not in optional:
             raise InputError(f"{path}: holds no array {name!r}; make it again")
-    return [n for n in _KINDS if n in names and (frames or n not in per_face)]
+    return [n for n in ARRAYS if n in names and (frames or n not in per_face)]
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> Array:
@@ -433,85 +308,3 @@ def _bounded(path: str, archive: zipfile.ZipFile, names: Sequence[str]) -> None:
         raise InputError(
             f"{path}: would unpack to {size >> 20} MB, which features do not; make it again"
         )
-
-
-def _check(path: str, found: Mapping[str, Array]) -> None:
-    """Refuse arrays that are not what they should be or do not belong together."""
-    for name, array in found.items():
-        kind, dims, _ = _KINDS[name]
-        if array.dtype.kind != kind or array.ndim != dims:
-            raise _wrong(path, name, array, f"{dims} dimensions of kind {kind!r}")
-        if kind == "U" and not _is_text(array):
-            raise InputError(f"{path}: {name} holds what is no character; make it again")
-    lengths = {"clips": len(found["path"]), "names": len(found["feature_names"])}
-    if "frame_offsets" in found:
-        offsets = found["frame_offsets"]
-        lengths |= {
-            "offsets": lengths["clips"] + 1,
-            "rows": int(offsets[-1]) if len(offsets) else 0,
-        }
-        if len(offsets) and (offsets[0] != 0 or (np.diff(offsets) < 0).any()):
-            raise InputError(f"{path}: frame_offsets do not rise from 0; make it again")
-    for name, array in found.items():
-        counts = _KINDS[name][2]
-        if counts and len(array) != lengths[counts]:
-            raise _wrong(path, name, array, f"{lengths[counts]} {counts}")
-    for name, width in (("features", lengths["names"]), ("frame_box", 4)):
-        if name in found and found[name].shape[1] != width:
-            raise _wrong(path, name, found[name], f"{width} columns")
-
-
-def known_once(path: str, names: Sequence[str], known: Collection[str]) -> None:
-    """Refuse a name that is there twice, of which one would be read and the other kept, or that
-    stands for nothing."""
-    seen, known = set[str](), frozenset(known)  # a hostile archive may have a million names
-    for name in names:
-        if name in seen or name not in known:
-            what = "twice" if name in seen else "which is nothing of videmo's"
-            raise InputError(f"{path}: holds {name[:80]!r} {what}; make it again")
-        seen.add(name)
-
-
-def _sound(path: str, found: Mapping[str, Array]) -> None:
-    """Refuse numbers that no run writes: infinite ones, and NaN where there is an answer."""
-    answered = found["status"] == "ok"
-    values = found["features"]
-    finite = np.isfinite(values).all(1)
-    for row in np.flatnonzero(~finite & (answered | np.isinf(values).any(1)))[:1]:
-        column = found["feature_names"][~np.isfinite(values[row])][0]
-        place = f"{path}: row {row + 1} ({found['path'][row]})"
-        raise InputError(f"{place}: {column} is no finite number; extract this clip again")
-    known_once(path, names := found["feature_names"].tolist(), names)
-    for name, array in found.items():
-        if array.dtype.kind == "i" and name != "frame_track" and (array < 0).any():
-            raise InputError(f"{path}: {name} holds numbers below 0; make it again")
-        unknown = name in ("features", "duration", *TIMES)
-        if array.dtype.kind == "f" and not unknown and not np.isfinite(array).all():
-            raise InputError(f"{path}: {name} holds what is no finite number; make it again")
-    for name in ("duration", *TIMES):
-        times = found.get(name, np.zeros(0))
-        if np.isinf(times).any() or (times < 0).any():
-            raise InputError(f"{path}: {name} holds what is no time in seconds; make it again")
-
-
-def _is_text(array: Array) -> bool:
-    """Return whether all code points are Unicode's; NumPy does not look, and Python breaks."""
-    if not array.size or not array.dtype.itemsize:
-        return True
-    codes = np.ascontiguousarray(array).view(f"{array.dtype.byteorder}u4")
-    return bool(codes.max() <= sys.maxunicode)
-
-
-def _wrong(path: str, name: str, array: Array, expected: str) -> InputError:
-    shape = "x".join(map(str, array.shape)) or "a single value"
-    return InputError(f"{path}: {name} is {array.dtype} {shape}, not {expected}; make it again")
-
-
-def _meta(path: str, array: Array) -> Mapping[str, Any]:
-    try:
-        meta = json.loads(array.item())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: meta is no JSON; make it again") from error
-    if not isinstance(meta, dict):
-        raise InputError(f"{path}: meta is no JSON object; make it again")
-    return meta

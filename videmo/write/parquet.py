@@ -1,4 +1,4 @@
-r"""Records, features of clips and their faces as Parquet files, and the way back.
+r"""Records, features of clips and their faces as Parquet files; `parquet_reader` reads them.
 
     emotions.parquet       a row a record, the columns of CSV with their types
     feats.parquet          a row a clip, its descriptor in one column
@@ -13,30 +13,21 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from videmo.data import I64, Array, Descriptor, Features
-from videmo.errors import InputError
+from videmo.data import Features
 from videmo.files.extras import missing_dependency
 from videmo.write import frames_of
 from videmo.write.columns import column_types
-from videmo.write.escape import escaped, unescaped
-from videmo.write.npz import (
-    FACTS,
-    TIMES,
-    FeatureTable,
-    known_once,
-    meta_text,
-    table_of,
-    text_array,
-)
+from videmo.write.escape import escaped
+from videmo.write.feature_table import meta_text
+from videmo.write.features import FeatureRow, FeatureWriter
 from videmo.write.record import RecordWriter, plain, tidy
 from videmo.write.schema import PROVENANCE, TYPES, VERSION, keys
-from videmo.write.sink import AtomicOutput, Sink, open_file
+from videmo.write.sink import Sink, open_file
 
 META = "videmo.meta"  # of the file: JSON
 NAMES = "videmo.feature_names"  # of feature files: JSON
@@ -85,8 +76,8 @@ class Parquet(RecordWriter):
         self._made, self._groups.meta = made, {META: meta_text(meta)}
 
 
-class FeatureParquet(AtomicOutput):
-    """Writes the features of clips as they come; the arguments are those of `npz.FeatureFile`.
+class FeatureParquet(FeatureWriter):
+    """Writes a row a clip, its descriptor in one column.
 
     With `frames` the faces are a second file, `frames_of(out)`, which appears just before `out`.
     Raises OutputError, MissingDependency.
@@ -101,47 +92,25 @@ class FeatureParquet(AtomicOutput):
         frames: bool = False,
     ) -> None:
         arrow()
-        self._width, self._meta, self._clips = len(names), {META: meta_text(meta)}, 0
-        self._sink = open_file(out)
-        width = {"features": self._width}
-        self._groups = RowGroups(self._sink, _types("features"), width, holes=width)
-        self._groups.meta = {**self._meta, NAMES: json.dumps([*names])}
+        super().__init__(out, names=names, meta=meta)
+        self._clips, width, told = 0, {"features": len(names)}, {META: meta_text(meta)}
+        self._groups = RowGroups(self._sink, types_of("features"), width, holes=width)
+        self._groups.meta = {**told, NAMES: json.dumps([*names])}
         self._faces: _Faces | None = None
         if frames:
             beside = frames_of(out)
             self._groups.meta[FRAMES] = os.path.basename(beside)
             with self._sink.guard():
-                self._faces = _Faces(beside, self._meta)
+                self._faces = _Faces(beside, told)
 
-    def add(
-        self,
-        path: str,
-        status: str,
-        error: str = "",
-        descriptor: Descriptor | None = None,
-        duration: float | None = None,
-        features: Iterable[Features] | None = None,
-        label: str | None = None,
-        split: str | None = None,
-        subject: str | None = None,
-        start: float | None = None,
-        end: float | None = None,
-    ) -> None:
-        """Add one clip, as to an `npz.FeatureFile`; of an error `features` are not read.
-
-        Raises ValueError for a descriptor of another length, and what reading `features` raises.
-        """
-        values = descriptor.values if descriptor and len(descriptor.values) else None
-        if values is not None and len(values) != self._width:
-            raise ValueError(f"{len(values)} values for {self._width} feature names")
-        if self._faces and features is not None and status != "error":
+    def _add(self, row: FeatureRow, features: Iterable[Features] | None) -> None:
+        if self._faces and features is not None and row.status != "error":
             for batch in features:
-                self._faces.add(self._clips, path, batch)
-        seen = (descriptor.seen, descriptor.frames, descriptor.faces) if descriptor else (0, 0, 0)
-        known = None if duration is None or math.isnan(duration) else duration
-        texts = (text or None for text in (error, label, split, subject))
-        facts = plain([path, status, *texts, start, end, *seen, known])
-        self._groups.add([*facts, values])
+                self._faces.add(self._clips, row.path, batch)
+        known = None if row.duration is None or math.isnan(row.duration) else row.duration
+        texts = (text or None for text in (row.error, row.label, row.split, row.subject))
+        facts = plain([row.path, row.status, *texts, row.start, row.end, *row.counts, known])
+        self._groups.add([*facts, row.values])
         self._clips += 1
 
     def close(self) -> None:
@@ -158,49 +127,7 @@ class FeatureParquet(AtomicOutput):
         """Remove the unfinished files."""
         if self._faces:
             self._faces.discard()
-        self._sink.discard()
-
-
-class RecordTable:
-    """The records of a Parquet file, in any order; one group of them is in memory at a time.
-
-    Raises InputError for a file that cannot be read or that videmo has not made.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.name = path
-        with self._file() as file:
-            self.columns: list[str] = file.schema_arrow.names
-            known_once(path, self.columns, self.columns)
-            metadata = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
-            groups = range(file.num_row_groups)
-            sizes = [file.metadata.row_group(n).num_rows for n in groups]
-        self.features, self._ends = NAMES in metadata, np.cumsum(sizes, dtype=np.int64)
-        self._group, self._rows = -1, list[dict[str, Any]]()
-        try:
-            self.meta: dict[str, Any] = dict(json.loads(metadata[META]))
-        except (KeyError, TypeError, ValueError) as error:
-            said = f"its metadata {META} is no JSON object"
-            raise InputError(f"{path}: {said}; make it with videmo") from error
-
-    def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        """Return the cells of a row by column."""
-        if row >= len(self):
-            raise IndexError(row)
-        group = int(np.searchsorted(self._ends, row, side="right"))
-        if group != self._group:
-            with self._file() as file:
-                self._group, self._rows = group, _plain(file.read_row_group(group))
-        return self._rows[row - int(self._ends[group])]
-
-    @contextmanager
-    def _file(self) -> Iterator[Any]:
-        _, pq = arrow()
-        with _reading(self.name), open(self.name, "rb") as opened:
-            yield pq.ParquetFile(opened)
+        super().discard()
 
 
 def write_records(
@@ -293,63 +220,6 @@ class RowGroups:
         return pa.schema(columns, metadata=self.meta)
 
 
-def load_features(
-    path: str | os.PathLike[str], *, frames: bool = True, alone: bool = False
-) -> FeatureTable:
-    """Return what FeatureParquet has written, as `npz.load_features` does for its files.
-
-    frames: also load the rows of the faces, where there are any
-    alone: refuse columns of other names, where they would be lost
-
-    Raises InputError that names the file and what is wrong with it, MissingDependency.
-    """
-    name = os.fspath(path)
-    table, meta = _read(name, "features", alone)
-    names = _names(name, meta)
-    found: dict[str, Array] = {n: texts(table[n]) for n in ("path", "status")}
-    found["error"] = texts(table["message"])
-    told = [n for n in (*FACTS, *TIMES) if table[n].null_count < len(table)]
-    found |= {n: texts(table[n]) if n in FACTS else _floats(table[n]) for n in told}
-    found |= {n: table[n].to_numpy() for n in ("frames", "face_frames", "faces")}
-    found["duration"] = _floats(table["duration"])
-    found["features"] = _matrix(name, table["features"], len(names))
-    found["feature_names"] = text_array(names)
-    found["meta"] = text_array([meta[META]]).reshape(())
-    if frames and FRAMES in meta:
-        beside = os.path.join(os.path.dirname(name), os.path.basename(meta[FRAMES]))
-        found |= _frames(beside, found["path"], name, alone)
-    return table_of(name, found)
-
-
-def rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a Parquet file, whoever wrote it, without vectors; a group at a time.
-
-    Raises InputError for a file that cannot be read, MissingDependency.
-    """
-    name, (pa, pq) = os.fspath(path), arrow()
-    with _reading(name), open(name, "rb") as opened:
-        file = pq.ParquetFile(opened)
-        wanted = [of.name for of in file.schema_arrow if not _is_vector(pa, of.type)]
-        for n in range(file.num_row_groups):
-            yield from _plain(file.read_row_group(n, wanted))
-
-
-def _plain(table: Any) -> list[dict[str, Any]]:
-    """Return the rows of a table of Arrow, file names as on the disk."""
-    return [{name: _unescaped(value) for name, value in row.items()} for row in table.to_pylist()]
-
-
-def _unescaped(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_unescaped(one) for one in value]
-    return unescaped(value) if isinstance(value, str) else value
-
-
-def texts(column: Any) -> Array:
-    """Return a column of text, "" where there is none, in which file names are as on the disk."""
-    return text_array([unescaped(text) if text else "" for text in column.to_pylist()])
-
-
 class _Faces:
     """The file of faces: batches wait until they fill a group."""
 
@@ -382,7 +252,7 @@ class _Faces:
     def _opened(self, width: int) -> RowGroups:
         if self._groups is None:
             widths = {"box": 4, "features": width}
-            self._groups = RowGroups(self._sink, _types("faces"), widths)
+            self._groups = RowGroups(self._sink, types_of("faces"), widths)
             self._groups.meta = self._meta
         return self._groups
 
@@ -413,7 +283,8 @@ class _Door:
             self._sink.file.flush()
 
 
-def _types(table: str) -> dict[str, str]:
+def types_of(table: str) -> dict[str, str]:
+    """Return the type of each column of a table of the schema."""
     return {key.name: TYPES[key.type]["type"] for key in keys(table)}
 
 
@@ -425,80 +296,3 @@ def _array(pa: Any, values: Any, of: Any) -> Any:
         flat = pa.array(np.ascontiguousarray(values, np.float32).ravel())
         return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
     return pa.array(values, of)
-
-
-def _read(name: str, kind: str, alone: bool) -> tuple[Any, dict[str, str]]:
-    """Return the table of a file of ours and what its metadata tell."""
-    _, pq = arrow()
-    with _reading(name), open(name, "rb") as file:
-        table = pq.ParquetFile(file).read()
-        meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    missing = [key for key in _types(kind) if key not in table.column_names]
-    if META not in meta or missing:
-        lack = f"column {missing[0]!r}" if missing else f"metadata {META}"
-        raise InputError(f"{name}: holds no {lack}; make it with videmo extract-features")
-    known_once(name, table.column_names, _types(kind) if alone else table.column_names)
-    return table, meta
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Turn what the system and Arrow say into an InputError that names the file."""
-    pa, _ = arrow()
-    try:
-        yield
-    except (OSError, ValueError, pa.ArrowException) as error:
-        said = str(getattr(error, "strerror", None) or error).lower()
-        raise InputError(f"{name}: cannot be read as Parquet ({said}); make it again") from error
-
-
-def _is_vector(pa: Any, of: Any) -> bool:
-    lists = pa.types.is_list(of) or pa.types.is_fixed_size_list(of)
-    return bool(lists and pa.types.is_floating(of.value_type))
-
-
-def _floats(column: Any) -> Array:
-    """Return numbers, NaN where there is none."""
-    return np.asarray(column.to_numpy(), np.float64)
-
-
-def _names(path: str, meta: Mapping[str, str]) -> list[str]:
-    try:
-        return [str(name) for name in json.loads(meta[NAMES])]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: its metadata {NAMES} is no JSON list; make it again") from error
-
-
-def _matrix(path: str, column: Any, width: int) -> Array:
-    """Return vectors as (rows, width) float32, NaN where there is none."""
-    from pyarrow.compute import list_value_length
-
-    there, whole = np.asarray(column.is_valid()), column.drop_null()
-    if (np.asarray(list_value_length(whole)) != width).any():
-        raise InputError(f"{path}: a vector is not of {width} values; make it again")
-    matrix = np.full((len(there), width), np.nan, np.float32)
-    place, rows = 0, np.flatnonzero(there)
-    for chunk in whole.chunks:  # a copy of one at a time
-        values = np.asarray(chunk.flatten()).reshape(len(chunk), width)
-        matrix[rows[place : place + len(chunk)]] = values
-        place += len(chunk)
-    return matrix
-
-
-def _frames(path: str, clips: Array, owner: str, alone: bool) -> dict[str, Array]:
-    """Return the arrays of the faces, which belong to `clips`."""
-    table, _ = _read(path, "faces", alone)
-    clip: I64 = table["clip"].to_numpy()
-    number, first = np.unique(clip, return_index=True)
-    ends = np.concatenate([[0], clip, [len(clips) - 1]])
-    sorted_ = not len(clip) or (np.diff(ends) >= 0).all()
-    if not sorted_ or (clips[number] != texts(table["path"].take(first))).any():
-        raise InputError(f"{path}: its faces are not of the clips in {owner}; make both again")
-    width = getattr(table.schema.field("features").type, "list_size", 0)
-    return {
-        "frame_offsets": np.searchsorted(clip, np.arange(len(clips) + 1)),
-        **{f"frame_{n}": table[n].to_numpy() for n in ("index", "time", "track")},
-        "frame_score": table["score"].to_numpy().astype(np.float32),
-        "frame_box": _matrix(path, table["box"], 4),
-        "frame_features": _matrix(path, table["features"], width),
-    }

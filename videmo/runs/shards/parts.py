@@ -22,9 +22,7 @@ from videmo.write.schema import PROVENANCE, STATUSES
 from videmo.write.sink import Out, open_sink
 
 if TYPE_CHECKING:
-    from videmo.write.features import FeatureRows
-    from videmo.write.npz import FeatureFile
-    from videmo.write.parquet import FeatureParquet
+    from videmo.write.features import FeatureWriter
 
 _FREE = ("decoder", "device")  # these change no number, so they may differ
 _SETTINGS = ("schema_version", *(name for name in PROVENANCE if name not in _FREE))
@@ -312,7 +310,7 @@ class TablePart(Part):
     """Records as Parquet."""
 
     def __init__(self, name: str) -> None:
-        from videmo.write.parquet import RecordTable
+        from videmo.write.parquet_reader import RecordTable
 
         super().__init__(name)
         self._table = RecordTable(name)
@@ -395,7 +393,7 @@ class FeaturePart(Part):
                 if isinstance(part, FeaturePart):
                     part._add_to(file, row)
 
-    def _add_to(self, file: FeatureFile | FeatureParquet | FeatureRows, row: int) -> None:
+    def _add_to(self, file: FeatureWriter, row: int) -> None:
         table, faces = self.table, int(self.table.faces[row])
         values = table.features[row] if faces else np.zeros(0, np.float32)
         counts = (faces, int(table.face_frames[row]), int(table.frames[row]))
@@ -445,7 +443,7 @@ class FeaturePart(Part):
 def read_part(name: str, kind: str, files: OpenFiles) -> Part:
     """Return the part in a file of that kind; raises InputError for what videmo has not made."""
     if kind == "parquet":
-        from videmo.write.parquet import RecordTable
+        from videmo.write.parquet_reader import RecordTable
 
         return FeaturePart(name) if RecordTable(name).features else TablePart(name)
     return FeaturePart(name) if kind == "npz" else PARTS[kind](name, files)
