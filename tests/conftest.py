@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ import numpy as np
 import pytest
 from commands import Ran
 from pages import Site, serving
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No example of Hypothesis has a deadline: a busy machine is no failure."""
+    with suppress(ImportError):
+        from hypothesis import settings
+
+        settings.register_profile("videmo", deadline=None)
+        settings.load_profile("videmo")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

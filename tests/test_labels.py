@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videmo.errors import UnknownName
@@ -92,7 +92,6 @@ def test_eight_emotions_fold_onto_three_valences() -> None:
     assert side["Surprise"] == [0, 0, 0]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(EMOTIONS),
     st.sampled_from(EMOTIONS),

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videmo import store
@@ -126,7 +126,6 @@ recipes = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(recipes)
 def test_a_recipe_comes_back_from_json_as_it_was(recipe: Recipe) -> None:
     again = Recipe.from_dict(json.loads(json.dumps(recipe.to_dict())))

@@ -131,7 +131,6 @@ def placed(turn: float, scale: float, x: float, y: float) -> np.ndarray:
     return (FIVE_POINTS - FIVE_POINTS.mean(0)) @ np.array([[c, s], [-s, c]]) + [x, y]
 
 
-@settings(deadline=None)
 @given(faces_in_view, st.sampled_from([64, 112, 224]))
 def test_five_points_land_on_the_template(face: tuple[float, ...], size: int) -> None:
     points = placed(*face).astype(np.float32)
@@ -140,7 +139,7 @@ def test_five_points_land_on_the_template(face: tuple[float, ...], size: int) ->
     assert np.abs(back - FIVE_POINTS * size / 224).max() < 0.5
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(faces_in_view)
 def test_the_picture_at_the_template_is_the_picture_at_the_points(face) -> None:
     points = placed(*face)

@@ -131,7 +131,7 @@ def test_a_turn_by_a_right_angle_is_exact() -> None:
     assert (got == picture.transpose(1, 0, 2)[::-1]).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(turns, st.floats(0.05, 1), places, places)
 def test_a_warp_that_does_not_shrink_is_bilinear_by_definition(turn, step, x, y) -> None:
     matrix = turned(turn, step, x, y)
@@ -140,7 +140,7 @@ def test_a_warp_that_does_not_shrink_is_bilinear_by_definition(turn, step, x, y)
     assert apart(got, bilinear(smooth(90, 120), matrix, 48)) <= 1
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(turns, st.floats(0.05, 6), places, places)
 def test_a_warp_does_not_depend_on_the_region_that_is_cut_for_it(turn, step, x, y) -> None:
     around = 40  # px, already repeated: the same picture, other regions

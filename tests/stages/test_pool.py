@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videmo.data import Descriptor, Faces, Features
@@ -50,7 +50,6 @@ def whole(values: np.ndarray, stats: Iterable[str] = STATS) -> np.ndarray:
 cuts = st.lists(st.integers(0, 60), max_size=8)
 
 
-@settings(deadline=None)
 @given(cuts, st.integers(0, 2**32 - 1))
 def test_streaming_equals_the_whole(ends: list[int], seed: int) -> None:
     # large mean, small spread: the sum of squares in float32 is off by more than the spread here
@@ -126,7 +125,6 @@ def test_counts_and_times_are_those_of_the_faces() -> None:
     assert got.coverage == 3 / 15
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.floats(1e-3, 1e3))
 def test_the_norm_is_one(m: int, size: float) -> None:
     values = np.random.default_rng(m).normal(0, size, (m, 7))
@@ -146,7 +144,6 @@ def by_loops(values: np.ndarray, index: np.ndarray, within, stats) -> np.ndarray
     return np.concatenate([getattr(np, name)(np.array(rows), axis=0) for name in stats])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 4), min_size=1, max_size=12),  # faces of each frame
     st.sets(st.integers(1, 11)),  # a batch never ends within a frame
@@ -176,7 +173,6 @@ def assert_same(got: Descriptor, expected: Descriptor) -> None:
         assert getattr(got, name) == getattr(expected, name)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([0, 1, 4]), min_size=1, max_size=25), cuts)
 def test_each_track_is_pooled_as_if_it_were_alone(track: list[int], ends: list[int]) -> None:
     m = len(track)

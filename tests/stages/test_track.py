@@ -128,7 +128,7 @@ boxes = st.tuples(st.integers(0, 90), st.integers(0, 30)).map(lambda at: square(
 clips = st.lists(st.lists(boxes, max_size=3), min_size=1, max_size=14)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(clips, st.sets(st.integers(1, 13)), st.sampled_from([0.1, 0.3, 1.0]))
 def test_nothing_depends_on_where_batches_end(clip, cuts: set[int], gap: float) -> None:
     ((_, whole),) = track([batch(clip, fps=10)], Tracking(gap=gap))
@@ -138,7 +138,6 @@ def test_nothing_depends_on_where_batches_end(clip, cuts: set[int], gap: float) 
     assert np.concatenate(split).tolist() == whole.track.tolist()
 
 
-@settings(deadline=None)
 @given(clips)
 def test_each_frame_has_a_number_once_and_new_ones_count_up(clip) -> None:
     begun = 0

@@ -64,7 +64,7 @@ def stop_in_the_second_epoch(monkeypatch: Any) -> None:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(backbone, "evaluate", stop)
+    monkeypatch.setattr(backbone, "validate", stop)
 
 
 def parquet(path: Path, rows: list[dict[str, object]]) -> Path:

@@ -59,7 +59,7 @@ def test_the_level_chooses_how_wide_the_interval_is():
     assert age(np.full(100, 0.01), YEARS, AttributeOptions(level=0.5))[1:] == (24, 74)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     arrays(np.float64, 100, elements=st.floats(0, 1)).filter(lambda p: p.sum() > 1e-3),
     st.floats(0.01, 0.99),
