@@ -27,6 +27,7 @@ from videmo.errors import (
     VidemoError,
 )
 from videmo.files.extras import SOURCES, missing_dependency
+from videmo.write.printable import printable
 
 COMMANDS = {  # name -> its place, and what it does
     "classify": (
@@ -120,8 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
+        error.message = printable(error.message)  # a name that a shell has filled in is anything
         told = io.StringIO()
-        error.show(told)  # a name that a shell has filled in may be anything
+        error.show(told)
         for line in told.getvalue().splitlines():
             say(line)
         code = error.exit_code

@@ -132,7 +132,8 @@ output_options = option_group(
             "--format",
             "format_",
             type=click.Choice([*EVERY]),
-            help="By default as the suffix of the output says; without one, a table on a "
+            metavar="FORMAT",
+            help=f"One of {', '.join(EVERY)}. By default as the suffix of the output says; without one, a table on a "
             "terminal, NDJSON elsewhere.",
         ),
     ),
