@@ -63,7 +63,11 @@ def test_the_readme_shows_the_real_answer(videmo_command, demo):
 
 def test_what_ci_runs_is_what_the_readme_says():
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for command in ("'.[test]'", "\npytest\n", "ruff check . && ruff format --check . && mypy"):
+    for command in (
+        "'.[test]'",
+        "\npytest -n auto --dist loadfile\n",
+        "ruff check . && ruff format --check . && mypy",
+    ):
         assert command in ci
         assert command.strip() in README
 
