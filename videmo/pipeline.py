@@ -131,6 +131,7 @@ class StageTimer:
 
 
 FeatureHook = Callable[[Iterator[Features]], Iterator[Features]]
+OpenHook = Callable[[VideoInfo, Sampling], None]  # hears of a clip that is opened
 
 
 def _unchanged(river: Iterator[Features]) -> Iterator[Features]:
@@ -198,16 +199,21 @@ class Pipeline:
         start: float | None = None,
         end: float | None = None,
         through: FeatureHook = _unchanged,
+        on_open: OpenHook | None = None,
     ) -> Answer:
         """Return descriptor, prediction, facts and warnings of one clip, also without a face.
 
         through: passes the features on to the pooling and may look at them, keep or count them
+        on_open: hears what the clip says of itself, and what of it is looked at
         Raises VideoError where the clip cannot be read, FewFacesError where it shows a face, but
         in fewer frames than the head needs.
         """
         collector, looks = _OutputCollector(self._pooled(), self._windows()), Looks()
         with closing(self._open(path)) as video:
-            river = self._river(video, self._sampling(start, end), looks)
+            sampling = self._sampling(start, end)
+            if on_open:
+                on_open(video.info, sampling)
+            river = self._river(video, sampling, looks)
             with closing(river):
                 descriptor = pool(collector(through(river)), self.recipe.pooling)
             prediction = self._predict(descriptor, collector, path) if descriptor.faces else None

@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
-from videmo.cli.messages import ProgressJson, ProgressLines, RunStatistics, make_progress
+from videmo.cli.messages import (
+    ProgressBar,
+    ProgressJson,
+    ProgressLines,
+    RunStatistics,
+    frames_expected,
+    make_progress,
+)
+from videmo.data import Faces, Features, VideoInfo
+from videmo.stages.decode import Sampling
 
 
 class Clock:
@@ -73,3 +83,64 @@ def test_a_run_ends_with_a_summary_of_several_clips(videmo_command: Any, tmp_pat
     assert '{"progress": {"done": 2, "clips": 2, "failed": 2' in ran.err
     one = videmo_command("classify", tmp_path / "a.mp4")
     assert "clips:" not in one.err
+
+
+def seen(frames: int) -> Features:
+    return Features(np.zeros((0, 2), np.float32), Faces.none(), frames)
+
+
+def info(**known: Any) -> VideoInfo:
+    whole = {"frames": 1000, "duration": 40.0, "rate": 25.0, "decoder": "toy", **known}
+    return VideoInfo("long.mp4", 2, 2, **whole)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "frames"),
+    [
+        (Sampling(), 1000), (Sampling(every=4), 250), (Sampling(fps=5), 200),
+        (Sampling(fps=60), 1000), (Sampling(start=30), 250), (Sampling(start=10, end=12), 50),
+        (Sampling(start=50), 1),
+    ],
+)  # fmt: skip
+def test_a_clip_says_how_many_frames_will_be_looked_at(sampling: Sampling, frames: int) -> None:
+    assert frames_expected(info(), sampling) == frames
+
+
+def test_a_clip_that_does_not_say_how_long_it_is_has_no_end_to_expect() -> None:
+    assert frames_expected(info(duration=None), Sampling(every=10)) == 100
+    assert frames_expected(info(duration=None, frames=None), Sampling()) is None
+
+
+@pytest.mark.parametrize("clips", [1, 3])
+def test_lines_speak_within_a_long_clip(capsys: pytest.CaptureFixture[str], clips: int) -> None:
+    clock = Clock()
+    lines = ProgressLines(RunStatistics(clips, clock))
+    lines.begin("long.mp4")
+    lines.opened(info(), Sampling())
+    for _ in lines.watch(seen(50) for _ in range(20)):
+        clock.now += 4.0
+    said = capsys.readouterr().err.splitlines()
+    before = "" if clips == 1 else "0/3 clips, 0 clips/s; "
+    assert said[0] == f"videmo: {before}long.mp4: 45 %, 0:00:39 left" and len(said) == 2
+
+
+def test_a_program_hears_how_far_a_clip_is(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = ProgressJson(RunStatistics(1, clock))
+    lines.begin("long.mp4")
+    lines.opened(info(), Sampling())
+    clock.now = 2.0
+    [*lines.watch(iter([seen(250)]))]
+    told = json.loads(capsys.readouterr().err)["progress"]
+    assert (told["clip"], told["clip_share"], told["clip_seconds_left"]) == ("long.mp4", 0.25, 6)
+    assert told["clip_frames"] == 250 and told["done"] == 0
+
+
+def test_a_bar_ends_where_the_clip_does() -> None:
+    bar = ProgressBar(RunStatistics(1))
+    bar.begin("a [red]clip[/red].mp4")
+    bar.opened(info(frames=100, duration=4.0), Sampling())
+    for _ in bar.watch(seen(60) for _ in range(2)):  # 120, more than the clip says
+        task = bar._bar.tasks[0]
+    assert (task.completed, task.total, task.percentage) == (120, 120, 100)
+    bar.close()

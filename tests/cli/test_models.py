@@ -51,11 +51,23 @@ def test_the_list_is_rows_in_a_pipe(models: Callable[..., Any]) -> None:
 
 def test_the_list_is_a_table_for_people() -> None:
     lines = here("list", "--format", "table").output.splitlines()
-    assert lines[0].split() == ["name", "state", "kind", "answers", "features", "px", "weights"]
+    assert lines[0].split() == ["name", "where", "kind", "answers"]
     (row,) = [line for line in lines if line.startswith("enet_b0_8_va_mtl ")]
-    assert row.split()[1:3] == ["published", "backbone"]
-    assert "emotion 8, valence_arousal 2" in row and row.endswith("research use")
+    assert row.split(maxsplit=5)[1:5] == ["to", "be", "pulled", "backbone"]
+    assert row.endswith("emotion 8, valence_arousal 2")
+    assert max(map(len, lines)) <= 100
     assert len(lines) == 1 + len(json.loads(here("list", "--format", "json").output))
+
+
+def test_a_list_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = here("list", "--format", "table").output.splitlines()
+    assert max(map(len, lines)) <= 80 and len({*lines}) == len(lines)
+
+
+def test_the_recipe_of_a_head_is_shown() -> None:
+    said = " ".join(here("show", "afew7").output.split())
+    assert "recipe fingerprint " in said and "min face 32" in said and "faces largest" in said
 
 
 def test_a_published_network_is_shown_with_all_that_is_known() -> None:

@@ -64,6 +64,7 @@ COMMANDS = {  # name -> its place, and what it does
     "models": ("videmo.cli.models:models", "List, fetch, check and remove models."),
     "doctor": ("videmo.cli.doctor:doctor", "Tell what is installed here and whether it works."),
     "bench": ("videmo.cli.bench:bench", "Measure how fast clips are read here."),
+    "completion": ("videmo.cli.completion:completion", "Let the tab key complete videmo."),
     "export": ("videmo.cli.export:export", "Write a backbone for other programs."),
 }
 

@@ -14,6 +14,7 @@ SECTIONS = (  # in their order; what no section was named for comes second
     FIRST, "Options", "Inputs", "What is looked at", "Answer", "Output", "Pace", "Cluster",
     "Stopped runs", "Models", "Messages",
 )  # fmt: skip
+_WIDEST = 60  # cells of an option with its choices
 _QUIET_NAMES = ("--out",)  # taken as ever, but not shown beside their newer names
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -81,6 +82,9 @@ def _shown(parameter: click.Option, ctx: click.Context) -> tuple[str, str] | Non
     names, said = record
     for name in _QUIET_NAMES:
         names = names.replace(f", {name} ", " ")
+    if len(names) > _WIDEST and isinstance(parameter.type, click.Choice):  # no line breaks in it
+        said = f"{', '.join(map(str, parameter.type.choices))}. {said}"
+        names = f"{names.partition(' [')[0]} NAME"
     return names, said
 
 

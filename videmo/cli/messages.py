@@ -20,8 +20,9 @@ from videmo.write.printable import printable
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from videmo.data import Features
+    from videmo.data import Features, VideoInfo
     from videmo.pipeline import Pipeline
+    from videmo.stages.decode import Sampling
 
 
 def say_record(record: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -131,18 +132,78 @@ class RunStatistics:
         return line
 
 
+class ClipProgress:
+    """How far one clip is."""
+
+    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+        self.path, self.clock, self.began = path, clock, clock()
+        self.seen = 0  # frames that were looked at
+        self.frames: int | None = None  # that will have been, where it is known
+
+    @property
+    def share(self) -> float | None:
+        """The share of its frames that was looked at, 0 to 1, where it is known."""
+        return min(1.0, self.seen / self.frames) if self.frames else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The s that it will take still, at the pace so far."""
+        share, spent = self.share, self.clock() - self.began
+        return spent * (1 - share) / share if share else None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The clip, its frames, the share of them, s left."""
+        share, left = self.share, self.seconds_left
+        return {
+            "clip": self.path, "clip_frames": self.seen,
+            "clip_share": None if share is None else round(share, 4),
+            "clip_seconds_left": None if left is None else round(left),
+        }  # fmt: skip
+
+    def how_far(self) -> str:
+        """Return words for people."""
+        left = self.seconds_left
+        words = [f"{self.seen} frames"]
+        if self.share is not None and left is not None:
+            words = [f"{100 * self.share:.0f} %", f"{timedelta(seconds=round(left))} left"]
+        return f"{self.path}: {', '.join(words)}"
+
+
+def frames_expected(info: VideoInfo, sampling: Sampling) -> int | None:
+    """Return about how many frames of a clip are looked at, or None where it does not say."""
+    if info.duration is None or not info.rate:
+        return info.frames and max(1, info.frames // sampling.every)
+    first = max(info.begins, sampling.start or 0.0)
+    shown = min(info.duration, sampling.end or info.duration) - first
+    rate = min(info.rate, sampling.fps) if sampling.fps else info.rate / sampling.every
+    return max(1, round(shown * rate))
+
+
 class NoProgress:
     """Tells nothing of how far a run is."""
 
     def __init__(self, tally: RunStatistics) -> None:
         self.tally = tally
+        self.clip = ClipProgress("", tally.clock)
 
     def begin(self, path: str) -> None:
         """Hear that this clip is being read."""
+        self.clip = ClipProgress(path, self.tally.clock)
+
+    def opened(self, info: VideoInfo, sampling: Sampling) -> None:
+        """Hear how long it is, and what of it is looked at."""
+        self.clip.frames = frames_expected(info, sampling)
 
     def watch(self, river: Iterator[Features]) -> Iterator[Features]:
-        """Pass features on."""
-        yield from river
+        """Pass features on, and count their frames."""
+        for features in river:
+            self.clip.seen += features.seen
+            self.tell()
+            yield features
+
+    def tell(self) -> None:
+        """Say how far the clip is, if it is time."""
 
     def end(self, record: Mapping[str, Any]) -> None:
         """Hear what became of a clip."""
@@ -159,16 +220,28 @@ class ProgressLines(NoProgress):
         super().__init__(tally)
         self.every, self.last = every, tally.began
 
+    def tell(self) -> None:
+        """Say how far the clip is, and the run, when it is time."""
+        if self._is_time():
+            say(self.line(self.clip))
+
     def end(self, record: Mapping[str, Any]) -> None:
         """Count a clip, and say how far the run is when it is time."""
         super().end(record)
-        if self.tally.clock() - self.last >= self.every:
-            self.last = self.tally.clock()
+        if self._is_time():
             say(self.line())
 
-    def line(self) -> str:
+    def _is_time(self) -> bool:
+        due = self.tally.clock() - self.last >= self.every
+        self.last = self.tally.clock() if due else self.last
+        return due
+
+    def line(self, clip: ClipProgress | None = None) -> str:
         """Return what is said."""
-        return f"videmo: {self.tally.how_far()}"
+        if clip is None:
+            return f"videmo: {self.tally.how_far()}"
+        before = f"{self.tally.how_far()}; " if self.tally.clips > 1 else ""
+        return f"videmo: {before}{clip.how_far()}"
 
 
 class ProgressJson(ProgressLines):
@@ -177,9 +250,9 @@ class ProgressJson(ProgressLines):
     def __init__(self, tally: RunStatistics, every: float = 1.0) -> None:
         super().__init__(tally, every)
 
-    def line(self) -> str:
+    def line(self, clip: ClipProgress | None = None) -> str:
         """Return what is said."""
-        return json.dumps({"progress": self.tally.facts})
+        return json.dumps({"progress": self.tally.facts | (clip.facts if clip else {})})
 
     def close(self) -> None:
         """Say how far the run came."""
@@ -194,17 +267,17 @@ class ProgressBar(NoProgress):
 
     def begin(self, path: str) -> None:
         """Show that this clip is being read."""
+        super().begin(path)
         self._bar = _rich_progress()
         far = f"{self.tally.how_far()}  " if self.tally.clips > 1 else ""
         self._task = self._bar.add_task(far + printable(path), total=None, frames=0)
         self._bar.start()
 
-    def watch(self, river: Iterator[Features]) -> Iterator[Features]:
-        """Pass features on and show how many frames were looked at."""
-        for features in river:
-            if self._bar:
-                self._bar.advance(self._task, features.seen)
-            yield features
+    def tell(self) -> None:
+        """Move the bar."""
+        if self._bar:
+            done, total = self.clip.seen, self.clip.frames
+            self._bar.update(self._task, completed=done, total=total and max(done, total))
 
     def end(self, record: Mapping[str, Any]) -> None:
         """Take the bar away, so that a record can be written."""
@@ -235,13 +308,25 @@ def make_progress(kind: str, clips: int, *, quiet: bool) -> NoProgress:
 
 def _rich_progress() -> Progress:
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         SpinnerColumn("line"),
         TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TaskProgressColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.completed:.0f} frames"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True)
 

@@ -21,23 +21,31 @@ Facts = Mapping[str, Any]  # as `videmo.store.zoo.catalogue.describe` returns th
 _KEY_WIDTH = 15  # cells of the first column of a text
 _PLAIN_WIDTH = 100  # where no terminal says how wide it is
 _MB = 1e6
+_WHERE = {  # a state, in a word or two
+    "embedded": "in the package",
+    "cached": "file is here",
+    "published": "to be pulled",
+}
 
 
 def models_table(rows: Sequence[Facts]) -> str:
-    """Return a line for each model: name, state, kind, outputs, features, px, weights' terms."""
+    """Return a line for each model, as wide as the terminal: name, where it is, kind, answers."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(
-        file=io.StringIO(), force_terminal=sys.stdout.isatty() or None, width=10_000,
+        file=io.StringIO(), force_terminal=sys.stdout.isatty() or None,
+        width=shutil.get_terminal_size((_PLAIN_WIDTH, 24)).columns,
         highlight=False, markup=False, emoji=False, legacy_windows=False,
     )  # fmt: skip
     drawn = Table(box=None, pad_edge=False)
-    for head in ("name", "state", "kind", "answers", "features", "px", "weights"):
-        right = head in ("features", "px")
-        drawn.add_column(head, justify="right" if right else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*_cells(row))
+    cells = [_cells(row) for row in rows]
+    for n, head in enumerate(("name", "where", "kind")):
+        widest = max((len(row[n]) for row in cells), default=0)
+        drawn.add_column(head, no_wrap=True, min_width=widest)
+    drawn.add_column("answers", no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        drawn.add_row(*row)
     with console.capture() as captured:
         console.print(drawn)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
@@ -46,11 +54,8 @@ def models_table(rows: Sequence[Facts]) -> str:
 def _cells(row: Facts) -> list[str]:
     outputs = row.get("outputs") or {}
     answers = ", ".join(f"{name} {len(labels or ())}" for name, labels in outputs.items())
-    terms = (row.get("license") or {}).get("weights", "")
-    short = min((terms.find(c) for c in ":;(" if c in terms), default=len(terms))
-    numbers = (str(row.get(key) or "") for key in ("dim", "input_size"))
-    cells = [row["name"], row["state"], row["kind"], answers, *numbers, terms[:short].strip()]
-    return [_plain(cell) for cell in cells]
+    where = _WHERE.get(row["state"], str(row["state"]))
+    return [_plain(cell) for cell in (row["name"], where, row["kind"], answers)]
 
 
 def model_text(one: Facts, card: Facts) -> str:
@@ -76,6 +81,7 @@ def _facts(one: Facts, card: Facts) -> Iterator[tuple[str, Any]]:
     yield "outputs", [f"{name}: {_listed(of)}" for name, of in one.get("outputs", {}).items()]
     yield "features", one.get("dim")
     yield "pictures", _pictures(one, published)
+    yield "recipe", _recipe(card)
     yield "licence", [f"{of}: {terms}" for of, terms in (one.get("license") or {}).items()]
     yield from ((key, card.get(key)) for key in ("source", "intended", "limits"))
     yield "measured", _measured(one.get("measured") or {})
@@ -86,6 +92,27 @@ def _facts(one: Facts, card: Facts) -> Iterator[tuple[str, Any]]:
     yield from ((key, one.get(key)) for key in ("folder", "file"))
     sums = one.get("sha256") or ""
     yield "SHA-256", sums if isinstance(sums, str) else [f"{s}  {name}" for name, s in sums.items()]
+
+
+def _recipe(card: Facts) -> list[str]:
+    """Return a line for each stage of the recipe that a model is used with, if its card has one."""
+    from videmo.errors import ModelError
+    from videmo.recipe import Recipe
+
+    if not card.get("recipe"):
+        return []
+    try:
+        recipe = Recipe.from_dict(card["recipe"])
+    except ModelError as error:
+        return [str(error)]
+    stages = {key: value for key, value in recipe.to_dict().items() if isinstance(value, Mapping)}
+    lines = [f"fingerprint {recipe.fingerprint()}"]
+    return lines + [f"{stage}: {_options(options)}" for stage, options in stages.items()]
+
+
+def _options(options: Facts) -> str:
+    given = {name: value for name, value in options.items() if value not in (None, [], "")}
+    return ", ".join(f"{name.replace('_', ' ')} {_listed(value)}" for name, value in given.items())
 
 
 def _state(one: Facts) -> str:

@@ -10,7 +10,7 @@ import click
 from videmo.cli.grouped import section
 from videmo.cli.outputs import OutputPath
 from videmo.cli.streams import say
-from videmo.cli.types import Jobs, Number, NumberOrAuto, Time
+from videmo.cli.types import Jobs, ModelName, Number, NumberOrAuto, Time
 from videmo.write.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -83,11 +83,15 @@ input_options = section(
     click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
     click.option(
         "--manifest",
+        type=click.Path(),
         metavar="CSV",
         help="A list with the columns path[,label][,split][,subject][,start][,end].",
     ),
     click.option(
-        "--files0-from", metavar="FILE", help="A list of paths with a NUL after each; - is stdin."
+        "--files0-from",
+        type=click.Path(),
+        metavar="FILE",
+        help="A list of paths with a NUL after each; - is stdin.",
     ),
     click.option(
         "--frames-of",
@@ -114,6 +118,7 @@ input_options = section(
 
 head_option = click.option(
     "--head",
+    type=ModelName(),
     default="afew7",
     metavar="NAME|DIR",
     help="Whose labels and recipe: a trained head (afew7, vgaf3), a network that names the "

@@ -31,6 +31,12 @@ class OutputPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
         """Return the name."""
         return self._type(value)
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        """Return what a shell is to offer: files, or folders."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="dir" if self.folder else "file")]
+
 
 overwrite_option = section(
     "Output",

@@ -241,7 +241,7 @@ def _scenes(clips: Sequence[Clip], pipeline: Pipeline, options: dict[str, Any]) 
         for clip in clips:
             watch = TrackCollector()
             bar.begin(clip.path)
-            answer = attempt(clip, pipeline, _both(bar.watch, watch))
+            answer = attempt(clip, pipeline, _both(bar.watch, watch), bar.opened)
             line = record(clip, answer, pipeline.provenance)
             bar.end(line)
             scene = watch.scene(line, answer, options["min_frames"])

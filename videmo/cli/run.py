@@ -291,7 +291,7 @@ class Run:
                 return
             if not jobs:
                 pipeline = self.pipeline.prepare()
-                yield InProcessExecutor(pipeline, faces, bar.watch, self.linking)
+                yield InProcessExecutor(pipeline, faces, bar.watch, self.linking, bar.opened)
                 return
             workers = WorkerOptions(jobs, timeout)
             spec = PipelineSpec.of(self.pipeline, workers, faces, self.linking)

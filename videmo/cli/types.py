@@ -51,6 +51,25 @@ class Time(Number):
         return value if isinstance(value, float) else seconds(str(value))
 
 
+class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """The name of a model, or its folder."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return it as it is: whether there is such a model is asked later."""
+        return value
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        """Return what a shell is to offer: the models that are here, and folders."""
+        from click.shell_completion import CompletionItem
+
+        from videmo.store import folders
+
+        names = sorted(folder.name for folder in folders() if folder.name.startswith(incomplete))
+        return [*map(CompletionItem, names), CompletionItem(incomplete, type="dir")]
+
+
 class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     """A number from 1, or auto."""
 

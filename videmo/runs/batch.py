@@ -10,7 +10,7 @@ import numpy as np
 
 from videmo.data import Descriptor, Failure, VideoInfo
 from videmo.errors import InputError, MissingDependency, ModelError, OutputError, reason
-from videmo.pipeline import Answer, FeatureHook, Pipeline
+from videmo.pipeline import Answer, FeatureHook, OpenHook, Pipeline
 from videmo.write.schema import Findings, record_of
 
 ENDS_A_RUN = (OutputError, ModelError, MissingDependency)  # the next clip would meet it as well
@@ -40,15 +40,19 @@ def classify(clips: Iterable[Input], pipeline: Pipeline) -> Iterator[Record]:
 
 
 def attempt(
-    clip: Input, pipeline: Pipeline, through: FeatureHook | None = None
+    clip: Input,
+    pipeline: Pipeline,
+    through: FeatureHook | None = None,
+    on_open: OpenHook | None = None,
 ) -> Answer | Failure:
     """Return the answer for one clip, or the failure that took its place.
 
-    through: as in `Pipeline.answer`
+    through, on_open: as in `Pipeline.answer`
 
     Whatever is raised is the failure of this clip, but for `ENDS_A_RUN`.
     """
-    more = {"through": through} if through else {}
+    hooks = {"through": through, "on_open": on_open}
+    more: dict[str, Any] = {name: hook for name, hook in hooks.items() if hook}
     try:
         answer = pipeline.answer(clip.path, start=clip.start, end=clip.end, **more)
     except InputError as error:

@@ -28,7 +28,7 @@ from videmo.data import POSITIVE, Failure
 from videmo.errors import InputError, ModelError, VidemoError
 from videmo.people.linking import Linking
 from videmo.people.moments import spooled_moments
-from videmo.pipeline import Engine, FeatureHook, Pipeline, cpus
+from videmo.pipeline import Engine, FeatureHook, OpenHook, Pipeline, cpus
 from videmo.recipe import Recipe
 from videmo.runs.batch import attempt
 from videmo.runs.executor import (
@@ -109,7 +109,7 @@ class InProcessExecutor:
     """Looks at clips one after the other in this process.
 
     faces: a folder for the features of every face, if they are wanted
-    watch: sees the features pass
+    watch, on_open: as in `Pipeline.answer`
     linking: moments of the faces are wanted in place of their features
     """
 
@@ -119,8 +119,10 @@ class InProcessExecutor:
         faces: str | None,
         watch: FeatureHook,
         linking: Linking | None = None,
+        on_open: OpenHook | None = None,
     ) -> None:
         self.pipeline, self.faces, self.watch, self.linking = pipeline, faces, watch, linking
+        self.on_open = on_open
 
     @property
     def provenance(self) -> Provenance:
@@ -131,7 +133,8 @@ class InProcessExecutor:
         """Yield every clip with its result, in their order."""
         for clip in clips:
             on_start(clip.path)
-            yield clip, run_clip(self.pipeline, clip, self.faces, self.watch, self.linking)
+            how = self.faces, self.watch, self.linking, self.on_open
+            yield clip, run_clip(self.pipeline, clip, *how)
 
     def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
         """Yield clips with their results; who reads this outlives what ends a worker."""
@@ -322,6 +325,7 @@ def run_clip(
     faces: str | None,
     watch: FeatureHook = lambda river: river,
     linking: Linking | None = None,
+    on_open: OpenHook | None = None,
 ) -> ClipResult:
     """Return the result of one clip; the features of its faces go to a new file in `faces`.
 
@@ -330,10 +334,10 @@ def run_clip(
     Raises OutputError where that file cannot be written.
     """
     if faces is None:
-        return ClipResult(attempt(clip, pipeline, watch))
+        return ClipResult(attempt(clip, pipeline, watch, on_open))
     path = os.path.join(faces, uuid4().hex)
     keep = spooled_moments(path, pipeline, linking) if linking else spooled(path)
-    answer = attempt(clip, pipeline, lambda river: watch(keep(river)))
+    answer = attempt(clip, pipeline, lambda river: watch(keep(river)), on_open)
     if isinstance(answer, Failure):
         with suppress(OSError):
             os.unlink(path)
