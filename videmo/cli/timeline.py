@@ -132,8 +132,7 @@ output_options = option_group(
             "--format",
             "format_",
             type=click.Choice([*EVERY]),
-            metavar="FORMAT",
-            help=f"One of {', '.join(EVERY)}. By default as the suffix of the output says; without one, a table on a "
+            help="By default as the suffix of the output says; without one, a table on a "
             "terminal, NDJSON elsewhere.",
         ),
     ),
