@@ -122,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
-        error.message = printable(error.message)  # a name that a shell has filled in is anything
+        vars(error)["message"] = printable(
+            error.message
+        )  # a name that a shell fills in is anything
         told = io.StringIO()
         error.show(told)
         for line in told.getvalue().splitlines():
