@@ -55,6 +55,7 @@ from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
 from videmo.stages.heads.prior import NATURAL
 from videmo.stages.heads.windows import WindowMean
 from videmo.stages.pool import FEATURES, Moments, pool, reweigh
+from videmo.stages.quality import QualityTally, Seen
 from videmo.stages.track import track
 
 Source = str | os.PathLike[str]  # a path, or frames in memory: `videmo.stages.decode.arrays.Frames`
@@ -92,6 +93,7 @@ class Answer:
     affect: Affect | None = None  # None without a face, or where the network does not tell it
     looks: Looks = field(default_factory=Looks)
     detection: Detection | None = None  # how faces were looked for
+    seen: Seen = field(default_factory=Seen)  # how well the faces that count can be seen
 
 
 Link = Callable[[str, Iterator[Any]], Generator[Any, None, None]]  # of one stage to the next
@@ -220,7 +222,7 @@ class Pipeline:
             told = collector.affect(self.outputs)
             return Answer(
                 video.info, descriptor, prediction, tuple(video.warnings), told, looks,
-                self.recipe.detection,
+                self.recipe.detection, collector.quality.seen(),
             )  # fmt: skip
 
     def spent(self, path: Source) -> dict[str, float]:
@@ -363,7 +365,7 @@ class Pipeline:
         weights = self.engine.detector_weights
         options = self.recipe.detection
         return make_detector(
-            replace(options, faces="all") if self.recipe.following.follows else options,
+            replace(options, faces="all"),  # which of them count is chosen afterwards
             threads=self._threads,
             device=self.backbone.device,
             weights=Path(weights) if weights else None,
@@ -442,6 +444,7 @@ class Pipeline:
         for batch, faces in found:
             if not look:
                 looks.whole += len(batch)
+            looks.several += int((np.bincount(faces.row) > 1).sum())
             yield batch, select(faces, self.recipe.detection.faces)
 
 
@@ -450,13 +453,14 @@ class _OutputCollector:
 
     def __init__(self, outputs: Collection[str], windows: WindowMean | None) -> None:
         self.outputs, self.windows = outputs, windows
-        self._affect = Moments()
+        self._affect, self.quality = Moments(), QualityTally()
 
     def __call__(self, river: Iterator[Features]) -> Iterator[Features]:
         """Pass features on; outputs that are pooled become what may be averaged."""
         for features in river:
             if self.windows is not None:
                 self.windows.add(features.values)
+            self.quality.add(features.faces)
             rows = {name: per_face(name, features.outputs[name]) for name in self.outputs}
             if AFFECT in rows:
                 self._affect.add(rows[AFFECT])

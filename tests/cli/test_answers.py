@@ -354,7 +354,7 @@ def test_in_the_table_they_have_columns_of_their_own(
     ) as writer:
         writer.write(found)
         writer.write({**found, "status": "no_face", "scores": None, "valence": None})
-    head, rule, row, _ = stream.getvalue().splitlines()
+    head, rule, row, *_ = stream.getvalue().splitlines()
     assert head.endswith("valence  arousal  with face") and len(head) == len(rule) <= width
     assert row.split()[-3:] == ["+0.50", "-0.50", "2/2"] and len(row) == len(head)
 

@@ -121,3 +121,11 @@ def test_files_of_clips_of_one_name_are_told_apart() -> None:
         Clip("timeline.mp4"): "timeline.mp4.csv"
     }
     assert json.dumps([*file_names([Clip("s3://b/c.mp4?v=1")], ".vtt").values()]) == '["c.vtt"]'
+
+
+def test_classify_tells_a_row_a_person_and_abstains(videmo_command: Any, clips: Path) -> None:
+    ran = videmo_command("classify", clips, *FAST, "--per", "person", "--abstain", "0.9")
+    first, second, broken = ran.records
+    assert (first["person"], first["label"], first["start"]) == (1, "happiness", 0)
+    assert (second["person"], second["label"]) == (2, None) and second["scores"]
+    assert broken["status"] == "error"

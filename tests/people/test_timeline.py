@@ -165,3 +165,10 @@ def test_the_faces_of_the_demo_pool_to_what_classify_says_and_keep_their_persons
     seconds = {who: {int(t) for t in found.faces.time[found.person == who]} for who in (1, 2)}
     assert seconds == {1: {0, 1, 2, 5, 6, 7}, 2: {3, 4, 5, 6, 7}}
     assert np.isfinite(found.quality).all()
+
+
+def test_a_row_a_person_counts_the_frames_of_the_whole_clip():
+    m = moments([0.2, 0.3, 0.3, 0.4], [1, 1, 0, 1], person=[1, 1, 2, 0], times=np.arange(10) / 10)
+    first, second = rows(m, Plain, Timing(by="person"))  # type: ignore[arg-type]
+    assert (first.person, first.start, first.faces, first.coverage) == (1, 0.2, 2, 0.2)
+    assert first.end == pytest.approx(0.4) and second.label == "Sad"

@@ -12,7 +12,8 @@ from videmo.runs.inputs import Clip
 
 KEYS = [
     "schema_version", "path", "status", "label", "scores", "frames", "face_frames", "faces",
-    "frames_detected", "coverage", "duration", "warnings", "error", "provenance",
+    "frames_detected", "tracks", "frames_with_others", "side", "sharpness", "brightness", "frontal",
+    "coverage", "duration", "warnings", "error", "provenance",
 ]  # fmt: skip
 
 

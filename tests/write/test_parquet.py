@@ -40,7 +40,9 @@ def record(path: str = "a/b.mp4", **changes: Any) -> dict[str, Any]:
     return {
         "schema_version": 1, "path": path, "status": "ok", "label": "Happiness",
         "scores": {"Anger": 0.1234567, "Happiness": 0.7765433, "Neutral": np.float32(0.1)},
-        "frames": np.int64(61), "face_frames": 58, "faces": 60, "coverage": 58 / 61,
+        "frames": np.int64(61), "face_frames": 58, "faces": 60, "tracks": 1,
+        "frames_with_others": 0, "side": 120.44, "sharpness": 7.126, "brightness": 0.5,
+        "frontal": 0.9, "coverage": 58 / 61,
         "duration": 2.440049, "warnings": ["cut short"], "error": None,
         "provenance": {"videmo": "0.1", "head": "h", "head_sha256": "1f", "backbone": "b",
                        "backbone_sha256": "2f", "detector": "mtcnn",
@@ -75,7 +77,9 @@ def test_a_record_is_a_row_of_the_columns_of_csv_with_types(tmp_path: Path) -> N
     assert row == {
         "path": "a/b.mp4", "status": "ok", "label": "Happiness", "score": 0.776543,
         "p_anger": 0.123457, "p_happiness": 0.776543, "p_neutral": 0.1,
-        "frames": 61, "face_frames": 58, "faces": 60, "coverage": 0.9508, "duration": 2.44,
+        "frames": 61, "face_frames": 58, "faces": 60, "tracks": 1, "frames_with_others": 0,
+        "side": 120.4, "sharpness": 7.13, "brightness": 0.5, "frontal": 0.9,
+        "coverage": 0.9508, "duration": 2.44,
         "warnings": ["cut short"], "error_type": None, "error_message": None,
         "videmo": "0.1", "head": "h", "head_sha256": "1f", "backbone": "b",
         "backbone_sha256": "2f", "detector": "mtcnn",

@@ -69,6 +69,10 @@ def test_a_record_of_each_status_is_valid(status: str, changes: dict[str, Any]) 
     assert errors("record", clip(status, **changes)) == []
 
 
+def test_a_label_may_be_left_out_where_scores_are_there() -> None:
+    assert errors("record", clip(label=None)) == []
+
+
 def test_keys_may_be_added_within_a_version() -> None:
     assert errors("record", clip(mood="new")) == []
 
@@ -79,7 +83,6 @@ def test_keys_may_be_added_within_a_version() -> None:
         ("ok", {"schema_version": 2}),
         ("ok", {"status": "fine"}),
         ("ok", {"path": None}),
-        ("ok", {"label": None}),
         ("ok", {"scores": None}),
         ("ok", {"scores": {"Happy": 1.5}}),
         ("ok", {"frames": 1.5}),

@@ -53,7 +53,9 @@ def record(path: str = "a/b.mp4", **changes: Any) -> dict[str, Any]:
     return {
         "schema_version": 1, "path": path, "status": "ok", "label": "Happiness",
         "scores": {"Anger": 0.1234567, "Happiness": 0.7765433, "Neutral": 0.1},
-        "frames": 61, "face_frames": 58, "faces": 60, "coverage": 58 / 61, "duration": 2.440049,
+        "frames": 61, "face_frames": 58, "faces": 60, "tracks": 1,
+        "frames_with_others": 0, "side": 120.44, "sharpness": 7.126, "brightness": 0.5,
+        "frontal": 0.9, "coverage": 58 / 61, "duration": 2.440049,
         "warnings": [], "error": None,
         "provenance": {"videmo": "0.1", "head": "h", "head_sha256": "1f", "backbone": "b",
                        "backbone_sha256": "2f", "detector": "mtcnn",
@@ -255,8 +257,9 @@ def test_any_path_and_warning_comes_back_from_json(path: str, warnings: list[str
 # columns
 
 COLUMNS = """
-    path status label score p_anger p_happiness p_neutral frames face_frames faces coverage
-    duration warnings error_type error_message videmo head head_sha256 backbone backbone_sha256
+    path status label score p_anger p_happiness p_neutral frames face_frames faces tracks
+    frames_with_others side sharpness brightness frontal coverage duration warnings
+    error_type error_message videmo head head_sha256 backbone backbone_sha256
     detector detector_sha256 decoder device recipe schema_version
 """.split()  # noqa: SIM905
 
@@ -271,7 +274,8 @@ def test_each_column_holds_its_part(format: str) -> None:
     good, bad = cells(format, record(warnings=["late", "short"], track=3), failed())
     assert list(good.values()) == [
         "a/b.mp4", "ok", "Happiness", "0.776543", "0.123457", "0.776543", "0.100000",
-        "61", "58", "60", "0.9508", "2.4400", "late | short", "", "",
+        "61", "58", "60", "1", "0", "120.4", "7.13", "0.500", "0.900",
+        "0.9508", "2.4400", "late | short", "", "",
         "0.1", "h", "1f", "b", "2f", "mtcnn", "3d", "pyav", "cpu", "r", "1",
     ]  # fmt: skip
     assert [bad[k] for k in ("status", "label", "score", "p_anger", "duration")] == [

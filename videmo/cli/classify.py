@@ -10,6 +10,7 @@ import click
 
 from videmo.cli.grouped import Command, section
 from videmo.cli.options import (
+    abstain_option,
     clips_of,
     engine_options,
     format_option,
@@ -65,8 +66,14 @@ Examples:
 @prior_option
 @out_option(OutputPath(kept=True))
 @format_option
+@abstain_option
 @section("Answer", click.option("--top", type=click.IntRange(1), metavar="K",
                                 help="Only the K most probable labels."))  # fmt: skip
+@section("Answer", click.option(
+    "--per", type=click.Choice(["clip", "person"]), default="clip",
+    help="A record a clip, or a row a person, as timeline --by person has it: to tell persons "
+    "apart identity embeddings are compared in memory, and never written.",
+))  # fmt: skip
 @engine_options
 @worker_options
 @resume_options
@@ -79,6 +86,10 @@ def classify(**options: Any) -> None:
     from videmo.cli.messages import say_pipeline
     from videmo.write import format_of, open_writer, ready
 
+    if options["per"] == "person":
+        from videmo.cli.timeline import by_person
+
+        by_person(options)
     tty = sys.stdout.isatty()
     format_ = format_of(options["out"], tty, files=True, asked=options["format_"])
     ready(format_, options["out"])

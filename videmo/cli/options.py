@@ -191,6 +191,16 @@ prior_option = section(
     ),
 )
 
+abstain_option = section(
+    "Answer",
+    click.option(
+        "--abstain",
+        type=Number(0, 1),
+        metavar="P",
+        help="Leave the label empty where it is less probable than P; scores stay.",
+    ),
+)
+
 cache_options = section(
     "Models",
     click.option(

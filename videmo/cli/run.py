@@ -176,6 +176,7 @@ class Run:
             "features": self.features,
             "--frames": self.frames,
             **_flat(recipe),
+            **({"--abstain": least} if (least := self.options.get("abstain")) else {}),
             **({"by": self.by, **_flat(asdict(self.linking), "linking.")} if self.linking else {}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(kind))
@@ -226,6 +227,7 @@ class Run:
         from videmo.errors import InputGone
         from videmo.runs.executor import with_retries
         from videmo.runs.roots import Roots
+        from videmo.write.record import abstained
 
         failed, roots = 0, Roots(clips)
         with (
@@ -236,8 +238,11 @@ class Run:
             provenance |= executor.provenance
             say_device(provenance, self.options)
             for clip, result in with_retries(executor, clips, bar.begin, ordered=ordered):
-                line = record(clip, result.answer, executor.provenance, self.pipeline.extra_keys)
-                line |= self._size(result)
+                line = record(
+                    clip, result.answer, executor.provenance, self.pipeline.extra_keys,
+                    doubts=self.linking is None,
+                )  # fmt: skip
+                line = abstained(line, self.options.get("abstain")) | self._size(result)
                 bar.end(line)
                 if line["status"] == "error" and (folder := roots.gone(clip)):
                     raise InputGone(folder)

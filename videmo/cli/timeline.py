@@ -13,6 +13,7 @@ import click
 
 from videmo.cli.grouped import Command, section
 from videmo.cli.options import (
+    abstain_option,
     changes_of,
     clips_of,
     engine_of,
@@ -57,8 +58,9 @@ timing_options = section(
     "Answer",
     click.option(
         "--by",
-        type=click.Choice(["frame", "window", "segment"]),
-        help="What a row is: a frame, a window of time, or a run of one label. By default window, "
+        type=click.Choice(["frame", "window", "segment", "person"]),
+        help="What a row is: a frame, a window of time, a run of one label, or all of a person in "
+        "the clip. By default window, "
         "and for players and annotation programs what suits them.",
     ),
     click.option(
@@ -144,6 +146,7 @@ output_options = option_group(
 @recipe_options
 @prior_option
 @timing_options
+@abstain_option
 @person_options
 @output_options
 @engine_options
@@ -163,10 +166,27 @@ def timeline(**options: Any) -> None:
     Persons are told apart by comparing faces within a clip: nothing of that is written but the
     number, and --link overlap does without. README.md says where this must not be used.
     """
+    _tell(_plan(options), options)
+
+
+def by_person(options: dict[str, Any]) -> None:
+    """Tell a row a person, for the options of classify; ends the program."""
+    from videmo.people.linking import Linking
+    from videmo.people.timeline import Timing
+    from videmo.write import format_of, ready
+
+    if options["top"]:
+        raise click.UsageError("--top is of records of clips; leave it out with --per person")
+    tty, out = sys.stdout.isatty(), options["out"]
+    format_ = format_of(out, tty, files=True, asked=options["format_"])
+    ready(format_, out)
+    _tell(_Plan(format_, out, None, Timing(by="person"), Linking()), options)
+
+
+def _tell(plan: _Plan, options: dict[str, Any]) -> None:
     from videmo.cli.messages import say_pipeline
     from videmo.people import moments
 
-    plan = _plan(options)
     clips = clips_of(options)
     _check_count(plan, clips)
     check_outputs(clips)
@@ -313,6 +333,7 @@ class _Timeline:
         """Write the rows of one clip, also into its own file."""
         from videmo.people.moments import Moments
         from videmo.people.records import timeline_records
+        from videmo.write.record import abstained
 
         seen = Moments.of(faces, self.pipeline) if record["status"] != "error" else None
         rows = timeline_records(
@@ -324,6 +345,7 @@ class _Timeline:
                 own = self._writer(self.plan.format, self.files[clip])
                 writers.append(stack.enter_context(own))
             for row in rows:
+                row = abstained(row, self.options["abstain"])
                 cues += row["person"] is not None
                 for one in writers:
                     one.write(row)

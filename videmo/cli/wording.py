@@ -38,11 +38,11 @@ def error_text(error: Exception) -> str:
     return as_options(words)
 
 
-def record(*arguments: Any) -> dict[str, Any]:
+def record(*arguments: Any, **more: Any) -> dict[str, Any]:
     """Return the record of a clip, as `videmo.runs.batch.record` makes it, in these words."""
     from videmo.runs.batch import record as made
 
-    return reworded(made(*arguments))
+    return reworded(made(*arguments, **more))
 
 
 def reworded(record: Mapping[str, Any]) -> dict[str, Any]:

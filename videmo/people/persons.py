@@ -33,6 +33,7 @@ from videmo.stages.heads.attributes import (
     similarity,
 )
 from videmo.stages.pool import Moments
+from videmo.stages.quality import NAMES as QUALITY
 from videmo.write.schema import SCORE_DIGITS, TIME_DIGITS
 
 DEFAULT_FPS = (
@@ -42,6 +43,7 @@ DEFAULT_FPS = (
 Record = dict[str, Any]
 
 _SPAN = ("track", "start", "end")
+_OF_THE_CLIP = ("label", "scores", "tracks", "frames_with_others", *QUALITY)  # no person's
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,7 @@ def _records(scene: Scene, more: Sequence[Record] | None = None) -> list[Record]
 
 def _without_answer(record: Record) -> Record:
     """Return a clip's record without what a head would say."""
-    return {key: value for key, value in record.items() if key not in ("label", "scores")}
+    return {key: value for key, value in record.items() if key not in _OF_THE_CLIP}
 
 
 def _location(scene: Scene, sighting: Sighting) -> Record:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from videmo.people.linking import NOBODY
 from videmo.people.moments import Moments
 from videmo.pipeline import Pipeline
 
-BY = ("frame", "window", "segment")
+BY = ("frame", "window", "segment", "person")
 SMOOTH = ("auto", "none", "mean", "median")
 ROUNDING = 1e-6  # s; times are sums of floats
 
@@ -30,7 +30,7 @@ ROUNDING = 1e-6  # s; times are sums of floats
 class Timing:
     """What a row is, and how it is smoothed."""
 
-    by: Literal["frame", "window", "segment"] = "window"
+    by: Literal["frame", "window", "segment", "person"] = "window"
     window: float = 1.0  # s
     step: float = 0.5  # s from one window to the next
     smooth: Literal["auto", "none", "mean", "median"] = "auto"  # over the faces about each one;
@@ -68,6 +68,7 @@ class Timing:
         smooth = "" if self.smoothing == "none" else f" {self.smoothing} {self.width:g}"
         kind = {
             "frame": "",
+            "person": "",
             "window": f" {self.window:g}/{self.step:g}",
             "segment": f" {self.margin:g}/{self.min_length:g}",
         }
@@ -111,7 +112,7 @@ def rows(moments: Moments, pipeline: Pipeline, timing: Timing | None = None) -> 
     timing = timing or Timing()
     clock = _Clock(moments.times)
     raw = smoothed(moments, timing)
-    make = {"frame": _by_frame, "window": _by_window, "segment": _by_segment}[timing.by]
+    make = _MAKERS[timing.by]
     maker = _Rows(moments, raw, pipeline, clock)
     yield from make(maker, timing)
 
@@ -243,6 +244,20 @@ def _by_segment(make: _Rows, timing: Timing) -> Iterator[Row]:
         if make.moments.person[here[0]] != NOBODY:
             found += _segments(make, here, answers[here], timing)
     yield from sorted(found, key=lambda row: (row.start, row.person))
+
+
+def _by_person(make: _Rows, timing: Timing) -> Iterator[Row]:
+    """Yield a row a person, whose frames are all of the clip."""
+    times = make.moments.faces.time
+    for who in make.moments.persons:
+        here = np.flatnonzero(make.moments.person == who)
+        start, end = float(times[here[0]]), float(make.clock.until(times[here[-1:]])[0])
+        yield replace(make.row(here, start, end), frames=len(make.clock.times))
+
+
+_MAKERS = {
+    "frame": _by_frame, "window": _by_window, "segment": _by_segment, "person": _by_person,
+}  # fmt: skip
 
 
 def _segments(make: _Rows, here: I64, answers: F32, timing: Timing) -> list[Row]:

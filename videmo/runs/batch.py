@@ -71,16 +71,19 @@ def record(
     answer: Answer | Failure,
     provenance: Mapping[str, str | None],
     also: Sequence[str] = (),
+    *,
+    doubts: bool = True,
 ) -> Record:
     """Return the record of one clip, as plain types; `videmo.write.schema` lists its keys.
 
     also: keys that this run's records have beside the others, as in `Pipeline.extra_keys`
+    doubts: whether its warnings tell where one answer for the clip is too little
     """
     error = None
     if isinstance(answer, Failure):
         error = {"type": answer.error, "message": answer.message}
         answer = _nothing(clip.path)
-    return record_of(Findings(clip, answer, error, provenance), also)
+    return record_of(Findings(clip, answer, error, provenance, doubts), also)
 
 
 def _nothing(path: str) -> Answer:

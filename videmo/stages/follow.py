@@ -55,6 +55,7 @@ class Looks:
     """How many frames of a clip were looked at as a whole; in the others faces were followed."""
 
     whole: int = 0
+    several: int = 0  # frames that show more than one face, whichever of them count
 
 
 def follow(

@@ -67,6 +67,14 @@ class RecordWriter(AtomicOutput):
         self.sink.discard()
 
 
+def abstained(record: dict[str, Any], least: float | None) -> dict[str, Any]:
+    """Return a record whose label is None where it is less probable than `least`; scores stay."""
+    label, scores = record.get("label"), record.get("scores") or {}
+    if least is None or label is None or scores[label] >= least:
+        return record
+    return {**record, "label": None}
+
+
 def tidy(
     record: Mapping[str, Any], labels: Sequence[str] = (), top: int | None = None
 ) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import Any
 
 from videmo.errors import NoFaceError, UnknownName, reason
+from videmo.write.doubts import doubts
 
 VERSION = 1
 SCORE_DIGITS = 6  # a float32 probability has no more
@@ -59,6 +60,7 @@ class Findings:
     answer: Any  # a pipeline.Answer; of a clip that failed one without frames, faces and scores
     error: Mapping[str, str] | None  # of a clip that failed: type and message
     provenance: Mapping[str, str | None]  # what made the numbers
+    doubts: bool = True  # whether its warnings tell where one answer is too little
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Key:
     null: bool = False  # whether it may be null
     free: bool = False  # whether it may be missing
     only: str = ""  # the one status in which it is neither
+    open: bool = False  # whether it may be null in that status, too
     digits: int | None = None  # decimals that are written; None: as many as there are
     of: Callable[[Findings], Any] | None = None  # its value in the record of a clip
 
@@ -115,7 +118,8 @@ def _scores(found: Findings) -> dict[str, float] | None:
 def _warnings(found: Findings) -> list[str]:
     descriptor = found.answer.descriptor
     no_face = [] if descriptor.faces or found.error else [_no_face(found)]
-    return [*found.answer.warnings, *no_face]
+    doubted = doubts(found.answer) if found.doubts and found.answer.prediction else []
+    return [*found.answer.warnings, *no_face, *doubted]
 
 
 def _no_face(found: Findings) -> str:
@@ -147,8 +151,8 @@ _TAIL = (
     Key("coverage", "share", "face_frames / frames", digits=TIME_DIGITS,
         of=attrgetter("answer.descriptor.coverage")),
     _DURATION,
-    Key("warnings", "texts", "damage that was survived, frame counts that do not agree",
-        of=_warnings),
+    Key("warnings", "texts", "damage that was survived, frame counts that do not agree, and where "
+        "one answer is too little", of=_warnings),
     Key("error", "error", "type and message, or null", null=True, only="error",
         of=attrgetter("error")),
     Key("provenance", "provenance", "versions and SHA-256 of head, backbone and detector, "
@@ -160,7 +164,7 @@ _START, _END = (
         digits=TIME_DIGITS, of=attrgetter(f"clip.{name}"))
     for name, what in zip(PART, ("its begin", "its end, which is not in it"), strict=True)
 )  # fmt: skip
-_QUALITY = (
+_QUALITY = tuple(replace(key, of=attrgetter(f"answer.seen.{key.name}")) for key in (
     Key("side", "length", "px of the source, of a square as large as the face's box: the median",
         null=True, digits=BOX_DIGITS),
     Key("sharpness", "length", "grey levels (0..255), fine detail in the picture that the network "
@@ -170,7 +174,7 @@ _QUALITY = (
         null=True, digits=3),
     Key("frontal", "share", "1 looks ahead, 0 aside, by where the nose parts the line between the "
         "eyes: the median", null=True, digits=3),
-)  # fmt: skip
+))  # fmt: skip
 _SHOWN = "; without a face, the part of the clip that was asked for"
 _PERSON = (
     Key("track", "count", "number of the face in its clip", free=True, only="ok"),
@@ -186,7 +190,8 @@ _PERSON = (
 TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
     "record": ("What videmo classify tells of a clip", (
         *_HEAD, _START, _END, _STATUS,
-        Key("label", "text", "the most probable label", null=True, only="ok",
+        Key("label", "text", "the most probable label; null without a face, and with --abstain "
+            "where it is less probable than that", null=True, only="ok", open=True,
             of=lambda found: found.answer.prediction and found.answer.prediction.label),
         Key("scores", "shares", "the probability of each by name, summing to 1 (with --top, of "
             "the first alone)", null=True, only="ok", digits=SCORE_DIGITS, of=_scores),
@@ -195,6 +200,11 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
               of=lambda found, name=name: getattr(found.answer.affect, name, None))  # type: ignore[misc]
           for name in AFFECT),
         *_COUNTS, _DETECTED,
+        Key("tracks", "count", "unbroken runs of a face that counted, by overlap alone: several "
+            "may be one person, or not", of=attrgetter("answer.seen.tracks")),
+        Key("frames_with_others", "count", "frames that show more than one face, whichever of "
+            "them count", of=attrgetter("answer.looks.several")),
+        *_QUALITY,
         *_TAIL,
     )),
     "timeline": ("What videmo timeline tells of a person in a span of time, or of a clip without "
@@ -206,14 +216,15 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
             digits=TIME_DIGITS),
         Key("end", "number", "s, where the next frame is shown, or the window ends", null=True,
             digits=TIME_DIGITS),
-        Key("label", "text", "the most probable label; of a segment the one it was held for",
-            null=True, only="ok"),
+        Key("label", "text", "the most probable label, of a segment the one it was held for; null "
+            "without a face, and with --abstain where it is less probable than that", null=True,
+            only="ok", open=True),
         Key("scores", "shares", "the probability of each by name, summing to 1", null=True,
             only="ok", digits=SCORE_DIGITS),
         *(Key(name, "signed", "where the network tells them: the mean over the faces of each "
               "clipped to -1..1", null=True, free=True, digits=SCORE_DIGITS) for name in AFFECT),
         Key("faces", "count", "faces it is made of: of a person one a frame"),
-        Key("frames", "count", "frames looked at in that span"),
+        Key("frames", "count", "frames looked at in that span; of a row by person in the clip"),
         Key("coverage", "share", "the share of them that show it", digits=TIME_DIGITS),
         Key("box", "box", "the mean of its boxes: x0 y0 x1 y1, px", null=True, only="ok",
             digits=BOX_DIGITS),
@@ -223,8 +234,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
             null=True),
         Key("face_score", "share", "how sure the detector is, of a row by frame", null=True,
             digits=4),
-        Key("by", "text", "what a row is: frame, window WIDTH/STEP or segment MARGIN/LEAST, and "
-            "the smoothing"),
+        Key("by", "text", "what a row is: frame, window WIDTH/STEP, segment MARGIN/LEAST or "
+            "person, and the smoothing"),
         *(Key(f"part_{name}", "number", f"s, the part of the clip that was asked for: its {name}",
               null=True, digits=TIME_DIGITS) for name in PART),
         Key("persons", "count", "how many were seen in the clip", null=True),
@@ -350,9 +361,10 @@ def _rule(status: str, keys: Sequence[Key]) -> Schema:
     """Return that some keys are there in one status, and null or missing in any other."""
     some = _only(status, keys)
     names = [key.name for key in some]
+    known = {key.name: {"not": {"type": "null"}} for key in some if not key.open}
     gone = {key.name: {"type": "null"} if key.null else False for key in some}
     return {
         "if": {"properties": {"status": {"const": status}}},
-        "then": {"required": names, "properties": {n: {"not": {"type": "null"}} for n in names}},
+        "then": {"required": names, "properties": known},
         "else": {"properties": gone},
     }
