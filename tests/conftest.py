@@ -29,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("videmo")
 
 
+os.environ["VIDEMO_CONFIG"] = ""  # no defaults of whoever runs the tests
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
 

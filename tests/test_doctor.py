@@ -89,7 +89,7 @@ def test_nothing_personal_is_told(whole: tuple[Any, Any]) -> None:
     facts = json.loads(whole[1].out)["facts"]
     assert re.match(r"~/cache: (not there yet|\d+ files, \S+ MB); ", facts["cache"])
     told = [word for word in facts["environment"].split() if not word.startswith("OMP_")]
-    assert told == ["HF_HUB_OFFLINE=1", "VIDEMO_CACHE=~/cache"]
+    assert told == ["HF_HUB_OFFLINE=1", "VIDEMO_CACHE=~/cache", "VIDEMO_CONFIG="]
 
 
 def test_a_home_that_only_begins_alike_is_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,8 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "safetensors": "store stages.embed.timm train store.zoo.importer",
     "sklearn": "train.head evaluate.metrics",
     "timm": "stages.embed.timm",
+    "tomli": "cli.config",
+    "tomllib": "cli.config",
     "torch": "stages.embed.timm stages.embed.mobilefacenet stages.detect.retinaface "
     "stages.detect.retina_network doctor train",
     "torchvision": "stages.detect.retina_network",

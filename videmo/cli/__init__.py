@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from videmo import __version__
+from videmo.cli.config import VARIABLE, where_from
 from videmo.cli.lazy import LazyCommands, LazyGroup
 from videmo.cli.signals import interruptible
 from videmo.cli.streams import drop_output, guard_streams, quiet_libraries, say
@@ -80,19 +82,29 @@ Examples:
     cls=LazyGroup,
     commands=LazyCommands({name: place for name, (place, _) in COMMANDS.items()}),
     context_settings={
+        "auto_envvar_prefix": "VIDEMO",
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         "show_default": True,
     },
     epilog=EXAMPLES,
 )
+@click.option(
+    "--config",
+    type=click.Path(),
+    metavar="FILE",
+    help="Defaults for options, as TOML. By default VIDEMO_CONFIG, or your own videmo.toml; videmo "
+    "doctor says which.",
+)
 @click.version_option(__version__, "-V", "-v", "--version", message="%(prog)s %(version)s")
-def videmo() -> None:
+def videmo(config: str | None) -> None:
     """Tell which emotion a video clip shows.
 
     Everything runs on this machine; nothing is uploaded. A face's emotion is sensitive:
     README.md says what these answers are good for, and where they must not be used.
     """
+    if config is not None:
+        os.environ[VARIABLE] = config  # of this process, and of those that it starts
 
 
 videmo.direct = "classify"
@@ -122,9 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
-        vars(error)["message"] = printable(
-            error.message
-        )  # a name that a shell fills in is anything
+        more = where_from(error) if isinstance(error, click.BadParameter) else ""
+        words = printable(error.message + more)  # a name that a shell fills in is anything
+        vars(error)["message"] = words
         told = io.StringIO()
         error.show(told)
         for line in told.getvalue().splitlines():

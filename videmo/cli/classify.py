@@ -60,12 +60,31 @@ Examples:
 """
 
 
+column_options = section(
+    "Output",
+    click.option(
+        "--columns",
+        type=click.Choice(["full", "short"]),
+        default="full",
+        help="Of csv, tsv and parquet. short: path, status, label, probabilities, coverage, "
+        "warnings; such a file is to be read, and is neither merged nor gone on with.",
+    ),
+    click.option(
+        "--bom",
+        is_flag=True,
+        help="Begin csv or tsv with the mark of UTF-8, by which Excel knows it; such a file is to "
+        "be read, too.",
+    ),
+)
+
+
 @click.command(cls=Command, no_args_is_help=True, epilog=CLASSIFY, first=FIRST)
 @input_options
 @recipe_options
 @prior_option
 @out_option(OutputPath(kept=True))
 @format_option
+@column_options
 @abstain_option
 @section("Answer", click.option("--top", type=click.IntRange(1), metavar="K",
                                 help="Only the K most probable labels."))  # fmt: skip
@@ -85,14 +104,18 @@ def classify(**options: Any) -> None:
     """
     from videmo.cli.messages import say_pipeline
     from videmo.write import format_of, open_writer, ready
+    from videmo.write.columns import short_columns
 
     if options["per"] == "person":
         from videmo.cli.timeline import by_person
 
+        if options["columns"] == "short" or options["bom"]:
+            raise click.UsageError("--columns and --bom are of records of clips, not of persons")
         by_person(options)
     tty = sys.stdout.isatty()
     format_ = format_of(options["out"], tty, files=True, asked=options["format_"])
     ready(format_, options["out"])
+    _check_columns(format_, options)
     clips = clips_of(options)
     check_outputs(clips)
     pipeline = pipeline_of(options)
@@ -102,7 +125,11 @@ def classify(**options: Any) -> None:
     run = Run(clips, pipeline, options, format_)
 
     def writer(out: str | None) -> Writer:
-        return open_writer(format_, out, labels=pipeline.labels, top=options["top"], extra=extra)
+        columns = short_columns(pipeline.labels, extra) if options["columns"] == "short" else None
+        return open_writer(
+            format_, out, labels=pipeline.labels, top=options["top"], extra=extra, columns=columns,
+            mark=options["bom"],
+        )  # fmt: skip
 
     def finish(
         out: str, clips: Sequence[Clip], journal: Journal, provenance: dict[str, str | None]
@@ -117,6 +144,19 @@ def classify(**options: Any) -> None:
         with writer(options["out"]) as out:
             failed = run.stream(lambda clip, result, record: out.write(record))
     sys.exit(1 if failed else 0)
+
+
+def _check_columns(format_: str, options: dict[str, Any]) -> None:
+    """Refuse what a format does not have, and a part of a run that could not be merged."""
+    wanted = {
+        "--columns short": (options["columns"] == "short", ("csv", "tsv", "parquet")),
+        "--bom": (options["bom"], ("csv", "tsv")),
+    }
+    for option, (given, formats) in wanted.items():
+        if given and format_ not in formats:
+            raise click.UsageError(f"{option} is of {', '.join(formats)}, not of {format_}")
+        if given and options["shard"]:
+            raise click.UsageError(f"{option}: such a part could not be merged; leave it out")
 
 
 @click.command(

@@ -45,6 +45,21 @@ class Command(click.Command):
         super().__init__(*arguments, **more)
         self.first = tuple(first)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **more: Any,
+    ) -> click.Context:
+        """Return the context of a call, in which a file of defaults has been read."""
+        if parent is not None and "default_map" not in more:
+            from videmo.cli.config import defaults_for
+
+            words = [*parent.command_path.split()[1:], str(info_name)]
+            more["default_map"] = defaults_for(self, words)
+        return super().make_context(info_name, args, parent, **more)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
         shown: dict[str, list[tuple[str, str]]] = {name: [] for name in SECTIONS}

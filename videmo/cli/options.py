@@ -448,6 +448,14 @@ def is_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
+def is_chosen(name: str) -> bool:
+    """Return whether an option is no default of videmo: from there, a file or the environment."""
+    from click.core import ParameterSource
+
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (ParameterSource.DEFAULT, None)
+
+
 def engine_of(options: dict[str, Any]) -> Engine:
     """Return the Engine that the options describe."""
     from videmo.pipeline import Engine
@@ -486,4 +494,8 @@ def changes_of(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the options of stages that the command line replaces in a head's recipe."""
     from videmo.recipe import OPTIONS, stage_changes
 
-    return stage_changes(**{name: options.get(name) for name in OPTIONS})
+    given = {name: options.get(name) for name in OPTIONS}
+    for one, other in (("fps", "every"), ("every", "fps")):  # before what is a default of somebody
+        if is_given(one) and not is_given(other):
+            given[other] = None
+    return stage_changes(**given)

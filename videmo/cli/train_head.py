@@ -16,6 +16,7 @@ from videmo.cli.options import (
     clips_of,
     engine_of,
     engine_options,
+    is_chosen,
     is_given,
     message_options,
     out_option,
@@ -374,7 +375,7 @@ def _command() -> str:
     context, words = click.get_current_context(), ["videmo", "train", "head"]
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))
-        if not is_given(name) or name in ("about", "license_", "quiet", "verbose", "debug"):
+        if not is_chosen(name) or name in ("about", "license_", "quiet", "verbose", "debug"):
             continue
         option = [parameter.opts[-1]] if isinstance(parameter, click.Option) else []
         for one in value if isinstance(value, tuple) else (value,):

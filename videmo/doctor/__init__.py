@@ -20,7 +20,7 @@ from pathlib import Path
 
 from videmo import __version__, store
 from videmo.errors import MissingDependency, VidemoError
-from videmo.files import cache_dir
+from videmo.files import cache_dir, config_dir
 from videmo.files.download import Download, files_dir
 from videmo.files.extras import install_command, require
 from videmo.files.fetch import fetch
@@ -217,7 +217,13 @@ def _model(name: str) -> str:
 
 def _places() -> Iterator[Check]:
     yield "cache", _cache
+    yield "defaults", lambda: str(os.environ.get("VIDEMO_CONFIG") or _own_defaults())
     yield "environment", _environment
+
+
+def _own_defaults() -> str:
+    own = config_dir() / "videmo.toml"
+    return str(own) if own.is_file() and "VIDEMO_CONFIG" not in os.environ else f"none; {own}"
 
 
 def _cache() -> str:

@@ -22,6 +22,13 @@ def cache_dir() -> Path:
     return Path(given) if given else Path(platformdirs.user_cache_dir("videmo", False))
 
 
+def config_dir() -> Path:
+    """Return the platform's folder for a person's own settings."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("videmo", False))
+
+
 def sha256(source: Path | IO[bytes]) -> str:
     """Return the SHA-256 in hex of a file, or of an open one from where it stands."""
     if isinstance(source, Path):

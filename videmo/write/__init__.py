@@ -50,6 +50,7 @@ def open_writer(
     extra: Iterable[str] = (),
     columns: Sequence[Column] | None = None,
     stream: TextIO | None = None,
+    mark: bool = False,
 ) -> Writer:
     """Return a writer of `format` to the file `out`, which appears when the writer is closed.
 
@@ -58,6 +59,7 @@ def open_writer(
     top: at most so many scores, highest first, in JSON and the table; CSV and TSV have all
     extra: optional keys ("start", "track") that CSV and TSV add at the end of their columns
     columns: of CSV, TSV and Parquet, where records are not those of clips
+    mark: begin with the mark of UTF-8 (BOM), by which spreadsheets know CSV and TSV for it
 
     Raises UnknownName for a format, OutputError for a place that cannot be written, and what
     `ready` raises.
@@ -66,6 +68,8 @@ def open_writer(
     ready(format, out)
     sink = open_sink(out, stream)
     try:
+        if mark:
+            sink.write("\ufeff")
         return cast(Writer, kind(sink, labels, top, extra, columns))
     except BaseException:
         sink.discard()

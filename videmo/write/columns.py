@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from videmo.write.schema import PARTS, RECORDS, SCORE_DIGITS, TYPES, Key, keys
 
 _VERSION = "schema_version"  # its column stands behind those of the other keys
+_SHORT = (
+    "path", "start", "end", "status", "label", "score", "valence", "arousal", "coverage",
+    "warnings", "error_message",
+)  # fmt: skip
 _EDGES = ("x0", "y0", "x1", "y1")
 
 Record = Mapping[str, Any]
@@ -31,6 +35,11 @@ def record_columns(labels: Sequence[str] = (), extra: Iterable[str] = ()) -> lis
     """
     asked = [_known()[name] for name in extra]
     return [c for key in (*_sure("record"), *asked) for c in _columns(key, labels)]
+
+
+def short_columns(labels: Sequence[str] = (), extra: Iterable[str] = ()) -> list[Column]:
+    """Return those of `record_columns` that a person reads, the probabilities among them."""
+    return [c for c in record_columns(labels, extra) if c.name in _SHORT or c.name[:2] == "p_"]
 
 
 def person_columns(
