@@ -47,7 +47,7 @@ def test_every_command_is_in_the_readme():
 def test_a_command_in_the_readme_is_understood(words):
     command, arguments = command_of(words)
     try:
-        command.make_context(command.name, arguments)
+        command.make_context(command.name, arguments, **group.context_settings)
     except click.exceptions.Exit as end:  # --help
         assert end.exit_code == 0
 

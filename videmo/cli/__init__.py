@@ -7,7 +7,6 @@ available, 130 interrupted, 141 nobody reads the output any more.
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +28,6 @@ from videmo.errors import (
     VidemoError,
 )
 from videmo.files.extras import SOURCES, missing_dependency
-from videmo.write.printable import printable
 
 COMMANDS = {  # name -> its place, and what it does
     "classify": (
@@ -124,6 +122,20 @@ _STEPS = {
 }  # fmt: skip
 
 
+def _say_usage(error: click.ClickException) -> None:
+    """Say what is wrong in a line, whatever is in the names that a shell has filled in."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # whose message is the help; click 8.2 has it
+        for line in error.format_message().splitlines():
+            say(line)
+        return
+    if isinstance(error, click.UsageError) and error.ctx:
+        for line in error.ctx.get_usage().splitlines():
+            say(line)
+        say(f"Try '{error.ctx.command_path} --help' for help.")
+    more = where_from(error) if isinstance(error, click.BadParameter) else ""
+    say(f"Error: {error.format_message()}{more}")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
@@ -134,13 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = videmo.main(arguments, prog_name="videmo", standalone_mode=False)
             sys.stdout.flush()
     except click.ClickException as error:
-        more = where_from(error) if isinstance(error, click.BadParameter) else ""
-        words = printable(error.message + more)  # a name that a shell fills in is anything
-        vars(error)["message"] = words
-        told = io.StringIO()
-        error.show(told)
-        for line in told.getvalue().splitlines():
-            say(line)
+        _say_usage(error)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("videmo: interrupted")
