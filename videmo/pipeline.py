@@ -438,7 +438,10 @@ class Pipeline:
     ) -> Iterator[tuple[FrameBatch, Faces]]:
         look = getattr(self.detector, "look", None) if self.recipe.following.follows else None
         if look:
-            found = follow(frames, self.detector, look, self.recipe.following, looks)
+            following = self.recipe.following
+            if self.recipe.detection.faces != "largest":  # a glance may miss smaller ones
+                following = replace(following, glance=None)
+            found = follow(frames, self.detector, look, following, looks)
         else:
             found = detect(frames, self.detector)
         for batch, faces in found:

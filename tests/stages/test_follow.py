@@ -34,6 +34,7 @@ class Scene:
     ) -> None:
         self.places, self.n, self.hidden, self.dim = places, n, set(hidden), set(dim)
         self.whole: list[int] = []  # the frames that were looked at as a whole
+        self.shapes: list[tuple[int, ...]] = []  # ... and their height and width
 
     def frames(self, start: int = 0, size: int = 7, flash: int = -1) -> Iterator[FrameBatch]:
         for low in range(start, self.n, size):
@@ -50,7 +51,8 @@ class Scene:
     def find(self, frames: FrameBatch) -> Faces:
         (number,) = frames.index.tolist()
         self.whole.append(number)
-        box = self.boxes(number)[: 0 if number in self.hidden else None]
+        self.shapes.append(frames.pixels.shape[1:3])
+        box = self.boxes(number)[: 0 if number in self.hidden else None] * frames.scale
         return Faces.on(frames, np.zeros(len(box)), box, np.full(len(box), 0.99))
 
     def look(self, pixels: U8, box: Array) -> tuple[F64, F64, F64]:
@@ -89,6 +91,23 @@ def test_the_whole_is_looked_at_twice_a_second() -> None:
     assert scene.whole == [0, 13, 25, 38, 50]  # the first frames from 0, 0.5, 1, 1.5 and 2 s
     assert looks.whole == 5
     assert [len(of) for of in faces] == [1] * 60
+
+
+def test_a_look_that_is_due_is_as_small_as_the_smallest_known_face_allows() -> None:
+    def near_and_far(number: int) -> list[tuple[float, float]]:
+        return [(10.0, 60.0)] if number >= 40 else [(10.0, 60.0), (200.0, 60.0)]
+
+    for glance, shapes in (
+        (20, [(200, 300), (100, 150), (100, 150)]), (10, [(200, 300), (50, 75), (50, 75)]),
+        (21, [(200, 300)] * 3), (None, [(200, 300)] * 3),
+    ):  # fmt: skip
+        scene = Scene(near_and_far, 26)
+        faces, _ = scene.run(Following(glance=glance))
+        assert scene.shapes == shapes
+        assert [of.box[:, 0].tolist() for of in faces] == [[10.0, 200.0]] * 26
+    scene = Scene(near_and_far, 45)
+    scene.run(Following(glance=20))  # where a face is lost the whole frame is looked at, as it is
+    assert scene.shapes[scene.whole.index(40)] == (200, 300)
 
 
 def test_a_number_counts_frames_of_the_source() -> None:

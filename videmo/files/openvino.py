@@ -15,6 +15,9 @@ from videmo.files.scratch import scratch
 # OpenVINO's first array is taken by one thread alone: two at once may wait for each other for ever,
 # one holding the GIL, one the lock of a C++ static (1 start in 20 did).
 ONE_FIRST = threading.Lock()
+# A network is prepared anew for each size of its input, and OpenVINO keeps that for 5,000 layers: 5
+# to 12 MB a size of frames, without an end in a run over many clips.
+LAYERS_KEPT = 64  # of each kind: the pyramid of MTCNN has 10 sizes, of 4 convolutions each
 
 
 def import_openvino() -> Any:
@@ -47,6 +50,7 @@ def cpu_settings(threads: int, streams: int, precision: str) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
+        "CPU_RUNTIME_CACHE_CAPACITY": LAYERS_KEPT,
         "ENABLE_CPU_PINNING": False,  # or every process of --jobs is put on the same core
     }
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from videmo.data import F64, NOT_NEGATIVE, SHARE, U8, Array, Faces, FrameBatch
+from videmo.data import COUNT, F64, NOT_NEGATIVE, SHARE, U8, Array, Faces, FrameBatch
 from videmo.errors import InputError
 from videmo.stages.boxes import iou
-from videmo.stages.image import Cuts
+from videmo.stages.image import Cuts, resize
 
 AUTO = "auto"
 SAME_OVERLAP = (
@@ -34,6 +34,7 @@ class Following:
     score: float = 0.6  # a face goes on while what follows it is so sure, 0..1
     overlap: float = 0.5  # ... and finds it so near to where it was expected
     gap: float = 1.0  # s that a face goes on for if whole looks do not find it again
+    glance: int | None = 64  # px: see `_Follower`; None: every whole look is at the frame as it is
     cut: float = 40.0  # mean change of the colours (0..255) between two frames that ends all faces
 
     def __post_init__(self) -> None:
@@ -41,6 +42,7 @@ class Following:
             raise InputError(f"detect-every is {self.every}; give auto, or 1 (each frame) or more")
         for name in ("longest", "gap", "cut"):
             NOT_NEGATIVE.check(name, getattr(self, name))
+        COUNT.check_given("glance", self.glance)
         SHARE.check("score", self.score)
         SHARE.check("overlap", self.overlap)
 
@@ -103,7 +105,9 @@ class _KnownFaces:
         return len(self.score)
 
     def __getitem__(self, keep: Array) -> _KnownFaces:
-        return _KnownFaces(*(getattr(self, one.name)[keep] for one in fields(self)))
+        return _KnownFaces(
+            self.box[keep], self.score[keep], self.points[keep], self.motion[keep], self.found[keep]
+        )
 
     @classmethod
     def none(cls) -> _KnownFaces:
@@ -122,13 +126,20 @@ class _KnownFaces:
     @classmethod
     def all_of(cls, parts: Sequence[_KnownFaces]) -> _KnownFaces:
         """Return the faces of several frames in a row, or of one frame from several sources."""
+        if len(parts) == 1:
+            return parts[0]
         parts = [cls.none(), *parts]
         columns = ([getattr(part, one.name) for part in parts] for one in fields(cls))
         return cls(*(np.concatenate(column) for column in columns))
 
 
 class _Follower:
-    """Goes from frame to frame with the faces it knows."""
+    """Goes from frame to frame with the faces it knows.
+
+    A look that is merely due is a glance: the frame is halved as long as the smallest known face
+    keeps `following.glance` px. It finds all that are about as large or larger, in a quarter or
+    less of the time.
+    """
 
     def __init__(
         self, find: FindFaces, look: FollowFaces, following: Following, looks: Looks
@@ -143,9 +154,11 @@ class _Follower:
         cut, due = self._cut(pixels), self._due(frame)
         before = _KnownFaces.none() if cut or size != self._size else self._known
         now = self._again(pixels, before, float(frame.time[0])) if len(before) else before
-        if due or not len(now) or len(now) < len(before):
+        lost = not len(now) or len(now) < len(before)
+        if due or lost:
             self._looks.whole += 1
-            found = _KnownFaces.of(self._find(frame), frame.scale)
+            seen = frame if lost else self._glanced(frame, now)
+            found = _KnownFaces.of(self._find(seen), frame.scale)
             now = _KnownFaces.all_of([found, now[_is_none_of(now.box, found.box)]])
         self._known, self._size = now, size
         return now
@@ -157,9 +170,21 @@ class _Follower:
         before, self._tick = self._tick, tick if every == AUTO else index // int(every)
         return self._tick != before
 
+    def _glanced(self, frame: FrameBatch, known: _KnownFaces) -> FrameBatch:
+        """Return a frame as small as its faces allow."""
+        if self._following.glance is None:
+            return frame
+        pixels, scale = frame.pixels[0], frame.scale
+        least = (known.box[:, 2:] - known.box[:, :2]).max(1).min()
+        while least >= 2 * self._following.glance:
+            height, width = (side // 2 for side in pixels.shape[:2])
+            pixels = resize(pixels[: 2 * height, : 2 * width], height, width)
+            least, scale = least / 2, scale / 2
+        return FrameBatch(pixels[None], frame.index, frame.time, scale)
+
     def _again(self, pixels: U8, before: _KnownFaces, time: float) -> _KnownFaces:
         """Return those of the faces that are seen again, where they are now."""
-        expected = before.box + np.tile(before.motion, 2)
+        expected = before.box + before.motion[:, [0, 1, 0, 1]]
         box, score, points = self._look(pixels, expected)
         motion = (box[:, :2] + box[:, 2:] - before.box[:, :2] - before.box[:, 2:]) / 2
         now = _KnownFaces(box, score, points, motion, before.found)
@@ -172,6 +197,8 @@ class _Follower:
 
 def _without_doubles(known: _KnownFaces) -> _KnownFaces:
     """Return the faces without those that have become one with a surer one."""
+    if len(known) < 2:
+        return known
     order = np.argsort(-known.score, kind="stable")
     known = known[order]
     same = np.triu(iou(known.box, known.box) > MERGED_OVERLAP, 1)

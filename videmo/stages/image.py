@@ -36,13 +36,17 @@ class Cuts:
     def __init__(self, change: float) -> None:
         self._change = change
         self._before: I64 | None = None
+        self._points: tuple[Array, Array] | None = None
+        self._size: tuple[int, ...] = ()
 
     def __call__(self, pixels: U8) -> bool:
         """Return it for the next frame (H, W, 3), which may have another size."""
-        down, across = (
-            (np.arange(self.GRID) + 0.5) * side // self.GRID for side in pixels.shape[:2]
-        )
-        now = pixels[np.ix_(down.astype(int), across.astype(int))].astype(np.int64)
+        if self._points is None or pixels.shape[:2] != self._size:
+            self._size = pixels.shape[:2]
+            middles = ((np.arange(self.GRID) + 0.5) * side // self.GRID for side in self._size)
+            down, across = (middle.astype(int) for middle in middles)
+            self._points = down[:, None], across
+        now = pixels[self._points].astype(np.int64)
         before, self._before = self._before, now
         return before is not None and bool(np.abs(now - before).mean() > self._change)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from videmo.data import F32, F64, Array, Descriptor, Faces, Features
+from videmo.data import F32, F64, I64, Array, Descriptor, Faces, Features
 from videmo.errors import InputError, UnknownName
 
 FEATURES = "features"
@@ -111,9 +111,9 @@ def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> 
     seen = 0
     for features in batches:
         seen += features.seen
-        for number in np.unique(features.faces.track):
+        for number in _distinct(features.faces.track):
             here = features.faces.track == number
-            one = tracks.setdefault(int(number), _Accumulator())
+            one = tracks.setdefault(number, _Accumulator())
             one.add(_rows_of(features, pooling.of)[here], features.faces[here], pooling)
     for one in tracks.values():
         one.look(seen)
@@ -138,7 +138,7 @@ class _Accumulator:
         if not len(faces):
             return
         self.faces += len(faces)
-        self.frames += len(np.unique(faces.index))
+        self.frames += len(_distinct(faces.index))
         first, last = float(faces.time.min()), float(faces.time.max())
         self.start = first if self.start is None else min(self.start, first)
         self.end = last if self.end is None else max(self.end, last)
@@ -157,6 +157,11 @@ class _Accumulator:
         )  # fmt: skip
 
 
+def _distinct(numbers: I64) -> list[int]:
+    """Return the numbers in order, each once; np.unique would import numpy.ma for that."""
+    return sorted(set(numbers.tolist()))
+
+
 def _rows_of(features: Features, of: str) -> F32:
     return features.values if of == FEATURES else features.outputs[of]
 
@@ -167,7 +172,7 @@ def _frame_statistics(values: F32, faces: Faces, stats: tuple[str, ...]) -> F64:
 
 
 def _frame_rows(values: F32, faces: Faces, stats: tuple[str, ...]) -> Iterator[F64]:
-    for index in np.unique(faces.index):
+    for index in _distinct(faces.index):
         yield statistics(values[faces.index == index], stats)
 
 

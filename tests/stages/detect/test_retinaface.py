@@ -12,14 +12,14 @@ import pytest
 
 from videmo.data import FrameBatch
 from videmo.errors import CorruptModel, ModelNotFound
-from videmo.stages.detect import Detection, retina_network, retinaface
+from videmo.stages.detect import Detection, anchors, retina_network, retinaface
 
 
 def test_anchors_are_those_of_the_package() -> None:
     prior_box = pytest.importorskip("retinaface.prior_box")
-    steps, sides = zip(*retinaface.STEPS.items(), strict=True)
+    steps, sides = zip(*anchors.STEPS.items(), strict=True)
     theirs = prior_box.priorbox(sides, steps, clip=False, image_size=(64, 96)).numpy()
-    ours = retinaface.anchors(64, 96)
+    ours = anchors.anchors(64, 96)
     assert ours[:, :2] == pytest.approx(theirs[:, :2] * [96, 64], abs=1e-4)
     assert ours[:, 2] == pytest.approx(theirs[:, 2] * 96, abs=1e-4)
 
@@ -28,10 +28,10 @@ def test_boxes_and_points_are_decoded_as_in_the_package(rng: np.random.Generator
     box_utils = pytest.importorskip("retinaface.box_utils")
     import torch
 
-    anchor = retinaface.anchors(64, 64)
+    anchor = anchors.anchors(64, 64)
     box, points = (rng.normal(0, 2, (len(anchor), n)).astype(np.float32) for n in (4, 10))
     priors = torch.from_numpy(anchor[:, [0, 1, 2, 2]])
-    got_box, got_points = retinaface.decode(anchor, box, points)
+    got_box, got_points = anchors.decode(anchor, box, points)
     theirs = box_utils.decode(torch.from_numpy(box), priors, (0.1, 0.2)).numpy()
     assert got_box == pytest.approx(theirs, rel=1e-4, abs=1e-2)  # float32 of up to 1000 px
     marks = box_utils.decode_landm(torch.from_numpy(points), priors, (0.1, 0.2)).numpy()

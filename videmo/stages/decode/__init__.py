@@ -25,6 +25,7 @@ import numpy as np
 from videmo.data import COUNT, F64, I64, NOT_NEGATIVE, POSITIVE, U8, FrameBatch, VideoInfo
 from videmo.errors import InputError, VideoError
 from videmo.files.remote import is_url
+from videmo.stages.decode.buffers import Buffers
 from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.image import resize
 from videmo.stages.registry import resolve
@@ -202,14 +203,16 @@ class Frame(NamedTuple):
 
 def batches(frames: Iterable[Frame], batch_bytes: int) -> Iterator[FrameBatch]:
     """Group frames into batches of one size, each of at most `batch_bytes` or one frame."""
-    room, rows = np.empty((0, 0, 0, 3), np.uint8), list[tuple[int, float, float]]()
+    buffers, rows = Buffers(), list[tuple[int, float, float]]()
+    room = buffers.take(0, 0, 0)
     for frame in frames:
         if rows and (frame.pixels.shape != room.shape[1:] or frame.scale != rows[0][2]):
             yield _stack(room, rows)
             rows = []
         if not rows:
             count = max(1, batch_bytes // max(1, frame.pixels.nbytes))
-            room = np.empty((count, *frame.pixels.shape), np.uint8)
+            height, width = frame.pixels.shape[:2]
+            room = buffers.take(count, height, width)
         room[len(rows)] = frame.pixels
         rows.append((frame.number, frame.time, frame.scale))
         if len(rows) == len(room):

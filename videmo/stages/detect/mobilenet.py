@@ -19,9 +19,9 @@ from videmo.files.compiled import compiled
 from videmo.files.openvino import import_openvino, runner
 from videmo.files.wheels import RETINAFACE_MOBILENET, read_network
 from videmo.stages.detect import Detection, ordered, select, shrunk, suppress
+from videmo.stages.detect.anchors import OVERLAP, anchors, decode
 from videmo.stages.detect.networks import WEIGHTS
 from videmo.stages.detect.onet import ONet
-from videmo.stages.detect.retinaface import OVERLAP, anchors, decode
 from videmo.stages.image import resize
 
 FILE = RETINAFACE_MOBILENET.wheel  # what `models pull` fetches
@@ -84,9 +84,7 @@ class RetinaFaceMobileNet:
     def _answer(self, pixels: U8) -> tuple[F64, F64, F64]:
         """Return box (M, 4), score (M,) and points (M, 5, 2) of the faces RetinaFace sees."""
         height, width = (-(-side // STRIDE) * STRIDE for side in pixels.shape[:2])
-        padded = np.full((1, height, width, 3), MEAN, np.uint8)
-        padded[0, : pixels.shape[0], : pixels.shape[1]] = pixels
-        answers = self._run({"input": padded})
+        answers = self._run({"input": _padded(pixels, height, width)[None]})
         score = answers["conf"][0, :, 1]
         sure = np.nonzero(score >= self._options.score)[0]
         box, points = decode(
@@ -96,6 +94,18 @@ class RetinaFaceMobileNet:
         box, score, points = box[large], score[sure][large], points[large]
         keep = suppress(np.zeros(len(box), np.int64), box, score, OVERLAP)
         return box[keep], score[keep].astype(np.float64), points[keep]
+
+
+def _padded(pixels: U8, height: int, width: int) -> U8:
+    """Return a picture with the mean colour to its right and below it."""
+    there = pixels.shape[:2]
+    if there == (height, width):
+        return np.ascontiguousarray(pixels)
+    padded = np.empty((height, width, 3), np.uint8)
+    padded[: there[0], : there[1]] = pixels
+    padded[there[0] :] = MEAN
+    padded[:, there[1] :] = MEAN
+    return padded
 
 
 def _refine(onet: ONet, pixels: U8, box: F64, points: F64) -> tuple[F64, F64]:
