@@ -26,7 +26,7 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     6: "recipe write",
     7: "store",
     8: "store.export store.zoo pipeline",
-    9: "people show",
+    9: "people show runs.csv_text runs.patterns",
     10: "runs runs.inputs show.trails",
     11: "runs.batch runs.executor runs.roots runs.shards show.annotate",
     12: "runs.workers",
@@ -43,7 +43,7 @@ ARRAYS = {f"videmo.data.{name}" for name in ("Array", "F32", "F64", "I64", "U8")
 
 ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "PIL": "stages.decode train show.overlay",
-    "av": "stages.decode.pyav doctor show.video",  # one reads, one writes
+    "av": "stages.decode.pyav stages.decode.container doctor show.video",  # one reads, one writes
     "click": "cli",
     "cv2": "stages.image",
     "decord": "stages.decode.decord",
@@ -63,7 +63,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "ray": "runs.cluster",
     "rich": "cli write.table show.tables",
     "safetensors": "store stages.embed.timm train store.zoo.importer",
-    "sklearn": "train.head evaluate.metrics",
+    "sklearn": "train.head train.classifiers evaluate.metrics",
     "timm": "stages.embed.timm",
     "tomli": "cli.config",
     "tomllib": "cli.config",

@@ -20,7 +20,7 @@ import stills
 from videmo import store
 from videmo.errors import InputError, OutputError
 from videmo.stages.embed import make_backbone
-from videmo.train import backbone
+from videmo.train import network
 from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining
 from videmo.train.backbone_model import (
@@ -215,7 +215,7 @@ def test_rare_emotions_are_found_more_often_at_the_price_that_was_named() -> Non
     faces = [make_dataset(table, labels, side=32, colour=False)]
     options = options_of("", **SMALL)
     for most in (0.0, 1.0):
-        weights = dict(backbone.build_network(options, labels).state_dict())
+        weights = dict(network.build_network(options, labels).state_dict())
         weights["outputs.emotion.weight"] = torch.zeros_like(weights["outputs.emotion.weight"])
         weights["outputs.emotion.bias"] = torch.tensor([1.0, 0.6])
         found = adjust_bias(weights, faces, faces, labels, options, most)

@@ -51,7 +51,7 @@ from videmo.evaluate.metrics import wilson_interval
 from videmo.runs import batch
 from videmo.runs.inputs import find_clips
 from videmo.stages import crop, decode, detect, embed, pool, track
-from videmo.train import measure
+from videmo.train import measure, verification
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.mp4"
@@ -171,7 +171,7 @@ def attributes(model: measure.BackboneRunner, given: argparse.Namespace) -> None
 def lfw(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Tell one person from two on pairs of LFW."""
     pairs = LFW.with_name("lfw_pairs.csv")
-    for name, found in measure.measure_verification(model, LFW, pairs, given.split).items():
+    for name, found in verification.measure_verification(model, LFW, pairs, given.split).items():
         print(f"{_line(name, found)}, standard error of the folds {found['standard error']}")
         area, interval, taken = (found[k] for k in ("AUC", "AUC interval", "TAR at FAR 1 %"))
         print(f"{'':26}AUC {area} {interval}, TAR at FAR 1 % {taken}")
@@ -179,7 +179,7 @@ def lfw(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
 
 def persons(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     """Tell one person from two on videos of YouTube Faces."""
-    found = measure.measure_persons(model, YTF, given.split)
+    found = verification.measure_persons(model, YTF, given.split)
     print(f"{found['people']} people, {found['frames']} frames; left out: {found['left out']}")
     for name in ("videos", "frames of two videos"):
         of = found[name]

@@ -15,7 +15,7 @@ from videmo.evaluate.metrics import wilson_interval
 from videmo.labels import label_set, meaning
 from videmo.stages.image import resize
 from videmo.train.ferplus import read_ferplus
-from videmo.train.stills import VALENCES, TrackOptions, make_frames
+from videmo.train.synthetic import VALENCES, TrackOptions, make_frames
 
 EDGE, LARGER = 32, 3  # px around the picture of 64 px, and how often as large a frame shows it
 

@@ -26,8 +26,8 @@ from videmo.pipeline import Answer, load
 from videmo.runs.executor import ClipResult
 from videmo.runs.inputs import Clip, read_manifest
 from videmo.runs.journal import SUFFIX, Journal
+from videmo.runs.shards.feature_part import FeaturePart
 from videmo.runs.shards.merge import merge
-from videmo.runs.shards.parts import FeaturePart
 from videmo.train.clip_rows import read_features, read_numbers
 from videmo.write.npz import load_features
 

@@ -17,7 +17,7 @@ from videmo.errors import InputError, MergeError, OutputError
 from videmo.runs.inputs import Clip, find_clips
 from videmo.runs.shards import Shard, deal, shard_of
 from videmo.runs.shards.merge import merge
-from videmo.runs.shards.parts import OpenFiles
+from videmo.runs.shards.part import OpenFiles
 from videmo.write import open_features, open_writer
 from videmo.write.persons import attribute_columns, open_records
 
@@ -403,13 +403,13 @@ def test_an_output_that_cannot_be_written_leaves_nothing(put):
 
 
 def test_more_parts_than_a_process_may_open(put, monkeypatch):
-    monkeypatch.setattr("videmo.runs.shards.parts._OPEN", 3)
+    monkeypatch.setattr("videmo.runs.shards.part._OPEN", 3)
     parts = [put(f"{n}.ndjson", record(f"{n}.mp4"), record(f"{n}b.mp4")) for n in range(9)]
     assert merge(parts, "all.ndjson").clips == 18
 
 
 def test_open_files_are_as_many_as_said(put, monkeypatch):
-    monkeypatch.setattr("videmo.runs.shards.parts._OPEN", 2)
+    monkeypatch.setattr("videmo.runs.shards.part._OPEN", 2)
     files = OpenFiles()
     for n in range(5):
         assert files.read(put(f"{n}.ndjson", record(f"{n}.mp4")), 0, 1) == b"{"

@@ -17,15 +17,10 @@ import stills
 import torch
 
 from videmo.errors import InputError
-from videmo.train.backbone import (
-    BackboneTraining,
-    build_network,
-    input_side,
-    learning_rate,
-    load_pretrained,
-    train,
-)
+from videmo.train.backbone import BackboneTraining, learning_rate, train
+from videmo.train.batches import input_side
 from videmo.train.face_dataset import FaceDataset, labels_of, make_dataset
+from videmo.train.network import build_network, load_pretrained
 
 TINY = BackboneTraining(
     architecture="resnet10t",

@@ -15,8 +15,9 @@ from videmo import store
 from videmo.errors import InputError, ModelError
 from videmo.labels import label_set
 from videmo.stages.crop import Cropping
-from videmo.train import measure
-from videmo.train.measure import AGE_BINS, BIN_CENTRE, BackboneRunner, FacePairs
+from videmo.train import measure, verification
+from videmo.train.measure import AGE_BINS, BIN_CENTRE, BackboneRunner
+from videmo.train.verification import FacePairs
 
 metrics = pytest.importorskip("sklearn.metrics")
 pa = pytest.importorskip("pyarrow")
@@ -194,14 +195,16 @@ def test_the_area_is_scikit_learns_with_ties_and_weights(rng) -> None:
     same, similarity = rng.random(500) < 0.3, rng.integers(0, 40, 500) / 40
     weight = rng.integers(0, 4, 500).astype(float)
     expected = metrics.roc_auc_score(same, similarity, sample_weight=weight)
-    assert measure.auc(similarity, same, weight) == pytest.approx(expected, abs=1e-12)
-    assert measure.auc(similarity, same) == pytest.approx(metrics.roc_auc_score(same, similarity))
+    assert verification.auc(similarity, same, weight) == pytest.approx(expected, abs=1e-12)
+    assert verification.auc(similarity, same) == pytest.approx(
+        metrics.roc_auc_score(same, similarity)
+    )
 
 
 def test_the_balanced_threshold_is_the_best_there_is(rng) -> None:
     same = rng.random(300) < 0.2
     similarity = rng.normal(same * 1.0, 1).round(1)  # with ties
-    least = measure.thresholds(similarity, same)["balanced"]
+    least = verification.thresholds(similarity, same)["balanced"]
 
     def gain(t: float) -> float:
         return float((similarity[same] >= t).mean() - (similarity[~same] >= t).mean())
@@ -212,10 +215,10 @@ def test_the_balanced_threshold_is_the_best_there_is(rng) -> None:
 def test_the_strict_threshold_lets_one_false_pair_in_a_hundred_through() -> None:
     similarity = np.concatenate([np.arange(200) / 1000, [0.9]])
     same = np.arange(201) == 200
-    least = measure.thresholds(similarity, same)["FAR 1 %"]
+    least = verification.thresholds(similarity, same)["FAR 1 %"]
     assert (similarity[~same] >= least).sum() == 2
     crowded = np.concatenate([np.full(200, 0.5), [0.4]])  # all or none of 200 equals: none
-    assert measure.thresholds(crowded, same)["FAR 1 %"] > 0.5
+    assert verification.thresholds(crowded, same)["FAR 1 %"] > 0.5
 
 
 def pairs_of(same: Sequence[bool]) -> FacePairs:
@@ -228,7 +231,7 @@ def test_a_folds_own_pairs_do_not_choose_its_threshold() -> None:
     # Fold 0 is parted at 0.85 and folds 1 and 2 at 0.3; its five pairs outvote either of them.
     similarity = np.array([0.9, 0.8] * 5 + [0.5, 0.1] * 2)
     fold = np.array([0] * 10 + [1, 1, 2, 2])
-    found = measure.verification_accuracy(similarity, pairs_of([True, False] * 7), fold)
+    found = verification.verification_accuracy(similarity, pairs_of([True, False] * 7), fold)
     assert found["n"] == 14
     assert found["accuracy"] == 0.5 and found["standard error"] == 0
 
@@ -236,7 +239,7 @@ def test_a_folds_own_pairs_do_not_choose_its_threshold() -> None:
 def test_the_standard_error_is_that_of_the_mean_over_folds() -> None:
     similarity = np.array([0.9, 0.1, 0.0, 0.1] + [0.9, 0.1] * 3)  # the third pair is missed
     fold = np.array([0] * 4 + [1, 1, 2, 2, 3, 3])
-    found = measure.verification_accuracy(similarity, pairs_of([True, False] * 5), fold)
+    found = verification.verification_accuracy(similarity, pairs_of([True, False] * 5), fold)
     assert found["accuracy"] == pytest.approx((0.75 + 3) / 4, abs=1e-4)
     assert found["standard error"] == pytest.approx(0.125 / 2, abs=1e-4)
 
@@ -249,7 +252,7 @@ def test_pairs_that_share_people_make_the_interval_wider(rng) -> None:
     similarity = similarity + rng.normal(size=len(a)) * 0.5
     pairs = FacePairs(people[a], people[b], people[a] == people[b])
     share = pairs.same / pairs.same.sum()
-    found = measure.interval_by_people(
+    found = verification.interval_by_people(
         lambda w: float((w * share * similarity).sum() / (w @ share)), pairs
     )
     low, high = found["interval"]
@@ -296,7 +299,7 @@ def colours(means: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("split", ["test", "val"])
 def test_people_of_plain_colours_are_told_apart(lfw: Path, split: Any) -> None:
     pairs = lfw.with_name("lfw_pairs.csv")
-    found = measure.measure_verification(Reader(colours), lfw, pairs, split)
+    found = verification.measure_verification(Reader(colours), lfw, pairs, split)
     assert found["identity"]["n"] == {"test": 20, "val": 10}[split]  # five folds; the last one
     assert found["identity"]["accuracy"] == found["identity"]["AUC"] == 1
     assert found["features"]["AUC"] == 0.5
@@ -325,7 +328,7 @@ def ytf(lfw: Path) -> Path:
 
 
 def test_the_face_is_cut_from_its_box_in_pixels_of_another_size(ytf: Path) -> None:
-    faces = measure.read_ytf(ytf, "test")
+    faces = verification.read_ytf(ytf, "test")
     cut = next(iter(faces.crops(Cropping(size=10, shape="square"))))  # as many px as the box has
     np.testing.assert_array_equal(cut, np.broadcast_to(np.uint8([200, 0, 0]), (10, 10, 3)))
 
@@ -333,7 +336,7 @@ def test_the_face_is_cut_from_its_box_in_pixels_of_another_size(ytf: Path) -> No
 def test_people_of_videos_are_told_apart_by_people_of_the_other_half(
     ytf: Path,
 ) -> None:
-    found = measure.measure_persons(Reader(colours), ytf, "test")
+    found = verification.measure_persons(Reader(colours), ytf, "test")
     assert found["people"] == 4 and found["frames"] == 16
     assert found["videos"]["n"] == 8 and found["videos"]["pairs"] == 28
     assert found["left out"]["frames without a box"] == 1
@@ -345,7 +348,7 @@ def test_people_of_videos_are_told_apart_by_people_of_the_other_half(
 
 
 def test_someone_whom_lfw_shows_in_training_is_not_tested(ytf: Path) -> None:
-    faces = measure.read_ytf(ytf, "test")
+    faces = verification.read_ytf(ytf, "test")
     assert MET not in set(faces.name) and faces.left_out["people met in LFW"] == 1
 
 

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from videmo.errors import InputError  # noqa: E402
-from videmo.train.backbone import BackboneTraining, build_network, load_pretrained  # noqa: E402
+from videmo.train.backbone import BackboneTraining  # noqa: E402
+from videmo.train.network import build_network, load_pretrained  # noqa: E402
 from videmo.train.pretrained import packaged_weights, pretrained_tensors  # noqa: E402
 
 PLACES = [("body.a.weight", (2, 3)), ("body.a.num_batches_tracked", ()), ("body.b", (4,)),

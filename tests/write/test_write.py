@@ -26,8 +26,8 @@ from toys import descriptor, features
 from videmo.data import Descriptor, Features
 from videmo.errors import InputError, OutputError, ReaderGone, UnknownName
 from videmo.evaluate.rows import read_rows
+from videmo.runs.shards.part import OpenFiles
 from videmo.runs.shards.parts import PARTS as RECORDS
-from videmo.runs.shards.parts import OpenFiles
 from videmo.write import format_of, open_writer
 from videmo.write.escape import escaped, unescaped
 from videmo.write.formats import FORMATS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError, ManifestError
-from videmo.runs.inputs import csv_rows, separator_of
+from videmo.runs.csv_text import csv_rows, separator_of
 from videmo.write.escape import unescaped
 
 

@@ -69,7 +69,7 @@ def checked_url(url: str) -> str:
     return url
 
 
-def is_folder(url: str) -> bool:
+def is_remote_folder(url: str) -> bool:
     """Return whether a URL is a folder, or the beginning of names with a slash behind it."""
     if is_web(url):
         return False

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import logging
 import math
 import os
 import re
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 from videmo.errors import InputError, ManifestError, NothingToDo
 from videmo.files import remote
+from videmo.runs.csv_text import (
+    csv_rows,
+    decoded,
+    is_binary,
+    lines_of,
+    manifest_separator,
+    os_reason,
+    read_bytes,
+    read_standard_input,
+)
+from videmo.runs.patterns import (
+    PathFilter,
+    compiled,
+    fixed_part,
+    matches_any,
+    regex_of,
+    with_slashes,
+)
 from videmo.times import seconds
 
 VIDEO_SUFFIXES = frozenset({
@@ -30,15 +45,10 @@ VIDEO_SUFFIXES = frozenset({
 })  # fmt: skip
 _OURS = (".journal", ".receipt")  # of outputs that lie among the clips
 _COLUMNS = ("path", "label", "split", "subject", "start", "end")
-_SEPARATOR = re.compile("\ufeff?sep=([,;\t])\r?\n", re.IGNORECASE)  # as Excel writes it
-# bytes of videos and pictures; a list of paths has none of them, and one NUL behind each path
-_BINARY = re.compile(rb"\0\0|[\x01-\x08\x0e-\x1a]")
-_HEAD = 1 << 16  # bytes in which they are looked for
 _UNPAIRED = re.compile("[\ud800-\udfff]")  # a byte that is not UTF-8, as os.fsdecode escapes it
 _log = logging.getLogger(__name__)
 
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-PathFilter = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -126,8 +136,8 @@ def read_manifest(path: str) -> list[Clip]:
 
     Raises ManifestError(path, line, reason), InputError for a file that cannot be read.
     """
-    text = _decode(path, _read(path))
-    rows = csv_rows(path, text, _separator(path, text))
+    text = decoded(path, read_bytes(path))
+    rows = csv_rows(path, text, manifest_separator(path, text))
     _, header = next(rows)
     names = [cell.strip().lower() for cell in header]
     for name in _COLUMNS:
@@ -152,7 +162,7 @@ class _Search:
     ) -> None:
         self.suffixes, self._shown, self.files = suffixes, (tuple(include), tuple(exclude)), 0
         self._passed: Counter[str] = Counter()  # files whose suffix is not asked for
-        self._include, self._exclude = _any(include), _any(exclude)
+        self._include, self._exclude = matches_any(include), matches_any(exclude)
 
     def folder(self, folder: str) -> Iterator[str]:
         """Yield the videos in `folder` and below."""
@@ -167,7 +177,7 @@ class _Search:
         """Yield what `pattern` matches; one that spells no suffix (clips/*) takes videos only."""
         suffix = os.path.splitext(pattern)[1]
         suffixes = None if suffix and not glob.has_magic(suffix) else self.suffixes
-        base, rest = _fixed(_slashes(pattern))
+        base, rest = fixed_part(with_slashes(pattern))
         if remote.is_url(pattern):
             yield from self._prefix(base, rest, suffixes)
             return
@@ -192,7 +202,7 @@ class _Search:
         """
         if not remote.is_url(url.rstrip("/")):
             raise InputError(f"{url}/{rest}: names no place to look in; name a bucket or folder")
-        itself, within = (_compile(_regex(rest) + more) for more in ("", "/.*"))
+        itself, within = (compiled(regex_of(rest) + more) for more in ("", "/.*"))
         for inner in _remote_walk(url):
             if self._exclude(inner):
                 continue
@@ -221,7 +231,7 @@ class _Search:
 
     def _deep(self, base: str, rest: str, suffixes: tuple[str, ...] | None) -> Iterator[str]:
         """Match ** by a walk, for that of `glob` follows links round in circles."""
-        matches = _compile(_regex(rest))
+        matches = compiled(regex_of(rest))
         if not os.path.isdir(base or os.curdir):
             return
         for inner in _walk(base or os.curdir, self._exclude):
@@ -258,7 +268,7 @@ def _named(
     """Yield the path of every clip that the arguments and lists name."""
     for path in dict.fromkeys(named):
         if path == "-":
-            yield from _named_paths(_lines(_standard_input(stdin)), search)
+            yield from _named_paths(lines_of(read_standard_input(stdin)), search)
         elif not path:
             raise InputError("an input is an empty text; is a variable of the shell not set?")
         elif glob.has_magic(path) and not remote.is_web(path) and not os.path.lexists(path):
@@ -267,8 +277,8 @@ def _named(
             yield from _named_paths([path], search)
     if files0_from is not None:
         source = os.fsdecode(files0_from)
-        content = _standard_input(stdin) if source == "-" else _read(source)
-        if _BINARY.search(content[:_HEAD]):
+        content = read_standard_input(stdin) if source == "-" else read_bytes(source)
+        if is_binary(content):
             raise InputError(f"{source}: is no list of paths; name a video without --files0-from")
         yield from _named_paths(filter(None, os.fsdecode(content).split("\0")), search)
 
@@ -295,16 +305,16 @@ def _at_url(url: str, search: _Search) -> Iterator[str]:
 def _asked(url: str) -> bool:
     """Return whether a URL is a folder; raises InputError where its service does not say."""
     try:
-        return remote.is_folder(remote.checked_url(url))
+        return remote.is_remote_folder(remote.checked_url(url))
     except OSError as error:
-        raise InputError(f"{url}: cannot be looked at ({_os_reason(error)})") from error
+        raise InputError(f"{url}: cannot be looked at ({os_reason(error)})") from error
 
 
 def _remote_walk(url: str) -> Iterator[str]:
     try:
         yield from remote.walk(remote.checked_url(url))
     except OSError as error:
-        raise InputError(f"{url}: the folder cannot be read ({_os_reason(error)})") from error
+        raise InputError(f"{url}: the folder cannot be read ({os_reason(error)})") from error
 
 
 def _counted(pattern: str, paths: Iterator[str]) -> Iterator[str]:
@@ -323,8 +333,8 @@ def _walk(folder: str, excluded: PathFilter) -> Iterator[str]:
     """Yield the way from `folder` to each of its files, by name, depth first."""
     todo = [("", True, frozenset[tuple[int, int]]())]
     while todo:
-        inner, is_folder, above = todo.pop()
-        if not is_folder:
+        inner, is_dir, above = todo.pop()
+        if not is_dir:
             yield inner
             continue
         place = os.path.join(folder, inner)
@@ -334,7 +344,7 @@ def _walk(folder: str, excluded: PathFilter) -> Iterator[str]:
             if key in above:
                 continue  # a link to a folder that we are in
             with os.scandir(place) as entries:
-                names = [(e.name, _is_folder(e)) for e in entries if _is_input(e)]
+                names = [(e.name, is_folder(e)) for e in entries if _is_input(e)]
         inside = [(os.path.join(inner, name), is_dir) for name, is_dir in sorted(names)]
         todo += [(i, d, above | {key}) for i, d in reversed(inside) if not excluded(i)]
 
@@ -345,12 +355,13 @@ def _readable(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{place}: the folder cannot be read ({_os_reason(error)}); "
+            f"{place}: the folder cannot be read ({os_reason(error)}); "
             "change its permissions, or leave it out with --exclude"
         ) from error
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether `entry` is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself
@@ -370,61 +381,6 @@ def _is_input(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _any(patterns: Iterable[str]) -> PathFilter:
-    """Return whether a path, relative to the folder searched, matches one of `patterns`."""
-    parts = []
-    for pattern in map(_slashes, patterns):
-        pattern = pattern.removeprefix("./").rstrip("/")
-        anywhere = "" if "/" in pattern else "(?:.*/)?"
-        parts.append(f"{anywhere}{_regex(pattern.lstrip('/'))}(?:/.*)?")
-    return _compile("|".join(parts)) if parts else lambda inner: False
-
-
-def _compile(regex: str) -> PathFilter:
-    flags = re.DOTALL | (re.IGNORECASE if os.name == "nt" else 0)
-    try:
-        match = re.compile(regex, flags).fullmatch
-    except re.error as error:
-        raise InputError(
-            f"a pattern cannot be read ({error}); is a range in [] reversed?"
-        ) from error
-    return lambda inner: match(_slashes(inner)) is not None
-
-
-def _regex(pattern: str) -> str:
-    """Return `pattern` as a regular expression, in which only ** crosses a slash."""
-    *folders, last = pattern.split("/")
-    ways = ["(?:[^/]+/)*" if part == "**" else _part(part) + "/" for part in folders]
-    return "".join(ways) + (".+" if last == "**" else _part(last))
-
-
-def _part(part: str) -> str:
-    """Return one part of a pattern as a regular expression."""
-    found = re.findall(r"\*+|\?|\[!?\]?[^]]*\]|.", part, re.DOTALL)
-    return "".join(map(_token, found))
-
-
-def _token(token: str) -> str:
-    if token[0] == "*":
-        return "[^/]*"
-    if token == "?":
-        return "[^/]"
-    if len(token) < 3:
-        return re.escape(token)
-    negated, body = token[1] == "!", token[1:-1].removeprefix("!")
-    body = re.sub(r"([][\\&~|^])", r"\\\1", body)
-    body = body.replace("--", r"-\-")  # which re would take for a difference one day
-    return f"[^/{body}]" if negated else f"[{body}]"
-
-
-def _fixed(pattern: str) -> tuple[str, str]:
-    """Split `pattern` before its first part that has a wildcard."""
-    parts = pattern.split("/")
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    base = "/".join(parts[:first])
-    return base or ("/" if first else ""), "/".join(parts[first:])
-
-
 def _suffixes(ext: Iterable[str]) -> tuple[str, ...] | None:
     """Return the suffixes that count as video, None for all."""
     more = [text.strip().lower() for text in ext]
@@ -442,101 +398,6 @@ def _same(path: str) -> str:
         return path
     parts = [part for part in path.split(os.sep) if part not in ("", os.curdir)]
     return (os.sep if path.startswith(os.sep) else "") + os.sep.join(parts)
-
-
-def _slashes(path: str) -> str:
-    return path if os.sep == "/" else path.replace(os.sep, "/")
-
-
-def _standard_input(stream: IO[bytes] | IO[str] | None) -> bytes:
-    source = sys.stdin if stream is None else stream
-    if source is None:
-        raise InputError("standard input is closed; give the list in a file with --files0-from")
-    source = getattr(source, "buffer", source)
-    content = _as_bytes(source.read(_HEAD))
-    if _BINARY.search(content):
-        raise InputError(
-            "standard input is no list of paths; is it a video? Name its file, or /dev/stdin"
-        )
-    return content + _as_bytes(source.read())
-
-
-def _as_bytes(content: str | bytes) -> bytes:
-    return os.fsencode(content) if isinstance(content, str) else bytes(content)
-
-
-def _lines(content: bytes) -> list[str]:
-    if b"\0" in content:
-        raise InputError("the list on standard input is parted by NULs; give --files0-from -")
-    lines = os.fsdecode(content).removeprefix("\ufeff").split("\n")
-    return [line for line in (line.removesuffix("\r") for line in lines) if line.strip()]
-
-
-def _read(path: str) -> bytes:
-    try:
-        if remote.is_url(path):
-            return remote.read_bytes(remote.checked_url(path))
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise InputError(f"{path}: the list cannot be read ({_os_reason(error)})") from error
-
-
-def _os_reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _decode(path: str, content: bytes) -> str:
-    """Return the text of a manifest; a path may have bytes that are not UTF-8."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ManifestError(path, 1, "is UTF-16; save it as UTF-8")
-    if b"\0" in content:
-        raise ManifestError(path, content[: content.index(b"\0")].count(b"\n") + 1, "holds a NUL")
-    return content.decode("utf-8-sig", "surrogateescape")
-
-
-def _separator(path: str, text: str) -> str:
-    """Return the one of , ; and tab that makes "path" a column of the header."""
-    told = _SEPARATOR.match(text)
-    marks, text = (told[1], text[told.end() :]) if told else (",;\t", text)
-    header = text.splitlines()[0] if text.strip() else ""
-    columns = {sep: header.lower().replace('"', "").split(sep) for sep in marks}
-    fitting = [sep for sep, names in columns.items() if "path" in map(str.strip, names)]
-    if not fitting:
-        reason = "no column is called 'path'" if header.strip() else "there is no header"
-        raise ManifestError(path, 1, f"{reason}; the first line is, for example, path,label")
-    return max(fitting, key=lambda sep: len(columns[sep]))
-
-
-def separator_of(text: str) -> str:
-    """Return what parts the cells of a CSV: as its first line says (sep=;), or what it has most."""
-    told = _SEPARATOR.match(text)
-    return told[1] if told else max(",;\t", key=text.partition("\n")[0].count)
-
-
-def csv_rows(
-    path: str, text: str, separator: str, *, quoted: bool = True
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not empty, each with the line on which it begins.
-
-    quoted: whether quotes hold a cell together, or are characters like others
-    Raises ManifestError naming the line.
-    """
-    text = _SEPARATOR.sub("\n", text, count=1) if _SEPARATOR.match(text) else text
-    rows = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, strict=quoted,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    )  # fmt: skip
-    while True:
-        line = rows.line_num + 1
-        try:
-            cells = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise ManifestError(path, line, f"is no CSV ({error}); look at the quotes") from error
-        if any(cell.strip() for cell in cells):
-            yield line, cells
 
 
 def _clip(path: str, line: int, names: Sequence[str], cells: Sequence[str]) -> Clip:

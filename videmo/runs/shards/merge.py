@@ -13,14 +13,9 @@ from typing import Any
 
 from videmo.errors import InputError, MergeError
 from videmo.runs.inputs import Clip
-from videmo.runs.shards.parts import (
-    PARTS,
-    TIMES,
-    FeaturePart,
-    OpenFiles,
-    RowSummary,
-    read_part,
-)
+from videmo.runs.shards.feature_part import FeaturePart
+from videmo.runs.shards.part import TIMES, OpenFiles, RowSummary
+from videmo.runs.shards.parts import PARTS, read_part
 from videmo.write import frames_of
 from videmo.write.formats import FORMATS, suffixes
 from videmo.write.names import DEVICES, kind_of

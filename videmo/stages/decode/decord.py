@@ -14,8 +14,9 @@ from videmo.data import U8, FrameBatch
 from videmo.errors import VideoError
 from videmo.files.extras import missing_dependency
 from videmo.stages.decode import Decoder, Frame, Sampling, batches, sampled_indices, scaled_size
+from videmo.stages.decode.container import misnumbered
 from videmo.stages.decode.formats import MAX_PIXELS
-from videmo.stages.decode.pyav import PyAV, misnumbered
+from videmo.stages.decode.pyav import PyAV
 
 FAULT_TOLERANCE = (
     1e-9  # decord's fault_tol: fail at the first frame that it would replace by its neighbour

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -15,9 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from videmo.data import F64, I64, U8, Array, FrameBatch, VideoInfo
+from videmo.data import F64, I64, U8, FrameBatch, VideoInfo
 from videmo.errors import VideoError
-from videmo.files.extras import missing_dependency
 from videmo.stages.decode import (
     SLACK,
     Decoder,
@@ -29,9 +27,19 @@ from videmo.stages.decode import (
     sampled_indices,
     scaled_size,
 )
-from videmo.stages.decode.clock import Clock
-from videmo.stages.decode.formats import MAX_PIXELS, ffmpeg_options, refuse_large
-from videmo.stages.decode.probe import check_readable, why_unreadable
+from videmo.stages.decode.container import (
+    Packets,
+    clock_of,
+    declared_of,
+    major_version,
+    misnumbered,
+    open_container,
+    pixel_aspect,
+    read_errors,
+    read_packets,
+    set_threads,
+)
+from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
 
 LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
 MAX_FAILURES = 100  # packets in a row that cannot be read before the file is taken to have ended
@@ -105,7 +113,7 @@ class PyAV(Decoder):
 
     def packets(self) -> Packets:
         """Return what the packets tell, in stored order; nothing is decoded."""
-        return _packets(self._path, self._pixels)
+        return read_packets(self._path, self._pixels)
 
     def seconds(self, stamps: I64) -> F64:
         """Return stamps as the times that `read` gives."""
@@ -164,14 +172,14 @@ class _Reader:
 
     def __init__(self, path: str, threads: int, warn: Callable[[str], None], pixels: int) -> None:
         self._path, self._warn, self._most = path, warn, pixels
-        self._container, self._stream = _open(path, pixels)
+        self._container, self._stream = open_container(path, pixels)
         try:
             self._to_rgb = _to_rgb()
-            _set_threads(self._stream, threads)
-            self.aspect, self.container = _aspect(self._stream), self._container.format.name
+            set_threads(self._stream, threads)
+            self.aspect, self.container = pixel_aspect(self._stream), self._container.format.name
             refuse_large(path, *_square_size(self._stream.codec_context, self.aspect), pixels)
-            self.declared = _declared(self._container, self._stream)
-            self._clock = _clock(self._container, self.declared)
+            self.declared = declared_of(self._container, self._stream)
+            self._clock = clock_of(self._container, self.declared)
             self._given, self._lost, self._corrupt, self._torn = 0, 0, 0, 0
             self._lost_at, self._corrupt_at, self._torn_at = 0.0, 0.0, 0.0  # s, of the first
             self._first_error, self._last = "", -1
@@ -212,7 +220,7 @@ class _Reader:
                     raise VideoError(self._path, f"damaged before stamp {shown[number]}")
                 yield number, frame
                 number += 1
-        except _errors() as error:
+        except read_errors() as error:
             raise VideoError(self._path, f"damaged behind stamp {key} ({error})") from error
         if number < len(shown):
             raise VideoError(self._path, f"damaged before stamp {shown[number]}")
@@ -306,7 +314,7 @@ class _Reader:
             return self._given
         if self._sorted is None:
             known = os.path.isfile(self._path)  # a pipe cannot be read twice
-            stamps = _packets(self._path, self._most).stamps if known else np.zeros(0, np.int64)
+            stamps = read_packets(self._path, self._most).stamps if known else np.zeros(0, np.int64)
             self._sorted = np.sort(stamps[stamps >= 0])
         if frame.pts is None or frame.pts not in self._sorted:
             return self._last + 1
@@ -321,7 +329,7 @@ class _Reader:
                 failures = 0
             except StopIteration:
                 return
-            except _errors() as error:
+            except read_errors() as error:
                 failures += 1
                 self._note(error, 0)
                 packets = self._container.demux(self._stream)  # the generator died of the error
@@ -336,7 +344,7 @@ class _Reader:
     def _decode(self, packet: Any) -> list[Any]:
         try:
             return list(self._stream.decode(packet))
-        except _errors() as error:
+        except read_errors() as error:
             self._note(error, 1 if packet and packet.size else 0)
             return []
 
@@ -409,120 +417,6 @@ def _square_size(frame: Any, aspect: float) -> tuple[int, int]:
     return round(height / min(aspect, 1.0)), round(width * max(aspect, 1.0))
 
 
-class Packets(NamedTuple):
-    """The packets of a video stream in stored order."""
-
-    stamps: I64  # (N,) time stamps; negative where one is missing, or its frame is not shown
-    keys: Array  # (N,) whether it is a key frame's
-    sound: bool  # whether all could be read, and none is marked as corrupt
-
-
-def misnumbered(container: str, packets: Packets) -> str | None:
-    """Return why the packets of a file do not tell the number of the frame behind a key frame."""
-    stamps, keys = packets.stamps, packets.keys
-    if not ("mp4" in container or "matroska" in container):
-        return "seeks truly in MP4 and Matroska files only"
-    if not len(stamps) or (stamps < 0).any() or len(np.unique(stamps)) < len(stamps):
-        return "misreads its edit list or time stamps"
-    # A key frame's place in the file is its number if all that is stored before it is shown
-    # before it, and all that is stored behind it is shown behind it.
-    place = np.argsort(np.argsort(stamps))
-    first_behind = np.minimum.accumulate(place[::-1])[::-1]
-    whole = keys[0] and (place == np.arange(len(place)))[keys].all()
-    if not whole or (first_behind < place)[keys].any():
-        return "misnumbers frames where groups of pictures overlap (open GOP)"
-    return None
-
-
-def _packets(path: str, pixels: int) -> Packets:
-    stamps, keys, sound = array("q"), array("b"), False
-    container, stream = _open(path, pixels)
-    with container, suppress(*_errors()):  # up to where the file can be read
-        corrupt = False
-        for packet in container.demux(stream):
-            if packet.size:
-                absent = packet.pts is None or packet.is_discard
-                stamps.append(-1 if absent else packet.pts)
-                keys.append(packet.is_keyframe)
-                corrupt |= packet.is_corrupt
-        sound = not corrupt
-    return Packets(np.array(stamps, np.int64), np.array(keys, bool), sound)
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """Return what PyAV raises on a file that is damaged."""
-    from av.error import FFmpegError
-
-    return FFmpegError, OSError
-
-
-def _open(path: str, pixels: int) -> tuple[Any, Any]:
-    """Return the container and its best video stream, whose decoder takes frames of so many px."""
-    check_readable(path)
-    told = ffmpeg_options(pixels)
-    try:
-        import av
-    except ImportError as error:
-        raise missing_dependency("av") from error
-    # tags that are not UTF-8 must not matter; from 19 on they never do
-    tags: dict[str, Any] = {"metadata_errors": "replace"} if _major() < 19 else {}
-    try:
-        # absolute, or FFmpeg takes what stands before a colon for a protocol
-        container = av.open(os.path.abspath(path), options=told, **tags)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(path, why_unreadable(path)) from error
-    try:
-        stream = _video_stream(container, path)
-        stream.codec_context.options = {"max_pixels": told["max_pixels"]}
-        return container, stream
-    except BaseException:
-        container.close()
-        raise
-
-
-def _video_stream(container: Any, path: str) -> Any:
-    streams = [s for s in container.streams.video if not _is_cover(s)]
-    best = container.streams.best("video")
-    if not streams:
-        raise VideoError(path, "no video stream; it holds sound or other data only")
-    stream = best if best in streams else streams[0]
-    if _is_tile(stream, streams):
-        raise VideoError(
-            path, "a photograph in tiles, of which one alone would be read; save it as JPEG"
-        )
-    if stream.codec_context is None:
-        raise VideoError(path, "its video codec is unknown here; convert it to H.264")
-    return stream
-
-
-def _is_tile(stream: Any, streams: Sequence[Any]) -> bool:
-    """Return whether a stream is one tile of a HEIC, as phones write it.
-
-    FFmpeg tells how they lie, PyAV does not. An image and its alpha plane are two that depend on
-    others; tiles are more.
-    """
-    from av.stream import Disposition
-
-    tiles = [
-        other for other in streams
-        if other.disposition & Disposition.dependent
-        and (other.width, other.height) == (stream.width, stream.height)
-    ]  # fmt: skip
-    return stream in tiles and len(tiles) > 2
-
-
-def _is_cover(stream: Any) -> bool:
-    """Return whether a stream is a picture that belongs to the file, such as an album cover."""
-    from av.stream import Disposition
-
-    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
-
-
-def _set_threads(stream: Any, threads: int) -> None:
-    stream.codec_context.thread_count = max(1, threads)
-    stream.codec_context.thread_type = "AUTO" if threads > 1 else "NONE"
-
-
 def _count(number: int, what: str) -> str:
     return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
 
@@ -531,61 +425,6 @@ def _to_rgb() -> Callable[[Any, int, int, str], Any]:
     """Return what makes a frame RGB at a width and a height; one a reader, not one a frame."""
     from av.video.reformatter import VideoReformatter
 
-    one = {"threads": 1} if _major() >= 18 else {}  # else as many as there are cores
+    one = {"threads": 1} if major_version() >= 18 else {}  # else as many as there are cores
     reformat: Any = VideoReformatter().reformat
     return partial(reformat, **one)
-
-
-def _major() -> int:
-    import av
-
-    return int(av.__version__.partition(".")[0])
-
-
-def _aspect(stream: Any) -> float:
-    """Return the width of a stored pixel over its height; 1 where it is unknown or nonsense."""
-    aspect = float(stream.sample_aspect_ratio or 1)
-    return aspect if 0.1 <= aspect <= 10 else 1.0
-
-
-class Declared(NamedTuple):
-    """What a file says of its picture; None where it does not say, or talks nonsense."""
-
-    frames: int | None
-    length: float | None  # s
-    end: float | None  # s
-    rate: float | None  # frames/s, mean
-
-
-def _declared(container: Any, stream: Any) -> Declared:
-    origin, begin = _seconds(container.start_time), 0.0
-    if stream.duration and stream.time_base:
-        length = stream.duration * float(stream.time_base)
-        if stream.start_time is not None:
-            begin = stream.start_time * float(stream.time_base) - origin
-    else:
-        length = _seconds(container.duration)
-        if "matroska" in container.format.name:  # which says when it ends
-            length -= max(0.0, origin)
-    sane = 0 < length < 1e7 and math.isfinite(length)
-    rates = [float(r) for r in (stream.average_rate, stream.guessed_rate) if r]
-    rate = next((r for r in rates if 0 < r < 1000), None)
-    counts = container.format.name != "avi"  # there it is the length in ticks
-    frames = stream.frames if counts and 0 < stream.frames < 1e8 else None
-    if frames and sane and rate and not 0.5 < frames / (length * rate) < 2:
-        frames = None
-    end = max(0.0, begin) + length if sane and begin < 1e7 else None
-    return Declared(frames, length if sane else None, end, rate)
-
-
-def _seconds(ticks: int | None) -> float:
-    return (ticks or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
-
-
-def _clock(container: Any, declared: Declared) -> Clock:
-    from av.format import Flags
-
-    leaps = bool(container.format.flags & Flags.ts_discont.value)
-    step = 1 / (declared.rate or 25.0)
-    counted = declared.frames is not None
-    return Clock(_seconds(container.start_time), step, leaps=leaps, counted=counted)

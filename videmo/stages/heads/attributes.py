@@ -69,7 +69,7 @@ def per_face(name: str, output: Array) -> F64:
     distribution still, whose quantiles mean something.
     """
     if name == IDENTITY:
-        return _unit(output)
+        return unit_rows(output)
     if name == AFFECT:
         return np.asarray(output.astype(np.float64).clip(-1, 1))
     return softmax(output).astype(np.float64)
@@ -132,10 +132,10 @@ def ethnicity(p: Array, labels: Sequence[str]) -> tuple[str, dict[str, float]]:
 
 def similarity(a: Array, b: Array) -> F64:
     """Return the cosines (A, B), -1 to 1, of mean embeddings a (A, C) with b (B, C)."""
-    return np.asarray((_unit(a) @ _unit(b).T).clip(-1, 1))
+    return np.asarray((unit_rows(a) @ unit_rows(b).T).clip(-1, 1))
 
 
-def _unit(rows: Array) -> F64:
+def unit_rows(rows: Array) -> F64:
     """Return each row divided by its length (L2)."""
     rows = rows.astype(np.float64)
     return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True).clip(1e-12))

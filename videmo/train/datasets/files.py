@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from videmo.errors import InputError
-from videmo.runs.inputs import VIDEO_SUFFIXES
+from videmo.runs.inputs import VIDEO_SUFFIXES, is_folder
 from videmo.stages.decode import PICTURE_SUFFIXES
 from videmo.stages.decode.probe import LFS_POINTER
 
@@ -45,7 +45,7 @@ def walk(top: str) -> Iterator[ClipFile]:
             continue  # a link to a folder that we are in
         for entry in entries:
             suffix = os.path.splitext(entry.name)[1].lower()
-            if _is_folder(entry):
+            if is_folder(entry):
                 kept = True
                 todo.append(((*inside, entry.name), above | {key}))
             elif suffix in VIDEO_SUFFIXES:
@@ -107,13 +107,6 @@ def clip_stem(name: str) -> str:
 def first_few(names: Sequence[str], shown: int = 3) -> str:
     """Return the first of these names, for a note of one line."""
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def _visible_entries(place: str) -> list[os.DirEntry[str]]:

@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+from videmo.stages.pool import statistics
 from videmo.train.ferplus import EMOTIONS, StillFaces
-from videmo.train.stills import (
+from videmo.train.synthetic import (
     FaceTrack,
     GroupOptions,
     TrackOptions,
@@ -18,7 +19,6 @@ from videmo.train.stills import (
     make_frames,
     make_tracks,
     mean_probabilities,
-    statistics,
     track_descriptors,
 )
 
