@@ -19,6 +19,7 @@ from videmo.cli.options import (
 )
 from videmo.cli.streams import say
 from videmo.cli.types import Number
+from videmo.errors import InputError
 from videmo.write.printable import printable
 
 PULL = """\b
@@ -94,8 +95,8 @@ def list_(format_: str | None, **options: Any) -> None:
 
 @models.command(no_args_is_help=True, epilog=SHOW)
 @click.argument("name")
-@click.option("-f", "--format", "format_", type=click.Choice(["text", "json"]), default="text",
-              help="json has all of its card.")  # fmt: skip
+@click.option("-f", "--format", "format_", type=click.Choice(["text", "json", "markdown"]),
+              default="text", help="json has all of its card, markdown is its page.")  # fmt: skip
 @cache_options
 @debug_option
 def show(name: str, format_: str, **options: Any) -> None:
@@ -113,6 +114,12 @@ def show(name: str, format_: str, **options: Any) -> None:
     one = entry_or_model(name)
     if format_ == "text":
         click.echo(model_text(describe(one), one.card), nl=False)
+    elif format_ == "markdown":
+        from videmo.show.card import card_page
+
+        if not one.card:
+            raise InputError(f"{name}: has no card, for it is not installed; pull it first")
+        click.echo(card_page(one.name, one.card), nl=False)
     else:
         whole = {**describe(one), "card": dict(one.card) or None}
         click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
