@@ -67,8 +67,8 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "timm": "stages.embed.timm",
     "tomli": "cli.config",
     "tomllib": "cli.config",
-    "torch": "stages.embed.timm stages.embed.mobilefacenet stages.detect.retinaface "
-    "stages.detect.retina_network doctor train",
+    "torch": "stages.embed.timm stages.embed.mobilefacenet stages.embed.dlib_resnet "
+    "stages.detect.retinaface stages.detect.retina_network doctor train",
     "torchvision": "stages.detect.retina_network",
 }
 NOISY = ("openvino", "timm", "torchvision", "matplotlib")  # they report, or leave files behind

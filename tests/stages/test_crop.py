@@ -165,6 +165,17 @@ def test_points_that_are_no_similarity_are_met_as_well_as_can_be(rng) -> None:
         assert squares(matrix) <= squares(matrix + np.array([[da, -db, x], [db, da, y]])) + 1e-9
 
 
+def test_a_scale_and_a_shift_move_the_five_points() -> None:
+    """As dlib cuts faces: closer, and lower, than ArcFace does."""
+    points = FIVE_POINTS.astype(np.float32)[None]
+    plain = to_source(np.zeros(4, np.float32), points[0], Cropping(size=224, shape="five"))
+    options = Cropping(size=112, shape="five", scale=0.5, shift=(0.0, 0.25))
+    moved = to_source(np.zeros(4, np.float32), points[0], options)
+    corners = moved @ np.array([[0, 0, 1], [112, 112, 1]]).T
+    assert plain == pytest.approx(np.array([[1, 0, 0], [0, 1, 0]]), abs=1e-5)
+    np.testing.assert_allclose(corners.T, [[56, 112], [168, 224]], atol=1e-4)
+
+
 def test_five_without_points_is_square() -> None:
     box = [100, 50, 140, 150]
     five = cut(batch(ramp()), faces(box), size=64, shape="five")

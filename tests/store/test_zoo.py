@@ -73,7 +73,7 @@ def install(cache: Path, name: str) -> store.Model:
 def test_a_row_is_named_by_its_file_and_says_where_it_is(name: str) -> None:
     row = ZOO[name]
     assert name == row.name == (row.file if row.format == "onnx" else Path(row.file).stem)
-    assert checked_name(row.file) and row.format in ("module", "state", "onnx", "keras")
+    assert checked_name(row.file) and row.format in ("module", "state", "onnx", "keras", "dlib")
     assert row.urls and len(set(row.urls)) == len(row.urls)
     for url in row.urls:
         check_url(url)
@@ -98,6 +98,8 @@ def test_the_networks_exist_and_have_these_features(name: str) -> None:
     for spec in ZOO[name].specs:
         if spec.architecture == "mobilefacenet":
             assert (spec.dim, spec.input_size) == (512, 112)
+        elif spec.architecture == "dlib_resnet":
+            assert (spec.dim, spec.input_size) == (256, 150)
         else:
             assert timm.is_model(spec.architecture.partition(".")[0])
         assert spec.input_size == (260 if "_b2" in spec.architecture else spec.input_size)

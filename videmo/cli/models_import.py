@@ -89,8 +89,9 @@ def import_(
     """Install a network from a file.
 
     Nothing in the file is run. FILE is a pickle of a whole timm network or its tensors (.pt),
-    ONNX, safetensors, or what Keras saved (.h5). A published file is known by NAME or its own
-    name; of any other, say what it is. The folder of the model is printed.
+    ONNX, safetensors, what Keras saved (.h5), or dlib's face recognition (.dat). A published file
+    is known by NAME or its own name; of any other, say what it is. The folder of the model is
+    printed.
     """
     from videmo.store.zoo.importer import import_model, published_for
 

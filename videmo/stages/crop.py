@@ -19,8 +19,8 @@ class Cropping:
 
     size: int = 224  # px, side of the result
     shape: Literal["box", "square", "five"] = "box"  # box: stretched; square: not; five: aligned
-    scale: float = 1.0  # side of the cut as a multiple of the side of the box
-    shift: tuple[float, float] = (0.0, 0.0)  # of the centre, x y, in sides of the box
+    scale: float = 1.0  # side of the cut as a multiple of the side of the box; five: of the square
+    shift: tuple[float, float] = (0.0, 0.0)  # of the centre, x y, in sides of the box or square
     margin: tuple[float, float] = (0.0, 0.0)  # px of the source added on each side, x y
     colour: Literal["rgb", "grey"] = "rgb"  # grey: three equal channels
 
@@ -72,7 +72,7 @@ def to_source(box: F32, landmarks: F32, cropping: Cropping) -> F64:
     box: (4,) x0 y0 x1 y1; landmarks: (5, 2) or NaN
     """
     if cropping.shape == "five" and np.isfinite(landmarks).all():
-        return _similarity(FIVE_POINTS * (cropping.size / 224), landmarks.astype(np.float64))
+        return _similarity(_five_points(cropping), landmarks.astype(np.float64))
     low, high = box[:2].astype(np.float64), box[2:].astype(np.float64)
     side = high - low
     centre = (low + high) / 2 + np.array(cropping.shift) * side
@@ -82,6 +82,14 @@ def to_source(box: F32, landmarks: F32, cropping: Cropping) -> F64:
     corner = centre - side / 2
     ratio = side / cropping.size
     return np.array([[ratio[0], 0, corner[0]], [0, ratio[1], corner[1]]])
+
+
+def _five_points(cropping: Cropping) -> F64:
+    """Return where the five points come to lie, px of the crop."""
+    if cropping.scale == 1 and cropping.shift == (0, 0):
+        return FIVE_POINTS * (cropping.size / 224)
+    away = FIVE_POINTS / 224 - 0.5 - np.array(cropping.shift)  # from the centre, sides
+    return np.asarray((away / cropping.scale + 0.5) * cropping.size, np.float64)
 
 
 def _centres(matrix: Array) -> F64:

@@ -20,6 +20,8 @@ from videmo.stages.heads.attributes import unit_rows
 from videmo.train.face_tables import LFW_TEST, LFW_VAL, read_table
 from videmo.train.measure import DRAWS, BackboneRunner, Split, decode_picture
 
+FIVE = ("eyeL", "eyeR", "nose", "mouthL", "mouthR")  # points in the tables of YouTube Faces
+
 
 def measure_verification(
     model: BackboneRunner, path: Path, pairs: Path, split: Split
@@ -226,21 +228,23 @@ def _rates(taken: NDArray[np.bool_], pairs: FacePairs) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class VideoFaces:
-    """K frames of videos with the box of the face in each."""
+    """K frames of videos with the box of the face in each, and its five points where known."""
 
     images: Sequence[bytes]
     box: F64  # (K, 4) x0 y0 x1 y1, shares of the frame's width and height
+    points: F64  # (K, 5, 2), the same, or NaN
     name: Array  # (K,) whose face
     video: Array  # (K,) name and number
     left_out: Mapping[str, int]  # frames without a box, people met in LFW
 
     def crops(self, cropping: Cropping) -> Iterator[U8]:
         """Yield each face as `cropping` cuts it, (S, S, 3)."""
-        for image, box in zip(self.images, self.box, strict=True):
+        for image, box, points in zip(self.images, self.box, self.points, strict=True):
             pixels = decode_picture(image)[None]
             frames = FrameBatch(pixels, np.zeros(1, np.int64), np.zeros(1))
-            px = box * np.tile(pixels.shape[2:0:-1], 2)
-            (cut,) = crop([(frames, Faces.on(frames, np.zeros(1), px[None], np.ones(1)))], cropping)
+            size = np.array(pixels.shape[2:0:-1])
+            found = (box * np.tile(size, 2))[None], np.ones(1), (points * size)[None]
+            (cut,) = crop([(frames, Faces.on(frames, np.zeros(1), *found))], cropping)
             yield cut.pixels[0]
 
 
@@ -253,10 +257,17 @@ def read_ytf(path: Path, split: Split) -> VideoFaces:
 
     table, met = read_table("ytf", path), _met_in_lfw(path.parent / "lfw_gray112.parquet")
     corners, size = ("x1", "y1", "x2", "y2"), ("img_w", "img_h")
-    columns = pq.read_table(path, columns=["video", *corners, *size]).to_pydict()
+    marks = [f"{name}_{axis}" for name in FIVE for axis in "xy"]
+    there = {*pq.read_schema(path).names}
+    marks = marks if there.issuperset(marks) else []
+    columns = pq.read_table(path, columns=["video", *corners, *marks, *size]).to_pydict()
     column = {key: np.array(values, np.float64) for key, values in columns.items()}
     box = np.stack([column[key] for key in corners], 1)
-    box /= np.stack([column[key] for key in size * 2], 1)
+    frame = np.stack([column[key] for key in size], 1)
+    box /= np.tile(frame, 2)
+    points = np.full((len(box), 5, 2), np.nan)
+    if marks:
+        points = np.stack([column[key] for key in marks], 1).reshape(-1, 5, 2) / frame[:, None]
     name = np.array(table.known["identity"])
     wanted = np.array(table.split) == {"test": "test", "val": "train"}[split]
     boxed, unmet = np.isfinite(box).all(1), ~np.isin(name, [*met])
@@ -266,7 +277,7 @@ def read_ytf(path: Path, split: Split) -> VideoFaces:
     left_out = {"frames without a box": int((~boxed).sum())}
     if split == "test":
         left_out["people met in LFW"] = len(set(name[wanted & boxed & ~unmet]))
-    return VideoFaces(images, box[rows], name[rows], video[rows], left_out)
+    return VideoFaces(images, box[rows], points[rows], name[rows], video[rows], left_out)
 
 
 def _met_in_lfw(path: Path) -> set[str]:

@@ -20,7 +20,7 @@ GRAPH = "onnx"  # the architecture of a model of which there is graph.onnx alone
 class BackboneSpec:
     """What a backbone is, as its card says; enough to build it again."""
 
-    architecture: str  # a name in timm, mobilefacenet, or GRAPH
+    architecture: str  # a name in timm, mobilefacenet, dlib_resnet or GRAPH
     input_size: int  # px, side of the square crop
     mean: tuple[float, float, float]  # of RGB in 0..1
     std: tuple[float, float, float]

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from videmo.errors import InputError
+from videmo.stages.embed.dlib_resnet import NAME as DLIB_RESNET
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 
 COUNT, SHARE, FLAG, COUNTS = "a whole number", "a number", "true or false", "whole numbers"
@@ -21,7 +22,10 @@ MAX_LENGTH = 64  # stages of a network
 
 Arguments = Mapping[str, Any]
 
-_OURS = {"blocks": COUNTS, "scale": COUNT, "dim": COUNT}
+_OURS: dict[str, Mapping[str, Any]] = {
+    MOBILEFACENET: {"blocks": COUNTS, "scale": COUNT, "dim": COUNT},
+    DLIB_RESNET: {},
+}
 _TIMM: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys((
         "in_chans", "base_width", "cardinality", "stem_width", "stem_size", "embed_dim", "depth",
@@ -44,7 +48,7 @@ _MODEL = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80})?")
 
 def checked_arguments(architecture: str, arguments: Arguments) -> dict[str, Any]:
     """Return the arguments of a network's maker; raises InputError for what it may not be given."""
-    known: Mapping[str, Any] = _OURS if architecture == MOBILEFACENET else _TIMM
+    known: Mapping[str, Any] = _OURS.get(architecture, _TIMM)
     for name, value in arguments.items():
         if name not in known:
             raise InputError(

@@ -16,6 +16,8 @@ from videmo.files.extras import missing_dependency, require
 from videmo.files.quiet import quiet
 from videmo.stages.embed import GRAPH, BackboneSpec, in_batches
 from videmo.stages.embed.arguments import checked_arguments, is_model
+from videmo.stages.embed.dlib_resnet import NAME as DLIB_RESNET
+from videmo.stages.embed.dlib_resnet import dlib_resnet
 from videmo.stages.embed.mobilefacenet import NAME as MOBILEFACENET
 from videmo.stages.embed.mobilefacenet import mobilefacenet
 
@@ -232,6 +234,8 @@ def create_body(
     net: torch.nn.Module
     if architecture == MOBILEFACENET:
         net = mobilefacenet(**checked_arguments(architecture, arguments))
+    elif architecture == DLIB_RESNET:
+        net = dlib_resnet(**checked_arguments(architecture, arguments))
     elif is_model(architecture) and timm.is_model(architecture):
         net = _created(architecture, checked_arguments(architecture, arguments))
     else:

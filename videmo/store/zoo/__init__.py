@@ -14,7 +14,8 @@ a key and no more: what a network is stands in its row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from videmo.labels import LABELS
 from videmo.stages.embed import BackboneSpec
@@ -38,7 +39,7 @@ class PublishedModel:
 
     name: str  # what videmo calls it: the file's stem, for ONNX the file's name
     file: str
-    format: str  # "module" (whole-module pickle), "state", "onnx", "keras"
+    format: str  # "module" (whole-module pickle), "state", "onnx", "keras", "dlib"
     kind: str  # "backbone", "engagement"
     urls: tuple[str, ...]  # tried in this order
     git_blob: str  # first digits of the blob id: sha1(b"blob %d\0" % size + content)
@@ -48,6 +49,7 @@ class PublishedModel:
     figures: tuple[Metric, ...] = ()
     sha256: str = ""  # where several who have fetched it publish the same sum
     colour: str = "rgb"  # order of the channels that the file's first layer takes, or "bgr"
+    card: Mapping[str, Any] = field(default_factory=dict)  # more of its card: recipe, measured
 
 
 def needs(format_: str, kind: str) -> tuple[str, ...]:
@@ -410,6 +412,57 @@ def _keras() -> Iterator[PublishedModel]:
     )  # fmt: skip
 
 
+def _dlib() -> Iterator[PublishedModel]:
+    """Yield the network of dlib that tells people apart.
+
+    Its aligned squares are those of `get_face_chip` with a padding of 0.25 and the five points of
+    dlib's own predictor; scale and shift bring the five points of MTCNN and RetinaFace there.
+    """
+    name = "dlib_face_recognition_resnet_model_v1"
+    mean, std = (122.782 / 255, 117.001 / 255, 104.298 / 255), (256 / 255,) * 3
+    identity = {"identity": tuple(str(i) for i in range(128))}
+    yield PublishedModel(
+        name, f"{name}.dat", "dlib", "backbone",
+        (f"https://github.com/ageitgey/face_recognition_models/raw/master/"
+         f"face_recognition_models/models/{name}.dat",),
+        "ddb515897db3", (BackboneSpec("dlib_resnet", 150, mean, std, 256, identity),),
+        "dlib's ResNet of 29 layers (Davis King): who somebody is, in 128 numbers, for identify; "
+        "the package face_recognition_models holds the same file",
+        {"code": "BSL-1.0", "weights": "public domain, by their author (CC0 1.0 in dlib-models)",
+         "data": "FaceScrub, VGG face and pictures of the web, LFW's people left out, by their "
+            "author's README"},
+        (Metric("LFW", "accuracy", 0.9938, None, "aligned faces", "README of dlib-models"),),
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        card=_DLIB_CARD,
+    )  # fmt: skip
+
+
+_DLIB_CARD: dict[
+    str, Any
+] = {  # measured: tests/figures.py persons --model, on this project's pairs
+    "recipe": {
+        "cropping": {"size": 150, "shape": "five", "scale": 0.9, "shift": (0.0, 0.127)},
+    },
+    "measured": {
+        "identity": {
+            "people": 150,
+            "frames": 1843,
+            "videos": {"n": 502, "pairs": 125_751, "AUC": 0.9946, "AUC interval": (0.9905, 0.9975)},
+            "threshold": 0.9325,
+            "thresholds": {
+                "FAR 1 %": {
+                    "threshold": 0.9325,
+                    "pairs": 25_200,
+                    "TPR": {"value": 0.902, "interval": (0.8542, 0.938)},
+                    "FPR": {"value": 0.009, "interval": (0.0058, 0.0147)},
+                },
+            },
+            "note": "YouTube Faces; threshold: half of the tested names, its rates: the other half",
+        },
+    },
+}
+
+
 ZOO: dict[str, PublishedModel] = {
-    row.name: row for rows in (_modules(), _states(), _onnx(), _keras()) for row in rows
+    row.name: row for rows in (_modules(), _states(), _onnx(), _keras(), _dlib()) for row in rows
 }

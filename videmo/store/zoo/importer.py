@@ -28,7 +28,16 @@ from videmo.stages.embed.timm import (
 )
 from videmo.stages.heads import HeadSpec, make_head
 from videmo.store.tensors import read_tensors
-from videmo.store.zoo import ZOO, PublishedModel, checkpoint, graphs, keras, layouts, needs
+from videmo.store.zoo import (
+    ZOO,
+    PublishedModel,
+    checkpoint,
+    dlib,
+    graphs,
+    keras,
+    layouts,
+    needs,
+)
 from videmo.store.zoo.checkpoint import Checkpoint
 
 Tensors = dict[str, Array]
@@ -84,7 +93,10 @@ def import_model(
         )
     if kind == "onnx":
         return _import_graph(path, folder, facts, specs, most)
-    if kind == "keras":
+    if kind == "dlib":
+        spec, tensors = specs[0], dlib.read(path)
+        _check_shapes(path, spec, tensors)
+    elif kind == "keras":
         bgr = published is not None and published.colour == "bgr"
         spec, tensors = layouts.from_keras(
             str(path), keras.read(path), _with_dim(specs[0]), bgr=bgr
@@ -107,7 +119,7 @@ def published_for(path: Path, name: str) -> PublishedModel | None:
 
 
 def file_format(path: Path) -> str:
-    """Return torch, keras, onnx or safetensors: by the file's first bytes, then by its name.
+    """Return torch, keras, dlib, onnx or safetensors: by the file's first bytes, then by its name.
 
     Raises ModelError for a file that is none of these, or cannot be read.
     """
@@ -124,10 +136,13 @@ def file_format(path: Path) -> str:
     if begin.startswith(checkpoint.ZIP) or begin[:1] == b"\x80":
         return "torch"
     suffixes = {".onnx": "onnx", ".safetensors": "safetensors", ".h5": "keras", ".hdf5": "keras",
-                ".pt": "torch", ".pth": "torch", ".bin": "torch", ".pkl": "torch"}  # fmt: skip
+                ".pt": "torch", ".pth": "torch", ".bin": "torch", ".pkl": "torch",
+                dlib.SUFFIX: "dlib"}  # fmt: skip
     if path.suffix.lower() in suffixes:
         return suffixes[path.suffix.lower()]
-    raise ModelError(f"{path}: neither torch, Keras, ONNX nor safetensors; import another file")
+    raise ModelError(
+        f"{path}: neither torch, Keras, dlib, ONNX nor safetensors; import another file"
+    )
 
 
 def _new_folder(name: str) -> Path:
@@ -159,6 +174,7 @@ def _provenance(path: Path, name: str, published: PublishedModel | None) -> dict
         "license": dict(published.terms),
         "source": published.urls[0] if published.urls else published.file,
         "published": {"name": published.name, "figures": [asdict(f) for f in published.figures]},
+        **published.card,
     }
 
 
