@@ -105,8 +105,9 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
 )
 @click.option(
     "--likeness",
-    metavar="FILE.npz",
-    help="A teacher's embeddings, an array for each data set, which identity learns too.",
+    metavar="NAME|DIR|FILE.npz",
+    help="A model that says who somebody is, for identity to learn too; or its embeddings, an "
+    "array for each data set.",
 )
 @click.option(
     "--rare",

@@ -81,7 +81,7 @@ class BackboneTraining:
     teacher: tuple[str, ...] = ()  # models whose mean answer is mixed into the targets
     teaching: float = 0.3  # its share where a label is known
     filling: float = 1.0  # its weight in the loss where none is known
-    likeness: str = ""  # an .npz with a teacher's embeddings of the faces of each data set
+    likeness: str = ""  # who a model says that each face is: its name, or an .npz of embeddings
     start: str = ""  # weights to begin with: a best.pt, a .safetensors, or a package that has some
     seed: int = 0  # of the weights, the order and the changes to the pictures
     device: str = "cpu"  # cpu, cuda, cuda:N, mps or auto

@@ -25,6 +25,7 @@ from videmo.train.backbone import BackboneTraining, OnStep
 from videmo.train.distillation import Distillation, with_embedding_targets, with_teacher_targets
 from videmo.train.face_dataset import FaceDataset, decoded_side, labels_of, make_dataset
 from videmo.train.face_tables import TASKS, FaceTable, read_table
+from videmo.train.likeness import likeness_file
 from videmo.train.losses import EMBEDDING_SIZE
 from videmo.train.presets import PRESETS
 
@@ -112,11 +113,10 @@ def train_backbone(
     if options.teacher:
         teaching = Distillation(options.teacher, options.teaching, options.filling, options.device)
         learned = [with_teacher_targets(faces, labels, teaching) for faces in learned]
-    if options.likeness:
-        learned = [
-            with_embedding_targets(faces, options.likeness, EMBEDDING_SIZE) for faces in learned
-        ]
     run = job.run or job.out.with_name(f"{job.out.name}.run")
+    if options.likeness:
+        file = likeness_file(options.likeness, train, run)
+        learned = [with_embedding_targets(faces, file, EMBEDDING_SIZE) for faces in learned]
     weights = backbone.train(learned, chosen_on, labels, options, run, on_step)
     facts = _counts(train, val)
     if job.rare and "emotion" in labels:

@@ -65,7 +65,7 @@ class PictureLoader:
         return np.stack(found) if found else np.zeros(shape, np.uint8)
 
     def _one(self, row: int) -> U8:
-        pixels = _open_picture(self.table, row)
+        pixels = open_picture(self.table, row)
         if self.table.boxes is not None:
             pixels = _crop_box(pixels, self.table.boxes[row], self.side)
         elif pixels.shape[:2] != (self.side, self.side):
@@ -73,7 +73,8 @@ class PictureLoader:
         return pixels if self.colour else to_grey(pixels)[..., :1]
 
 
-def _open_picture(table: FaceTable, row: int) -> U8:
+def open_picture(table: FaceTable, row: int) -> U8:
+    """Return the picture of a row, (H, W, 3) RGB; raises InputError naming the row."""
     from PIL import Image
 
     encoded = table.pictures[row]
@@ -135,7 +136,7 @@ def decoded_side(table: FaceTable, input_size: int) -> int:
     So that a closer view still has all its pixels; no more than the first picture has, either.
     """
     side = round(1.25 * input_size)
-    return side if table.boxes is not None else min(side, max(_open_picture(table, 0).shape[:2]))
+    return side if table.boxes is not None else min(side, max(open_picture(table, 0).shape[:2]))
 
 
 def make_dataset(
