@@ -4,6 +4,7 @@ Eileen Collins (NASA) comes with scikit-image, Grace Hopper (US Navy) with matpl
 
     pip install scikit-image matplotlib
     python examples/make_demo.py examples/demo.mp4
+    python examples/make_demo.py examples/smile.mp4 3
 
 0 to 3 s: Collins, smiling; 3 to 5 s: Hopper; 5 to 8 s: both side by side. The picture zooms
 slowly and shakes a little, as a hand-held camera does. The clip on which `videmo doctor` tests an

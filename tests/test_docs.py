@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import os
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +17,8 @@ from videmo.cli import videmo as group
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "examples").glob("*.md"))}
+TEXTS = {"README.md": README, **GUIDES}
 
 
 def commands_in(text: str) -> list[list[str]]:
@@ -27,6 +32,10 @@ def commands_in(text: str) -> list[list[str]]:
 def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     """Return the command that the words after `videmo` name, and its arguments."""
     command, arguments = group, words[1:]
+    if arguments[0] == "help":
+        return command, ["--help"]
+    if arguments[0] not in group.commands:  # videmo clip.mp4
+        arguments = [group.direct, *arguments]
     while isinstance(command, click.Group):
         command, arguments = command.commands[arguments[0]], arguments[1:]
     return command, arguments
@@ -38,13 +47,17 @@ def all_commands(of: click.Group) -> list[click.Command]:
     return [command for some in nested for command in some]
 
 
-def test_every_command_is_in_the_readme():
-    shown = {command_of(words)[0] for words in commands_in(README)}
-    assert shown >= {*all_commands(group)}
+def test_every_command_is_in_readme_or_a_guide():
+    shown = {command_of(words)[0] for text in TEXTS.values() for words in commands_in(text)}
+    missing = [command.name for command in all_commands(group) if command not in shown]
+    assert not missing
 
 
-@pytest.mark.parametrize("words", commands_in(README), ids=" ".join)
-def test_a_command_in_the_readme_is_understood(words):
+EVERY = {" ".join(words): words for text in TEXTS.values() for words in commands_in(text)}
+
+
+@pytest.mark.parametrize("words", EVERY.values(), ids=EVERY)
+def test_a_command_in_readme_or_a_guide_is_understood(words):
     command, arguments = command_of(words)
     try:
         command.make_context(command.name, arguments, **group.context_settings)
@@ -52,13 +65,64 @@ def test_a_command_in_the_readme_is_understood(words):
         assert end.exit_code == 0
 
 
-def test_the_readme_shows_the_real_answer(videmo_command, demo):
-    block = README.split("$ videmo classify examples/demo.mp4\n")[1].split("```")[0]
-    ran = videmo_command("classify", "examples/demo.mp4", "--format", "table", cwd=ROOT)
+@pytest.mark.parametrize(
+    "command", ["classify examples/smile.mp4", "timeline examples/demo.mp4 --by segment"]
+)
+def test_the_readme_shows_the_real_answer(videmo_command, command):
+    block = README.split(f"$ videmo {command}\n")[1].split("```")[0]
+    ran = videmo_command(
+        *command.split(), "--format", "table", cwd=ROOT, env=os.environ | {"COLUMNS": "100"}
+    )
     assert ran.code == 0
-    shown, real = (text.splitlines()[2].split() for text in (block, ran.out))
-    assert shown[:2] == real[:2]  # the path and the label; probabilities may differ in a digit
-    assert shown[-1] == real[-1]  # frames with a face
+    shown, real = ([line.split() for line in text.splitlines()] for text in (block, ran.out))
+    assert len(shown) == len(real)
+    for one, other in zip(shown[2:], real[2:], strict=True):
+        assert without_digits(one) == without_digits(other)
+
+
+def without_digits(words):
+    """Return a row of a table without its probabilities, which may differ in a digit."""
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    return [word for word, after in pairs if after != "%" and not {*word} & {*"█░"}]
+
+
+def test_the_readme_is_short_and_leads_on():
+    assert README.count("\n") <= 200
+    for name in GUIDES:
+        assert f"(examples/{name}" in README, f"README does not lead to {name}"
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_a_text_leads_to_is_there(name):
+    folder = ROOT if name == "README.md" else ROOT / "examples"
+    for place, mark in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", TEXTS[name]):
+        assert (folder / place).exists(), f"{name}: {place}"
+        if mark:
+            page = (folder / (place or name)).read_text("utf-8")
+            assert mark in [anchor(head) for head in re.findall(r"^#+ (.*)", page, re.M)]
+
+
+def anchor(heading):
+    """Return how a heading is led to on the sites that show Markdown."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_text_leads_out_of_the_project(name):
+    assert "../" not in TEXTS[name]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_python_in_a_text_is_python_and_names_what_there_is(name):
+    for block in re.findall(r"```python\n(.*?)```", TEXTS[name], re.DOTALL):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "videmo":
+                assert hasattr(videmo, node.attr), node.attr
+            if isinstance(node, ast.Call) and re.fullmatch(r"videmo\.\w+", ast.unparse(node.func)):
+                called = inspect.signature(getattr(videmo, ast.unparse(node.func)[7:]))
+                given = {word.arg: None for word in node.keywords if word.arg}
+                called.bind_partial(*node.args, **given)
 
 
 def test_what_ci_runs_is_what_the_readme_says():

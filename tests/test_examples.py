@@ -23,8 +23,13 @@ def run(script: str, *arguments: object) -> str:
 
 def test_scripts_are_short():
     for script in EXAMPLES.glob("*.py"):
-        if script.name != "make_demo.py":
+        if not script.name.startswith("make_"):
             assert len(script.read_text().splitlines()) < 40, script.name
+
+
+def test_the_page_of_every_name_is_what_the_docstrings_say():
+    again = "make it again: python examples/make_api.py > examples/api.md"
+    assert (EXAMPLES / "api.md").read_text("utf-8") == run("make_api.py"), again
 
 
 def test_classify_clip_prints_every_label(demo):
