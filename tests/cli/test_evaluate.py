@@ -234,6 +234,21 @@ def test_a_data_set_is_classified_and_judged_by_its_protocol(run, afew, tmp_path
     assert (code, json.loads(out)["all"]) == (0, got["all"])
 
 
+def test_debug_shows_where_the_failure_of_a_clip_comes_from(run, afew, monkeypatch):
+    whole = afew.answer
+
+    def answer(path, **span):
+        if "broken" in path:
+            raise ZeroDivisionError("of nothing")
+        return whole(path, **span)
+
+    monkeypatch.setattr(afew, "answer", answer)
+    asked = ("--protocol", "afew", "--root", "AFEW")
+    assert "Traceback" not in run(*asked)[2]
+    err = run(*asked, "--debug")[2]
+    assert "Traceback" in err and "in answer" in err and "ZeroDivisionError: of nothing" in err
+
+
 def test_a_head_of_other_labels_is_refused_before_it_runs(run, afew):
     afew.labels = LABELS["vgaf3"]
     code, _, err = run("--protocol", "afew", "--root", "AFEW", "--head", "vgaf3")

@@ -176,8 +176,28 @@ def test_wrong_data_are_named_before_the_first_step(
 
 
 def test_a_folder_that_is_there_is_not_written_over(data: Path, model: store.Model) -> None:
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="is there already; give --overwrite"):
         learned(data, model.folder)
+
+
+def test_a_model_is_replaced_where_that_is_asked_for_and_nothing_else_is(
+    data: Path, tmp_path: Path
+) -> None:
+    def again(out: Path, **changes: Any) -> store.Model:
+        job = TrainingJob((("folder", str(data)),), out, run=tmp_path / "run", overwrite=True)
+        return train_backbone(job, options_of("", **SMALL | {"epochs": 1} | changes))
+
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(OutputError, match="is no model, and is not replaced"):
+        again(tmp_path / "mine")
+    (again(tmp_path / "net").folder / "old").touch()
+    for changes in (
+        {"teacher": (str(tmp_path / "net"),)},
+        {"start": str(tmp_path / "net" / "a.pt")},
+    ):
+        with pytest.raises(OutputError, match="is read here"):
+            again(tmp_path / "net", **changes)
+    assert not (again(tmp_path / "net").folder / "old").exists()
 
 
 @pytest.mark.parametrize(

@@ -246,8 +246,31 @@ def test_a_name_that_is_none_is_refused(state: Path, models: Path, name: str) ->
 
 def test_an_installed_model_is_not_replaced(state: Path) -> None:
     importer.import_model(state, "mine", spec=SPEC)
-    with pytest.raises(InputError, match="installed already; remove it"):
+    with pytest.raises(InputError, match="installed already; give --overwrite"):
         importer.import_model(state, "mine", spec=SPEC)
+
+
+def test_an_installed_model_is_replaced_where_that_is_asked_for(
+    state: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = importer.import_model(state, "mine", spec=SPEC)
+    (made.folder / "old").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(importer, "_compare_engines", broken)
+        with pytest.raises(ModelError):
+            importer.import_model(state, "mine", spec=SPEC, overwrite=True)
+    assert (made.folder / "old").exists()  # until the new one is known to be sound
+    with pytest.raises(InputError, match="is read here"):
+        importer.import_model(
+            made.folder / "weights.safetensors", "mine", spec=SPEC, overwrite=True
+        )
+    importer.import_model(state, "mine", spec=SPEC, overwrite=True)
+    assert not (made.folder / "old").exists()
+    assert [folder.name for folder in models.iterdir()] == ["mine"]
+
+
+def broken(model: store.Model) -> None:
+    raise ModelError("broken")
 
 
 @pytest.mark.parametrize(

@@ -225,12 +225,13 @@ def _classify(
     truths: Sequence[Truth], labels: Sequence[str], options: dict[str, Any]
 ) -> list[PredictedClip]:
     """Return what the head answers for the clips of the split; --records keeps it."""
-    from videmo.cli.messages import say_device, say_pipeline, say_record
+    from videmo.cli.messages import say_device, say_pipeline, say_record, say_trace
     from videmo.cli.wording import reworded
     from videmo.errors import InputError
     from videmo.evaluate.pairs import predictions_in
     from videmo.evaluate.rows import Row
-    from videmo.runs.batch import classify
+    from videmo.runs.batch import attempt
+    from videmo.runs.batch import record as record_of
     from videmo.write import format_of, open_writer
 
     split = _split(options, truths)
@@ -250,10 +251,13 @@ def _classify(
         labels=pipeline.labels,
         extra=[*pipeline.extra_keys, *_parts(clips)],
     ) as writer:
-        for n, record in enumerate(classify(clips, pipeline), 1):
-            record = reworded(record)
+        for n, clip in enumerate(clips, 1):
+            answer = attempt(clip, pipeline)
+            line = record_of(clip, answer, pipeline.provenance, pipeline.extra_keys)
+            record = reworded(line)
             writer.write(record)
             say_record(record, options)
+            say_trace(answer, options)
             rows.append(Row("the predictions", n, record))
     return predictions_in(rows)
 

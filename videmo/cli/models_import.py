@@ -9,6 +9,7 @@ import click
 
 from videmo.cli.grouped import Command
 from videmo.cli.options import cache_options, debug_option, quiet_option, use_cache
+from videmo.cli.outputs import overwrite_option
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ Examples:
     metavar="N",
     help="Refuse a file, or a tensor that it makes of a picture, of more than so many MiB.",
 )
+@overwrite_option
 @cache_options
 @quiet_option
 @debug_option
@@ -82,6 +84,7 @@ def import_(
     std: Three,
     backbone: str,
     max_mb: int,
+    overwrite: bool,
     quiet: bool,
     debug: bool,
     **options: Any,
@@ -99,7 +102,9 @@ def import_(
     unknown = bool(architecture or classes)
     spec = _spec(architecture, classes, size, mean, std) if unknown else None
     published = None if unknown else published_for(file, name)
-    model = import_model(file, name, published, spec=spec, backbone=backbone, most=max_mb << 20)
+    model = import_model(
+        file, name, published, spec=spec, backbone=backbone, most=max_mb << 20, overwrite=overwrite
+    )
     if (
         published
         and published.git_blob

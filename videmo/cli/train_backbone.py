@@ -11,6 +11,7 @@ import click
 
 from videmo.cli.grouped import Command
 from videmo.cli.options import debug_option, quiet_option
+from videmo.cli.outputs import overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.types import Number
 
@@ -66,6 +67,7 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
     metavar="DIR",
     help="The model folder to write.",
 )
+@overwrite_option
 @click.option(
     "--preset",
     default="",
@@ -163,6 +165,7 @@ def backbone(**given: Any) -> None:
         rare=given["rare"],
         command=_command(given),
         card=_json(given["card"]),
+        overwrite=given["overwrite"],
     )
     model = train_backbone(job, _options(given), _progress_printer(quiet=given["quiet"]))
     facts = {key: model.card["measured"][key] for key in model.card["measured"]}

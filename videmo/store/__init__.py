@@ -267,7 +267,7 @@ def save(
             write_card(part, card)
             (part / WEIGHTS).chmod(0o644)
             part.chmod(0o755)
-            _replace(part, folder)
+            put_in_place(part, folder)
     except OSError as error:
         raise OutputError(str(folder), error.strerror or str(error)) from error
     return load(folder)
@@ -281,8 +281,8 @@ def check_free(folder: Path, *, overwrite: bool) -> None:
         raise OutputError(str(folder), "is no model, and is not replaced; choose another name")
 
 
-def _replace(part: Path, folder: Path) -> None:
-    """Give a folder its name; a model that had it goes."""
+def put_in_place(part: Path, folder: Path) -> None:
+    """Give a folder its name; a model that had it goes, whole, once the new one is there."""
     if not folder.exists():
         part.rename(folder)
         return

@@ -45,6 +45,7 @@ class TrainingJob:
     rare: float = 0.0  # of val accuracy that may be given up for the recall of rare emotions
     command: str = ""  # for the card
     card: Mapping[str, Any] | None = None  # facts of the card: license, source, limits ...
+    overwrite: bool = False  # replace a model that is at `out`
 
 
 def options_of(preset: str, **changes: Any) -> BackboneTraining:
@@ -93,10 +94,10 @@ def train_backbone(
 
     Everything that can be wrong with the data is said before the first step.
 
-    raises: InputError naming file and row, OutputError if `job.out` is there already
+    raises: InputError naming file and row, OutputError if `job.out` is there unasked
     """
-    if job.out.exists():
-        raise OutputError(str(job.out), "is there already; remove it or choose another name")
+    store.check_free(job.out, overwrite=job.overwrite)
+    _refuse_read(job, options)
     can_write_graphs()
     tables = [_with_emotions(read_table(*source), job.emotions) for source in job.data]
     train = [table.of_split("train", job.limit) for table in tables]
@@ -126,6 +127,13 @@ def train_backbone(
         prior = prior_of(shares, *found, labels["emotion"])
         job = replace(job, card={**(job.card or {}), "shares": {"emotion": prior}})
     return write_model(weights, labels, options, job, run, facts)
+
+
+def _refuse_read(job: TrainingJob, options: BackboneTraining) -> None:
+    """Raise OutputError where the model that would be replaced is one that is learned from."""
+    read = [Path(name).resolve() for name in (*options.teacher, options.start) if name]
+    if job.out.resolve() in {*read, *(path.parent for path in read)}:
+        raise OutputError(str(job.out), "is read here; choose another --out")
 
 
 def _with_emotions(table: FaceTable, emotions: str) -> FaceTable:
@@ -322,7 +330,7 @@ def write_model(
         model = store.save(Path(part) / job.out.name, card, tensors, half=True)
         write_graph(model.backbone_spec(), model.folder)
         store.write_card(model.folder, card)
-        model.folder.rename(job.out)
+        store.put_in_place(model.folder, job.out)
     return store.load(job.out)
 
 

@@ -64,6 +64,7 @@ def import_model(
     spec: BackboneSpec | None = None,
     backbone: str = "",
     most: int = checkpoint.MAX_BYTES,
+    overwrite: bool = False,
 ) -> store.Model:
     """Make the network in a file a model that is found by `name`, and return it.
 
@@ -75,10 +76,13 @@ def import_model(
     spec: what it is, for a file that is not published; a dim of 0 is found out
     backbone: of a head, the installed model whose features it reads
     most: bytes that the file, and a tensor that it makes of one picture, may have
+    overwrite: replace an installed model of that name, once the new one is sound
     Raises InputError for a name that cannot be given, or a file of which too little is known;
     ModelError, CorruptModel for a file that is not what it should be; MissingDependency.
     """
-    folder = _new_folder(name)
+    folder = _folder_for(name, overwrite=overwrite)
+    if folder in path.resolve().parents or backbone == name:
+        raise InputError(f"{name}: is read here, and not replaced; choose another name with --as")
     checkpoint.refuse_large(path, most)
     kind = file_format(path)
     require(*needs(kind, published.kind if published else "backbone"))
@@ -145,17 +149,16 @@ def file_format(path: Path) -> str:
     )
 
 
-def _new_folder(name: str) -> Path:
+def _folder_for(name: str, *, overwrite: bool) -> Path:
     """Return the folder of a new model; raises InputError for a name that it cannot have."""
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise InputError(f"{name!r} is no name for a model; use letters, digits, '.', '_' and '-'")
     folder = cache_dir() / "models" / name
     if (store.EMBEDDED / name).exists():
         raise InputError(f"{name} is a model of the package; choose another name with --as")
-    if folder.exists():
+    if folder.exists() and not overwrite:
         raise InputError(
-            f"{name} is installed already; remove it (videmo models remove {name}) or choose "
-            "another name with --as"
+            f"{name} is installed already; give --overwrite, or another name with --as"
         )
     return folder
 
@@ -316,7 +319,7 @@ def _install(
             model = store.save(Path(part) / folder.name, card, tensors)
             finish(model)
             store.write_card(model.folder, card)
-            model.folder.rename(folder)
+            store.put_in_place(model.folder, folder)
     except OSError as error:
         raise OutputError(str(folder), error.strerror or str(error)) from error
     return store.load(folder)
