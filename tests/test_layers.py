@@ -28,7 +28,7 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     8: "store.export store.zoo pipeline",
     9: "people show runs.csv_text runs.patterns",
     10: "runs runs.inputs show.trails",
-    11: "runs.batch runs.executor runs.roots runs.shards show.annotate",
+    11: "runs.batch runs.executor runs.roots runs.shards show.annotate show.clip_page",
     12: "runs.workers",
     13: "runs.cluster runs.journal",
     14: "evaluate runs.resume",
@@ -42,12 +42,13 @@ FLOOR = {piece: floor for floor, pieces in FLOORS.items() for piece in pieces.sp
 ARRAYS = {f"videmo.data.{name}" for name in ("Array", "F32", "F64", "I64", "U8")}
 
 ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
-    "PIL": "stages.decode train show.overlay",
+    "PIL": "stages.decode train show.overlay show.film",
     "av": "stages.decode.pyav stages.decode.container doctor show.video",  # one reads, one writes
     "click": "cli",
     "cv2": "stages.image",
     "decord": "stages.decode.decord",
     "fsspec": "files.remote",
+    "jinja2": "show.page",
     "lz4": "stages.detect.networks",
     "matplotlib": "show.figure",
     "mtcnn": "stages.detect.networks",

@@ -8,7 +8,8 @@ from films import beeps_in, film
 
 from videmo.errors import InputError, UnknownName
 from videmo.people.moments import load, watch
-from videmo.show.annotate import AnnotateOptions, annotate, clock
+from videmo.show.annotate import AnnotateOptions, annotate
+from videmo.show.trails import clock
 from videmo.stages.decode import Sampling, open_video
 
 TIMES = [0.0, 0.02, 0.2, 0.21, 0.45, 0.5, 0.9, 1.4]  # 5 to 50 frames/s

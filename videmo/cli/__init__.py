@@ -52,6 +52,7 @@ COMMANDS = {  # name -> its place, and what it does
         "Measure predictions against the truth.",
     ),
     "annotate": ("videmo.cli.annotate:annotate", "Draw on a clip what is seen in it."),
+    "report": ("videmo.cli.report:report", "Make a page of a clip, or of many."),
     "plot": ("videmo.cli.plot:plot", "Draw a timeline, person by person."),
     "compare": ("videmo.cli.compare:compare", "Tell what differs between two runs."),
     "attributes": (

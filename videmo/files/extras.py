@@ -28,6 +28,7 @@ SOURCES = {
     "decord": Requirement("decord"),
     "fsspec": Requirement("fsspec", "remote"),
     "h5py": Requirement("h5py", "keras"),
+    "jinja2": Requirement("jinja2"),
     "lz4": Requirement("lz4"),
     "matplotlib": Requirement("matplotlib", "plots"),
     "mtcnn": Requirement("mtcnn"),

@@ -16,7 +16,7 @@ from videmo.files.remote import is_url, local_copy
 from videmo.people.moments import Moments, Watched, watch
 from videmo.pipeline import FeatureHook, Pipeline
 from videmo.show.overlay import Mark, Overlay, veil
-from videmo.show.trails import RunningAnswer, Trails, best, trails_of
+from videmo.show.trails import RunningAnswer, Trails, best, clock, trails_of
 from videmo.show.video import CONTAINERS, Sound, VideoWriter
 from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
 from videmo.write.names import kind_of
@@ -135,10 +135,3 @@ class _Painter:
             ((label, p),) = best(self._labels, told, 1)
             so_far = f"   so far {label} {100 * p:.0f} %"
         return f"{clock(time)}{so_far}{'' if marks else '   no face'}"
-
-
-def clock(time: float) -> str:
-    """Return a time in s as people write it: 1:02.50, or 1:00:02.50."""
-    minutes, seconds = divmod(round(time, 2), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02}:{seconds:05.2f}" if hours else f"{minutes}:{seconds:05.2f}"

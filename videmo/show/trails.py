@@ -90,3 +90,10 @@ def best(labels: tuple[str, ...], scores: F32, count: int) -> list[tuple[str, fl
     """Return the highest of some probabilities (C,), with their labels."""
     order: I64 = np.argsort(-scores, kind="stable")[:count]
     return [(labels[i], float(scores[i])) for i in order.tolist()]
+
+
+def clock(time: float) -> str:
+    """Return a time in s as people write it: 1:02.50, or 1:00:02.50."""
+    minutes, seconds = divmod(round(time, 2), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{seconds:05.2f}" if hours else f"{minutes}:{seconds:05.2f}"
