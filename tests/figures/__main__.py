@@ -5,6 +5,7 @@ python tests/figures.py detector    # faces found and points on 1,000 pictures o
 python tests/figures.py detectors   # the same of each detector, false faces and pace, in one run
 python tests/figures.py following   # each shared clip with and without: faces, boxes, labels
 python tests/figures.py filmed      # accuracy on filmed stills that have to be found, both ways
+python tests/figures.py people      # persons told apart on joined clips: counts, changed numbers
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
 python tests/figures.py memory      # peak memory of a long clip beside a short one
@@ -478,12 +479,25 @@ def scaled(given: argparse.Namespace) -> None:
         scale.draw(rows, str(given.png))
 
 
+def joined(given: argparse.Namespace) -> None:
+    """Tell persons apart on clips joined of videos of people whom no training has met."""
+    import people
+
+    people.report(YTF, given.joined, given.head)
+
+
 PLAIN: dict[str, Callable[[], None]] = {
     "odd": odd, "detector": detector, "detectors": detectors, "speed": speed, "memory": memory,
     "jobs": jobs,
     "crop": crop_geometry, "embedding": embedding, "following": followed, "parity": parity,
 }  # fmt: skip
-OF_MANY = {"faults": broken, "many": many, "scale": scaled, "filmed": filmed_stills}
+OF_MANY = {
+    "people": joined,
+    "faults": broken,
+    "many": many,
+    "scale": scaled,
+    "filmed": filmed_stills,
+}
 OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}
 
 
@@ -506,6 +520,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=60, help="runs that are killed, for faults")
     parser.add_argument("--seed", type=int, default=0, help="of the damage, for faults")
     parser.add_argument("--clips", type=int, default=10_000, help="for many")
+    parser.add_argument("--joined", type=int, default=80, help="clips of each half, for people")
     given = parser.parse_args()
     if given.figure in PLAIN:
         PLAIN[given.figure]()

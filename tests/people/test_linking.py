@@ -76,3 +76,11 @@ def test_very_many_tracks_are_linked_to_the_longest_ones(monkeypatch):
 def test_options_that_cannot_be_followed_are_refused(wrong):
     with pytest.raises(InputError):
         Linking(**wrong)
+
+
+def test_a_track_is_parted_where_the_face_becomes_another():
+    linker = PersonLinker(Linking(min_frames=1))
+    pieces = linker.add(features([0] * 4, range(4), [A, A, B, [0.3, 1]])).tolist()
+    pieces += linker.add(features([0, 1], [4, 4], [B, A])).tolist()
+    assert pieces == [0, 0, 1, 1, 1, 2]
+    assert linker.persons() == {0: 1, 1: 2, 2: 1}, "no cut was seen between 1 and 2"

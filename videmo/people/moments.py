@@ -148,8 +148,8 @@ class MomentCollector:
     def __call__(self, river: Iterator[Features]) -> Iterator[Features]:
         """Pass features on unchanged."""
         for features in river:
-            self._linker.add(features)
-            self._keep(_compact(features, self._pipeline))
+            piece = self._linker.add(features)
+            self._keep(_compact(features, self._pipeline, piece))
             yield features
 
     def batches(self) -> Iterator[Features]:
@@ -160,7 +160,7 @@ class MomentCollector:
         """Yield batches as they were kept, with the person of each face."""
         persons = self._linker.persons()
         for features in batches:
-            features.values[:, 0] = persons_of(features.faces.track, persons)
+            features.values[:, 0] = persons_of(features.values[:, 0].astype(np.int64), persons)
             yield features
 
 
@@ -193,11 +193,11 @@ def _put(path: str, file: IO[bytes], batch: Features) -> None:
         put(file, batch)
 
 
-def _compact(features: Features, pipeline: Pipeline) -> Features:
-    """Return what is kept of a batch: a place for the person, what is told of each face."""
+def _compact(features: Features, pipeline: Pipeline, piece: I64) -> Features:
+    """Return what is kept of a batch: what tells the person, and what is told of each face."""
     names = [pipeline.recipe.pooling.of, *([AFFECT] if AFFECT in pipeline.outputs else [])]
     told = [per_face(name, features.outputs[name]) for name in names]
-    values = np.column_stack([np.zeros(len(features.faces)), *told]).astype(np.float32)
+    values = np.column_stack([piece, *told]).astype(np.float32)
     return replace(features, values=values, outputs={})
 
 
