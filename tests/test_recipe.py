@@ -37,6 +37,10 @@ RECIPE = Recipe(
 GOLDEN = "6dd4269760be522d"
 
 OTHER: dict[str, Any] = {  # another value for each option of each stage
+    "filtering.side": 48.0,
+    "filtering.sharpness": 2.0,
+    "filtering.brightness": 0.1,
+    "filtering.frontal": 0.5,
     "backbone": "faces-m",
     "backbone_sha256": "cd" * 32,
     "sampling.fps": None,

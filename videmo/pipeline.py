@@ -26,6 +26,7 @@ from videmo import store
 from videmo.data import (
     F32,
     Array,
+    Crops,
     Descriptor,
     Faces,
     Features,
@@ -55,11 +56,12 @@ from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
 from videmo.stages.heads.prior import NATURAL
 from videmo.stages.heads.windows import WindowMean
 from videmo.stages.pool import FEATURES, Moments, pool, reweigh
-from videmo.stages.quality import QualityTally, Seen
+from videmo.stages.quality import QualityTally, Seen, sift
 from videmo.stages.track import track
 
 Source = str | os.PathLike[str]  # a path, or frames in memory: `videmo.stages.decode.arrays.Frames`
 
+LEFT_OUT = "left_out"  # of a record: faces of too little quality to count
 DETECTED = "frames_detected"  # of a record: frames that were looked at as a whole
 DECODE_THREADS = 2  # threads at most that decode: the stages behind need the others
 
@@ -314,7 +316,8 @@ class Pipeline:
     def extra_keys(self) -> tuple[str, ...]:
         """The keys that its records have beside those of every record."""
         told = Affect._fields if AFFECT in self._pooled() else ()
-        return (*told, DETECTED) if self.recipe.following.follows else told
+        counted = (DETECTED,) if self.recipe.following.follows else ()
+        return (*told, *counted, *((LEFT_OUT,) if self.recipe.filtering.filters else ()))
 
     @property
     def feature_names(self) -> list[str]:
@@ -429,9 +432,14 @@ class Pipeline:
         with closing(frames):
             faces = link("find", self._faces(frames, looks))  # ..., Faces ...
             tracked = link("track", track(faces, self.recipe.tracking))
-            crops = link("crop", crop(tracked, self.recipe.cropping))  # Crops ...
+            crops = link("crop", self._crops(tracked, looks))  # Crops ...
             with closing(crops):
                 yield from link("embed", embed(crops, self.backbone))  # Features ...
+
+    def _crops(self, tracked: Iterable[tuple[FrameBatch, Faces]], looks: Looks) -> Iterator[Crops]:
+        crops = crop(tracked, self.recipe.cropping)
+        filtering = self.recipe.filtering
+        return sift(crops, filtering, looks.leave_out) if filtering.filters else crops
 
     def _faces(
         self, frames: Iterable[FrameBatch], looks: Looks

@@ -17,13 +17,14 @@ from videmo.stages.decode import Sampling
 from videmo.stages.detect import Detection
 from videmo.stages.follow import Following
 from videmo.stages.pool import FEATURES, Pooling
+from videmo.stages.quality import Filtering
 from videmo.stages.track import Tracking
 
 # Options, and a stage, that older recipes lack, with what they meant.
 _ADDED_LATER = {
     ("pooling", "of"): FEATURES, ("pooling", "prior"): [], ("sampling", "frame_rate"): 25.0,
 }  # fmt: skip
-_LATER_STAGES = {"following": Following(every=1)}
+_LATER_STAGES: dict[str, Any] = {"following": Following(every=1), "filtering": Filtering()}
 
 # The options that the command line, and Python by keyword, replace in a head's recipe: their
 # names there -> the stage, and the name in it.
@@ -76,6 +77,7 @@ class Recipe:
     following: Following = field(default_factory=Following)
     tracking: Tracking = field(default_factory=Tracking)
     cropping: Cropping = field(default_factory=Cropping)
+    filtering: Filtering = field(default_factory=Filtering)
     pooling: Pooling = field(default_factory=Pooling)
 
     def to_dict(self) -> dict[str, Any]:

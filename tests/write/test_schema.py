@@ -32,7 +32,7 @@ from videmo.write.schema import TABLES, Key, json_schema, keys
 
 jsonschema = pytest.importorskip("jsonschema")
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).resolve().parents[2] / "examples" / "folder.md"
 
 
 def errors(name: str, record: Any) -> list[str]:
@@ -178,7 +178,7 @@ def test_a_row_without_a_descriptor_is_refused_where_there_is_an_answer() -> Non
 
 
 def readme_rows() -> list[tuple[list[str], str]]:
-    """Return the keys and the meaning of each row of README's table of a record."""
+    """Return the keys and the meaning of each row of the guide's table of a record."""
     section = README.read_text("utf-8").split("\n## A record\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \| (.*) \|$", section, re.MULTILINE)
     return [(re.findall(r"`(\w+)`", keys), said.replace("`", "")) for keys, said in rows]

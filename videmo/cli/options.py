@@ -10,7 +10,7 @@ import click
 from videmo.cli.grouped import section
 from videmo.cli.outputs import OutputPath
 from videmo.cli.streams import say
-from videmo.cli.types import Jobs, ModelName, Number, NumberOrAuto, Time
+from videmo.cli.types import Jobs, ModelName, Number, NumberOrAuto, Quality, Time
 from videmo.write.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -177,6 +177,14 @@ recipe_options = section(
         "--faces",
         type=click.Choice(["all", "largest", "best"]),
         help=f"Which faces of a frame count. {_OF_HEAD}.",
+    ),
+    click.option(
+        "--min-quality",
+        type=Quality(),
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Leave faces out that have less: side (px), sharpness, brightness or frontal (0 to "
+        "1), such as frontal=0.5; may be given again. The record counts them in left_out.",
     ),
 )
 
@@ -498,4 +506,6 @@ def changes_of(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for one, other in (("fps", "every"), ("every", "fps")):  # before what is a default of somebody
         if is_given(one) and not is_given(other):
             given[other] = None
+    if least := options.get("min_quality"):
+        given["filtering"] = dict(least)
     return stage_changes(**given)

@@ -51,6 +51,23 @@ class Time(Number):
         return value if isinstance(value, float) else seconds(str(value))
 
 
+class Quality(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
+    """A measure of a face and its least value: frontal=0.5."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
+        """Return both."""
+        from videmo.stages.quality import NAMES
+
+        name, _, least = value.partition("=")
+        if name not in NAMES:
+            self.fail(f"{name!r} is none of {', '.join(NAMES)}", param, ctx)
+        return name, Number(0, 1 if name in ("brightness", "frontal") else math.inf).convert(
+            least, param, ctx
+        )
+
+
 class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
     """The name of a model, or its folder."""
 

@@ -23,6 +23,7 @@ from videmo import pipeline as river
 from videmo.data import F32, F64, I64, Array, Faces, Features
 from videmo.people.linking import NOBODY, Linking, PersonLinker, persons_of
 from videmo.pipeline import Answer, Engine, FeatureHook, Pipeline
+from videmo.recipe import stage_changes
 from videmo.stages.heads.attributes import AFFECT, IDENTITY, Affect, per_face
 from videmo.stages.quality import quality
 from videmo.write.sink import output_errors
@@ -89,7 +90,7 @@ def load(
     engine: Engine | None = None,
     prior: str | Path | None = None,
     linking: Linking | None = None,
-    **changes: dict[str, Any],
+    **changes: Any,
 ) -> Pipeline:
     """Return a pipeline that counts all faces of a frame, and tells persons apart.
 
@@ -98,8 +99,9 @@ def load(
     Raises InputError for a head that reads whole clips, and what `pipeline.load` raises.
     """
     outputs = (IDENTITY,) if (linking or Linking()).by == "identity" else ()
-    changes["detection"] = {"faces": "all", **changes.get("detection", {})}
-    made = river.load(head, engine=engine, outputs=outputs, prior=prior, **changes)
+    given = stage_changes(**changes)
+    given["detection"] = {"faces": "all", **given.get("detection", {})}
+    made = river.load(head, engine=engine, outputs=outputs, prior=prior, **given)
     made.tell(np.zeros((0, 0)))
     return made
 

@@ -54,10 +54,15 @@ class Following:
 
 @dataclass
 class Looks:
-    """How many frames of a clip were looked at as a whole; in the others faces were followed."""
+    """What was done with the frames of a clip, and what was seen that does not count."""
 
-    whole: int = 0
+    whole: int = 0  # frames that were looked at as a whole; in the others faces were followed
+    left_out: int = 0  # faces that are too small, blurred, dark or turned away to count
     several: int = 0  # frames that show more than one face, whichever of them count
+
+    def leave_out(self, faces: int) -> None:
+        """Count faces that do not count."""
+        self.left_out += faces
 
 
 def follow(

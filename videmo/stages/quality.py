@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from videmo.data import F32, Array, Faces
+from videmo.data import F32, NOT_NEGATIVE, SHARE, Array, Crops, Faces
 
 NAMES = ("side", "sharpness", "brightness", "frontal")  # the columns of `quality`
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """The least quality of a face that counts; what is not known of one passes."""
+
+    side: float = 0.0  # px of the source
+    sharpness: float = 0.0  # grey levels
+    brightness: float = 0.0  # 0..1
+    frontal: float = 0.0  # 0..1
+
+    def __post_init__(self) -> None:
+        for name in ("side", "sharpness"):
+            NOT_NEGATIVE.check(name, getattr(self, name))
+        for name in ("brightness", "frontal"):
+            SHARE.check(name, getattr(self, name))
+
+    @property
+    def filters(self) -> bool:
+        """Whether any face may be left out."""
+        return any(astuple(self))
+
+
+def sift(
+    batches: Iterable[Crops], filtering: Filtering, left_out: Callable[[int], None]
+) -> Iterator[Crops]:
+    """Yield crops without the faces below the least quality; `left_out` hears how many they are."""
+    least = np.array(astuple(filtering))
+    for crops in batches:
+        poor = np.asarray((quality(crops.faces) < least).any(1))  # NaN is less than nothing
+        if poor.any():
+            left_out(int(poor.sum()))
+            good = np.flatnonzero(~poor)
+            crops = replace(crops, pixels=crops.pixels[good], faces=crops.faces[good])
+        yield crops
 
 
 def quality(faces: Faces) -> F32:

@@ -123,6 +123,8 @@ def _warnings(found: Findings) -> list[str]:
 
 
 def _no_face(found: Findings) -> str:
+    if poor := found.answer.looks.left_out:
+        return f"{poor} faces, none of the quality that was asked for; lower min_quality="
     seen, sought = found.answer.descriptor.seen, found.answer.detection
     size = (sought.min_face, sought.score) if sought else ()
     return reason(NoFaceError(found.clip.path, seen, *size))
@@ -200,6 +202,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
               of=lambda found, name=name: getattr(found.answer.affect, name, None))  # type: ignore[misc]
           for name in AFFECT),
         *_COUNTS, _DETECTED,
+        Key("left_out", "count", "faces of too little quality to count, with --min-quality",
+            free=True, of=attrgetter("answer.looks.left_out")),
         Key("tracks", "count", "unbroken runs of a face that counted, by overlap alone: several "
             "may be one person, or not", of=attrgetter("answer.seen.tracks")),
         Key("frames_with_others", "count", "frames that show more than one face, whichever of "
