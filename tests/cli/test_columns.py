@@ -29,6 +29,10 @@ def test_short_columns_with_a_mark_open_in_a_spreadsheet(
     assert [*rows[0]][:4] == ["path", "status", "label", "score"] and len(rows[0]) == 14
     assert rows[1]["path"].endswith("ä.gif") and float(rows[1]["p_happy"]) <= 1
     assert rows[0]["status"] == "error" and rows[0]["error_message"]
+    again = videmo_command("classify", clips, "-o", out, "--columns", "short", "--resume")
+    assert again.code == 2 and "makes a file to be read" in again.err
+    inside = videmo_command("classify", clips, "-o", tmp_path)
+    assert inside.code == 2 and f"such as {tmp_path / 'name.ndjson'}" in inside.err
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(out)
     assert frame.columns[0] == "path" and frame.p_happy.notna().tolist() == [False, True]

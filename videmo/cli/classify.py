@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -155,8 +156,18 @@ def _check_columns(format_: str, options: dict[str, Any]) -> None:
     for option, (given, formats) in wanted.items():
         if given and format_ not in formats:
             raise click.UsageError(f"{option} is of {', '.join(formats)}, not of {format_}")
+        if given and options["resume"] and _is_whole(options["out"]):
+            raise click.UsageError(
+                f"{options['out']} is there, and {option} makes a file to be read, which cannot be "
+                "gone on with; give --overwrite"
+            )
         if given and options["shard"]:
             raise click.UsageError(f"{option}: such a part could not be merged; leave it out")
+
+
+def _is_whole(out: str | None) -> bool:
+    """Return whether an output is there, and no journal of a run that was stopped."""
+    return bool(out) and os.path.isfile(str(out)) and not os.path.exists(f"{out}.journal")
 
 
 @click.command(

@@ -167,6 +167,11 @@ def head(sources: tuple[str, ...], **options: Any) -> None:
         {"license": options["license_"]} if options["license_"] else {},
         {"protocol": options["protocol"]} if options["protocol"] else {},
     )
+    if not any(rows.subject):
+        say(
+            "note: no clip names its subject, so a person may be on both sides of a figure; add a "
+            "column subject"
+        )
     tell = say if options["verbose"] or sys.stderr.isatty() else None
     model = train_head(
         rows, out, training, about, tell, overwrite=options["overwrite"],
