@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from videmo.data import Descriptor, Failure, Prediction, VideoInfo
 from videmo.people.persons import Scene, Sighting
+from videmo.pipeline import Answer
+from videmo.runs.batch import record
+from videmo.runs.inputs import Clip
+from videmo.stages.quality import Seen
 
 OUTPUTS = {
     "age": [str(n) for n in range(100)],
@@ -15,23 +20,27 @@ OUTPUTS = {
 }
 
 
+MADE = {
+    "videmo": "0.1", "head": None, "head_sha256": None, "backbone": "b", "backbone_sha256": "2f",
+    "detector": "mtcnn", "detector_sha256": "3d", "device": "cpu", "recipe": "r",
+}  # fmt: skip
+
+
 def clip(status: str = "ok", **changes: Any) -> dict[str, Any]:
-    """Return a record as classify writes it."""
-    seen = status == "ok"
-    failed = {"type": "VideoError", "message": "no video stream"} if status == "error" else None
-    return {
-        "schema_version": 1, "path": "a.mp4", "status": status,
-        "label": "Happy" if seen else None,
-        "scores": {"Happy": 0.75, "Sad": 0.25} if seen else None,
-        "frames": 8, "face_frames": 7 * seen, "faces": 7 * seen, "tracks": int(seen),
-        "frames_with_others": 0, **dict.fromkeys(("side", "sharpness", "brightness", "frontal")),
-        "coverage": 0.875 * seen,
-        "duration": 2.5, "warnings": [], "error": failed,
-        "provenance": {"videmo": "0.1", "head": None, "head_sha256": None, "backbone": "b",
-                       "backbone_sha256": "2f", "detector": "mtcnn",
-                       "detector_sha256": "3d", "decoder": None, "device": "cpu", "recipe": "r"},
-        **changes,
-    }  # fmt: skip
+    """Return a record as classify writes it, some of its keys changed."""
+    seen = int(status == "ok")
+    descriptor = Descriptor(np.ones(2 * seen, np.float32), 7 * seen, 7 * seen, 8)
+    scores = np.array([0.75, 0.25], np.float32)
+    answer: Answer | Failure = Answer(
+        VideoInfo("a.mp4", 360, 640, 8, 2.5, 25.0, "pyav"),
+        descriptor,
+        Prediction(("Happy", "Sad"), scores, descriptor) if seen else None,
+        (),
+        seen=Seen(tracks=seen),
+    )
+    if status == "error":
+        answer = Failure("a.mp4", "VideoError", "no video stream")
+    return {**record(Clip("a.mp4"), answer, MADE, doubts=False), **changes}
 
 
 def scene(path: str, faces: int, status: str = "ok", still: bool = False) -> Scene:
@@ -43,5 +52,5 @@ def scene(path: str, faces: int, status: str = "ok", still: bool = False) -> Sce
         })
         for n in range(faces)
     )  # fmt: skip
-    record = clip(status, path=path, start=0.0, end=2.0)
-    return Scene(record, sightings, still=still)
+    whole = clip(status, path=path, start=0.0, end=2.0)
+    return Scene(whole, sightings, still=still)
