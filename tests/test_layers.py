@@ -18,7 +18,7 @@ PACKAGE = ROOT / "videmo"
 
 FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of their own
     1: "errors",
-    2: "data labels times",
+    2: "data labels",
     3: "files",
     4: "stages stages.registry stages.image stages.boxes",
     5: "stages.decode stages.detect stages.follow stages.track stages.crop stages.embed "
@@ -26,7 +26,7 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     6: "recipe write",
     7: "store",
     8: "store.export store.zoo pipeline",
-    9: "people show runs.csv_text runs.patterns",
+    9: "people show runs.csv_text runs.patterns runs.times",
     10: "runs runs.inputs show.trails",
     11: "runs.batch runs.executor runs.roots runs.shards show.annotate show.clip_page",
     12: "runs.workers",

@@ -1,7 +1,8 @@
 """The door: a group of commands, and the one place that turns errors into exit codes.
 
 0 all went well, 1 some input failed, 2 wrong use, 3 no input matched, 4 a model is not
-available, 130 interrupted, 141 nobody reads the output any more.
+available, 130 interrupted, 141 nobody reads the output any more. What was raised decides, in
+`main` and `exit_code`; 1 for inputs that failed comes from the command (`run`).
 """
 
 from __future__ import annotations

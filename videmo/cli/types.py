@@ -46,7 +46,7 @@ class Time(Number):
 
     def read(self, value: Any) -> float:
         """Return the s."""
-        from videmo.times import seconds
+        from videmo.runs.times import seconds
 
         return value if isinstance(value, float) else seconds(str(value))
 

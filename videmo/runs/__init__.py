@@ -2,4 +2,10 @@
 
 In go paths, lists, manifests and a pipeline; out come records and features in the order of the
 inputs, with a journal to go on from.
+
+    which clips are meant        inputs (patterns, csv_text, times)
+    what becomes a record        batch: what one clip may cost, and what ends the run
+    when work is tried again     executor; workers and cluster follow its one policy
+    what is kept of a run        journal, and resume for a file that is whole
+    runs in parts                shards
 """

@@ -33,7 +33,7 @@ from videmo.runs.patterns import (
     regex_of,
     with_slashes,
 )
-from videmo.times import seconds
+from videmo.runs.times import seconds
 
 VIDEO_SUFFIXES = frozenset({
     ".264", ".265", ".3g2", ".3gp", ".amv", ".apng", ".asf", ".av1", ".avc", ".avi", ".dav",

@@ -1,4 +1,8 @@
-"""Classifiers of plain arrays: rows in, probabilities out."""
+"""Classifiers of plain arrays: rows in, probabilities out.
+
+A kind of head is a class that computes (`arrays`), a line in HEADS and, where it can be trained,
+one in `videmo.train.head.HEAD_KINDS` and what fits it in `videmo.train.classifiers`.
+"""
 
 from __future__ import annotations
 

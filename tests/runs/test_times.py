@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from videmo.times import seconds
+from videmo.runs.times import seconds
 
 
 @pytest.mark.parametrize(
