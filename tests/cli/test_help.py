@@ -13,6 +13,7 @@ import pytest
 import toys
 from click.testing import CliRunner, Result
 
+from videmo import store
 from videmo.cli import videmo
 from videmo.cli.grouped import FIRST, SECTIONS
 
@@ -88,6 +89,19 @@ def test_every_default_is_shown() -> None:
         assert f"default: {default}" in " ".join(said.split())
 
 
+def test_the_defaults_of_the_head_are_what_its_recipe_says() -> None:
+    recipe = store.load("afew7").recipe
+    said = " ".join(run("classify", "-h").output.split())
+    told = {
+        "detector": recipe.detection.detector, "detect-every": recipe.following.every,
+        "score": recipe.detection.score, "min-face": recipe.detection.min_face,
+        "faces": recipe.detection.faces,
+    }  # fmt: skip
+    for option, value in told.items():
+        assert re.search(rf"--{option} (?:(?! --\w).)*: {value} for afew7[.;]", said), option
+    assert (recipe.sampling.fps, recipe.sampling.every, recipe.sampling.max_side) == (None, 1, None)
+
+
 @pytest.mark.parametrize("path", COMMANDS)
 def test_an_output_is_minus_o_everywhere(path: str) -> None:
     for option in COMMANDS[path].params:
@@ -122,6 +136,16 @@ def test_a_part_that_both_the_manifest_and_the_command_line_name_is_refused(tmp_
     (tmp_path / "m.csv").write_text("path,start,end\na.gif,0:00,0:01\n")
     said = run("classify", "--manifest", str(tmp_path / "m.csv"), "--end", "0:02").output
     assert "m.csv says which part of" in said and "leave out one" in said
+
+
+def test_a_dry_run_lists_the_clips_and_looks_at_none(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,start,end\nb.mp4,,\na.mp4,1:00,1:30\n")
+    done = run("classify", "--manifest", str(tmp_path / "m.csv"), "--dry-run", "-o", "never.csv")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"{tmp_path / 'b.mp4'}", f"{tmp_path / 'a.mp4'}  from 60 s  to 90 s"
+    ]  # fmt: skip
+    assert not Path("never.csv").exists()
 
 
 @pytest.mark.parametrize("time", ["1:75", "soon", "-1"])

@@ -16,11 +16,12 @@ def test_help_lists_every_command_in_a_line() -> None:
     said = CliRunner().invoke(videmo, ["--help"]).output
     lines = [
         line.split()
-        for line in said.split("Commands:\n")[1].splitlines()
+        for line in said.split("What clips show:\n")[1].splitlines()
         if line[:4] == "  " + line[2:4]
     ]
     assert {line[0] for line in lines if line} >= set(COMMANDS)
     assert all(brief in said for _, brief in COMMANDS.values())
+    assert "More:" not in said, "every command is of a kind that GROUPS names"
 
 
 def test_every_command_is_where_the_table_says() -> None:

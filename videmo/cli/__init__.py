@@ -70,6 +70,14 @@ COMMANDS = {  # name -> its place, and what it does
     "export": ("videmo.cli.export:export", "Write a backbone for other programs."),
 }
 
+GROUPS = {  # as help shows them
+    "What clips show": ("classify", "timeline", "extract-features", "attributes", "identify"),
+    "To look at": ("report", "plot", "annotate"),
+    "Labels and figures": ("train", "evaluate", "compare", "dataset"),
+    "Many machines": ("merge",),
+    "Models": ("models", "export"),
+    "Of videmo itself": ("doctor", "bench", "schema", "completion"),
+}
 EXAMPLES = """\b
 Examples:
   videmo clip.mp4                          the same as videmo classify clip.mp4
@@ -108,6 +116,7 @@ def videmo(config: str | None) -> None:
 
 
 videmo.direct = "classify"
+videmo.groups = GROUPS
 videmo.brief = {name: brief for name, (_, brief) in COMMANDS.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib import import_module
 
 import click
@@ -46,16 +46,24 @@ class LazyGroup(Group):
     """A group whose help lists its commands without importing them.
 
     brief: what each does, in the half of a line that a list has for it
+    groups: the commands that are of one kind, by what that is
     direct: the command that is meant where a clip stands in the place of a command
     """
 
     brief: Mapping[str, str] = {}  # replaced, never changed
+    groups: Mapping[str, Sequence[str]] = {}  # replaced, never changed
     direct = ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.brief[name]) for name in self.list_commands(ctx)])
+        """Write the commands, those together that are of one kind."""
+        names = self.list_commands(ctx)
+        grouped = {name for group in self.groups.values() for name in group}
+        rest = [name for name in names if name not in grouped]
+        width = max(map(len, names))
+        for title, some in {**self.groups, "More": rest}.items():
+            if some:
+                with formatter.section(title):
+                    formatter.write_dl([(f"{name:{width}}", self.brief[name]) for name in some])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; an option that a command has is told where it belongs."""

@@ -12,6 +12,7 @@ from videmo.cli.outputs import OutputPath
 from videmo.cli.streams import say
 from videmo.cli.types import Jobs, ModelName, Number, NumberOrAuto, Quality, Time
 from videmo.write.formats import FORMATS
+from videmo.write.printable import printable
 
 if TYPE_CHECKING:
     from videmo.pipeline import Engine, Pipeline
@@ -109,6 +110,11 @@ input_options = section(
     search_options,
     span_options,
     click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Only list the clips that would be looked at, one a line.",
+    ),
+    click.option(
         "--shard",
         metavar="K/N|auto",
         help="Only the K-th of N shares of the clips, the same on every machine; auto takes K "
@@ -125,7 +131,11 @@ head_option = click.option(
     "emotion of each face, or the folder of one.",
 )
 
-_OF_HEAD = "By default as the head's recipe says"
+
+def _of_head(value: str, other: str = "") -> str:
+    """Return what stands for a default that is the head's: that of afew7, which a test compares."""
+    return f"By default the head's: {value} for afew7{f'; {other}' if other else ''}."
+
 
 recipe_options = section(
     "What is looked at",
@@ -134,7 +144,8 @@ recipe_options = section(
         "--fps",
         type=Number(0, open=True),
         metavar="N",
-        help=f"Look at N frames a second of presentation time. {_OF_HEAD}: every frame.",
+        help="Look at N frames a second of presentation time. "
+        + _of_head("every frame", "5 a second in attributes and identify"),
     ),
     click.option(
         "--every",
@@ -146,37 +157,37 @@ recipe_options = section(
         "--max-side",
         type=click.IntRange(16),
         metavar="PX",
-        help="Shrink frames whose longer side is longer.",
+        help="Shrink frames whose longer side is longer. By default none.",
     ),
     click.option(
         "--detector",
         metavar="NAME",
         help="mtcnn, retinaface-mobilenet, retinaface-resnet50 or whole (the frame is the face). "
-        f"{_OF_HEAD}.",
+        + _of_head("retinaface-mobilenet"),
     ),
     click.option(
         "--detect-every",
         type=NumberOrAuto(),
         metavar="N|auto",
         help="Look at the whole of every N-th frame, and follow known faces in between; auto: "
-        f"twice a second, and wherever a face is lost. {_OF_HEAD}.",
+        "twice a second, and wherever a face is lost. " + _of_head("auto"),
     ),
     click.option(
         "--score",
         type=Number(0, 1),
         metavar="P",
-        help=f"Keep faces of at least this score. {_OF_HEAD}.",
+        help="Keep faces of at least this score. " + _of_head("0.9"),
     ),
     click.option(
         "--min-face",
         type=click.IntRange(12),
         metavar="PX",
-        help=f"The smallest face to look for. {_OF_HEAD}.",
+        help="The smallest face to look for. " + _of_head("32"),
     ),
     click.option(
         "--faces",
         type=click.Choice(["all", "largest", "best"]),
-        help=f"Which faces of a frame count. {_OF_HEAD}.",
+        help="Which faces of a frame count. " + _of_head("largest", "all where persons are told"),
     ),
     click.option(
         "--min-quality",
@@ -195,7 +206,7 @@ prior_option = section(
         metavar="natural|balanced|FILE",
         help="How common each emotion is held to be, where a network answers for each face. "
         "natural: people as they are filmed all day; balanced: acted and chosen clips, such as "
-        f"AFEW's; or JSON with a share for each label. {_OF_HEAD}.",
+        "AFEW's; or JSON with a share for each label. " + _of_head("balanced"),
     ),
 )
 
@@ -395,7 +406,19 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
         frames_of=options.get("frames_of") or (),
     )
     clips = [_with_span(clip, options) for clip in clips]
-    return _take_shard(clips, shard, options) if shard else clips
+    clips = _take_shard(clips, shard, options) if shard else clips
+    if options.get("dry_run"):
+        _list(clips)
+    return clips
+
+
+def _list(clips: list[Clip]) -> None:
+    """Print the clips, with the part of each that is looked at, and end the command."""
+    for clip in clips:
+        times = zip(("from", "to"), (clip.start, clip.end), strict=True)
+        part = [f"{word} {time:g} s" for word, time in times if time is not None]
+        click.echo("  ".join([printable(clip.path), *part]))
+    click.get_current_context().exit()
 
 
 def _take_shard(clips: list[Clip], shard: Shard, options: dict[str, Any]) -> list[Clip]:
