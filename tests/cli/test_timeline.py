@@ -129,3 +129,10 @@ def test_classify_tells_a_row_a_person_and_abstains(videmo_command: Any, clips: 
     assert (first["person"], first["label"], first["start"]) == (1, "happiness", 0)
     assert (second["person"], second["label"]) == (2, None) and second["scores"]
     assert broken["status"] == "error"
+
+
+def test_rises_are_told_above_a_baseline(videmo_command: Any, demo: Path) -> None:
+    given = ("timeline", demo, *FAST, "--by", "person", "--baseline", "5-6")
+    first, second = videmo_command(*given).records
+    assert first["by"] == "person, baseline 5-6" and {*first["rises"]} == {*first["scores"]}
+    assert abs(first["rises"]["happiness"]) < 1 and second["rise"] is None

@@ -20,9 +20,10 @@ python tests/figures.py faces       # the eight emotions on FER+
 python tests/figures.py attributes  # age, gender and race on FairFace, and for whom
 python tests/figures.py lfw         # one person or two, on pairs of LFW
 python tests/figures.py persons     # the same on videos of YouTube Faces
+python tests/figures.py covered     # the emotions with mouth, eyes or half of the face painted over
 python tests/figures.py curve       # all of it on small, blurred, compressed and grey faces
 
-The last five measure the backbone of `--head`, or `--model FOLDER`, cut as its own
+The last six measure the backbone of `--head`, or `--model FOLDER`, cut as its own
 card says.
 They score the test faces; while something is still being chosen, give `--split val`.
 """
@@ -188,6 +189,13 @@ def persons(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
     for name, rates in found["thresholds"].items():
         shown = ", ".join(f"{k} {rates[k]['value']} {rates[k]['interval']}" for k in ("TPR", "FPR"))
         print(f"{'threshold, ' + name:26}{rates['threshold']:.4f}: {shown} pairs {rates['pairs']}")
+
+
+def covered(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
+    """Score the backbone on faces of which a part is painted over; nothing is chosen on them."""
+    import covered as painted
+
+    painted.report(model, FERPLUS, "val" if given.split == "test" else given.split, given.n)
 
 
 def curve(model: measure.BackboneRunner, given: argparse.Namespace) -> None:
@@ -498,7 +506,7 @@ OF_MANY = {
     "scale": scaled,
     "filmed": filmed_stills,
 }
-OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve)}
+OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve, covered)}
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from videmo.evaluate.metrics import wilson_interval
 from videmo.people.linking import NOBODY, Linking, PersonLinker, persons_of
 from videmo.people.moments import load
 from videmo.stages.image import resize
-from videmo.train.measure import VideoFaces, decode_picture, read_ytf
+from videmo.train.measure import decode_picture
+from videmo.train.verification import VideoFaces, read_ytf
 
 RATE = 12.5  # frames/s
 HOLD = 6  # frames that a still is shown for, sliding a little

@@ -12,6 +12,7 @@ import click
 from videmo.cli.grouped import Command, section
 from videmo.cli.options import (
     abstain_option,
+    baseline_option,
     clips_of,
     engine_options,
     format_option,
@@ -94,6 +95,7 @@ column_options = section(
     help="A record a clip, or a row a person, as timeline --by person has it: to tell persons "
     "apart identity embeddings are compared in memory, and never written.",
 ))  # fmt: skip
+@baseline_option
 @engine_options
 @worker_options
 @resume_options
@@ -113,6 +115,8 @@ def classify(**options: Any) -> None:
         if options["columns"] == "short" or options["bom"]:
             raise click.UsageError("--columns and --bom are of records of clips, not of persons")
         by_person(options)
+    if options["baseline"]:
+        raise click.UsageError("--baseline is a person's: give --per person, or timeline")
     tty = sys.stdout.isatty()
     format_ = format_of(options["out"], tty, files=True, asked=options["format_"])
     ready(format_, options["out"])

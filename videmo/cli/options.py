@@ -220,6 +220,16 @@ abstain_option = section(
     ),
 )
 
+baseline_option = section(
+    "Answer",
+    click.option(
+        "--baseline",
+        metavar="auto|START-END|CLIP",
+        help="Also tell which labels rise above a person's own usual face (log-odds): that of the "
+        "label most of the person's faces have, of a part of the clip, or of a clip of one person.",
+    ),
+)
+
 cache_options = section(
     "Models",
     click.option(

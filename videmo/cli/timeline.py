@@ -14,6 +14,7 @@ import click
 from videmo.cli.grouped import Command, section
 from videmo.cli.options import (
     abstain_option,
+    baseline_option,
     changes_of,
     clips_of,
     engine_of,
@@ -35,6 +36,7 @@ from videmo.write.formats import EVERY
 
 if TYPE_CHECKING:
     from videmo.data import Features
+    from videmo.people.baseline import Baseline
     from videmo.people.linking import Linking
     from videmo.people.timeline import Timing
     from videmo.pipeline import Pipeline
@@ -147,6 +149,7 @@ output_options = option_group(
 @prior_option
 @timing_options
 @abstain_option
+@baseline_option
 @person_options
 @output_options
 @engine_options
@@ -198,7 +201,8 @@ def _tell(plan: _Plan, options: dict[str, Any]) -> None:
     if not options["jobs"] and options["engine"] != "ray":
         pipeline.prepare()
     say_pipeline(pipeline, options, usual=("detection.faces ",))
-    work = _Timeline(plan, pipeline, options, files)
+    baseline = _baseline(options, pipeline, plan)
+    work = _Timeline(plan, pipeline, options, files, baseline)
     sys.exit(1 if work.run(clips) else 0)
 
 
@@ -288,6 +292,26 @@ def _files(plan: _Plan, clips: Sequence[Clip], options: dict[str, Any]) -> dict[
     return files
 
 
+def _baseline(options: dict[str, Any], pipeline: Pipeline, plan: _Plan) -> Baseline | None:
+    """Return what --baseline names; a clip is looked at now."""
+    import math
+
+    from videmo.people.baseline import Baseline, of_clip
+    from videmo.people.moments import watch
+    from videmo.runs.times import seconds
+
+    name = options["baseline"]
+    if name in (None, "auto"):
+        return name and Baseline("auto")
+    start, _, end = name.partition("-")
+    span = seconds(start), seconds(end)
+    if not any(map(math.isnan, span)):
+        if span[0] >= span[1]:
+            raise click.UsageError(f"--baseline {name}: its start is not before its end")
+        return Baseline(name, span)
+    return of_clip(name, watch(pipeline, name, linking=plan.linking).moments, pipeline)
+
+
 @dataclass(frozen=True)
 class _Timeline:
     """A run over clips, of whose moments rows are made as each is written."""
@@ -296,13 +320,14 @@ class _Timeline:
     pipeline: Pipeline
     options: dict[str, Any]
     files: dict[Clip, str]
+    baseline: Baseline | None
 
     def run(self, clips: Sequence[Clip]) -> int:
         """Look at the clips, write their rows, and return how many failed."""
         from videmo.people.records import described
 
         plan = self.plan
-        by = described(plan.timing, plan.linking)
+        by = described(plan.timing, plan.linking, self.baseline)
         format_ = "csv" if plan.folder else plan.format
         run = Run(clips, self.pipeline, self.options, format_, False, True, plan.linking, by)
         out = os.path.join(plan.folder, INDEX) if plan.folder else plan.out
@@ -337,7 +362,7 @@ class _Timeline:
 
         seen = Moments.of(faces, self.pipeline) if record["status"] != "error" else None
         rows = timeline_records(
-            record, seen, self.pipeline, self.plan.timing, self.plan.linking, clip
+            record, seen, self.pipeline, self.plan.timing, self.plan.linking, clip, self.baseline
         )
         with ExitStack() as stack:
             writers, cues = [writer], 0
@@ -361,12 +386,14 @@ class _Timeline:
             say(f"videmo: note: {printable(clip.path)}: {said}")
 
     def _writer(self, format_: str, out: str | None) -> Writer:
-        from videmo.stages.heads.attributes import AFFECT
+        from videmo.people.records import RISES
+        from videmo.stages.heads.attributes import AFFECT, Affect
         from videmo.write import open_writer
         from videmo.write.columns import timeline_columns
 
         labels = self.pipeline.labels
-        columns = timeline_columns(labels, AFFECT in self.pipeline.outputs)
+        told = Affect._fields if AFFECT in self.pipeline.outputs else ()
+        columns = timeline_columns(labels, (*told, *(RISES if self.baseline else ())))
         if format_ == "table":
             from videmo.write.persons import open_records
 

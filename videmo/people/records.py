@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 import numpy as np
 
+from videmo.data import F32
+from videmo.people.baseline import Baseline, risen, rises
 from videmo.people.linking import Linking
 from videmo.people.moments import Moments
 from videmo.people.timeline import Row, Timing, rows
@@ -16,6 +18,8 @@ from videmo.stages.heads.attributes import AFFECT, Affect, affect
 from videmo.stages.quality import NAMES as QUALITY
 
 Record = dict[str, Any]
+
+RISES = ("rise", "rises")  # the keys of a row that a baseline adds
 
 
 class Part(Protocol):
@@ -27,11 +31,12 @@ class Part(Protocol):
     def end(self) -> float | None: ...
 
 
-def described(timing: Timing, linking: Linking) -> str:
+def described(timing: Timing, linking: Linking, baseline: Baseline | None = None) -> str:
     """Return what makes the rows of two timelines comparable."""
     usual = asdict(Linking())
     odd = [f"{key} {value}" for key, value in asdict(linking).items() if value != usual[key]]
-    return ", ".join([str(timing), *odd])
+    above = [f"baseline {baseline.name}"] if baseline else []
+    return ", ".join([str(timing), *odd, *above])
 
 
 def timeline_records(
@@ -41,29 +46,33 @@ def timeline_records(
     timing: Timing,
     linking: Linking,
     clip: Part,
+    baseline: Baseline | None = None,
 ) -> Iterator[Record]:
     """Yield a record for each row of a clip; for one without any its own, with its status.
 
     record: as `classify` tells of the clip, with width and height
     moments: None for a clip that failed
+    baseline: above which rises are told
     """
-    told = AFFECT in pipeline.outputs
-    base = _base(record, described(timing, linking), clip, told)
+    told = [*(Affect._fields if AFFECT in pipeline.outputs else ()), *(RISES if baseline else ())]
+    base = _base(record, described(timing, linking, baseline), clip, told)
+    usual = baseline.of(moments, pipeline) if baseline and moments is not None else {}
     found = rows(moments, pipeline, timing) if moments is not None else iter(())
     base["persons"] = None if moments is None else len(moments.persons)
     row = None
     for row in found:
-        yield {**base, **_row(row, moments, pipeline, told)}
+        change = _rises(row, moments, usual)
+        yield {**base, **_row(row, moments, pipeline), **change}
         base["warnings"] = []  # they are the clip's: said once
     if row is None:
         yield {**base, **_nobody(base, moments)}
 
 
-def _base(record: Mapping[str, Any], by: str, clip: Part, told: bool) -> Record:
+def _base(record: Mapping[str, Any], by: str, clip: Part, told: Sequence[str]) -> Record:
     """Return all keys in their order, empty where they are a row's."""
     empty = dict.fromkeys(("person", "start", "end", "label", "scores"))
     head = {key: record[key] for key in ("schema_version", "path", "status")}
-    empty |= dict.fromkeys(Affect._fields if told else ())
+    empty |= dict.fromkeys(told)
     row = {**empty, "faces": 0, "frames": record["frames"], "coverage": 0.0, "box": None}
     row |= dict.fromkeys((*QUALITY, "frame", "track", "face_score"))
     parts = {"part_start": clip.start, "part_end": clip.end, "persons": None}
@@ -83,7 +92,19 @@ def _nobody(base: Mapping[str, Any], moments: Moments | None) -> Record:
     return {"status": "no_face", "warnings": [*base["warnings"], said]}
 
 
-def _row(row: Row, moments: Moments | None, pipeline: Pipeline, told: bool) -> Record:
+def _rises(row: Row, moments: Moments | None, usual: Mapping[int, F32]) -> Record:
+    """Return how far labels are above the person's own, where that is known."""
+    if moments is None or row.person is None or row.person not in usual:
+        return {}
+    change = rises(row.probabilities, usual[row.person])
+    most = risen(change)
+    return {
+        "rise": None if most is None else moments.labels[most],
+        "rises": dict(zip(moments.labels, change.tolist(), strict=True)),
+    }
+
+
+def _row(row: Row, moments: Moments | None, pipeline: Pipeline) -> Record:
     assert moments is not None
     scores = dict(zip(moments.labels, map(float, row.probabilities), strict=True))
     known = {
@@ -91,7 +112,7 @@ def _row(row: Row, moments: Moments | None, pipeline: Pipeline, told: bool) -> R
         "scores": scores, "faces": row.faces, "frames": row.frames, "coverage": row.coverage,
         "box": row.box.tolist(),
     }  # fmt: skip
-    if told:
+    if AFFECT in pipeline.outputs:
         known |= affect(row.affect, pipeline.outputs[AFFECT])._asdict()
     quality = zip(QUALITY, row.quality.tolist(), strict=True)
     known |= {name: None if np.isnan(value) else value for name, value in quality}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -70,12 +70,12 @@ def columns_of(
     return [c for key in keys_ for c in _columns(key, (labels or {}).get(key.name, ()))]
 
 
-def timeline_columns(labels: Sequence[str], affect: bool = False) -> list[Column]:
+def timeline_columns(labels: Sequence[str], extra: Collection[str] = ()) -> list[Column]:
     """Return the columns of the rows of a timeline, in their order.
 
-    labels: the head's; affect: whether the network tells valence and arousal
+    labels: the head's; extra: keys that may be missing and are there
     """
-    there = [key for key in keys("timeline") if affect or not key.free]
+    there = [key for key in keys("timeline") if key.name in extra or not key.free]
     ordered = sorted(there, key=lambda key: key.name == _VERSION)
     return [c for key in ordered for c in _columns(key, labels)]
 
@@ -86,7 +86,7 @@ def column_types(names: Iterable[str]) -> dict[str, str]:
     One that is called p_... is a probability. Raises KeyError for one that no record has.
     """
     known = _types()
-    return {name: "number" if name.startswith("p_") else known[name] for name in names}
+    return {name: "number" if name[:2] in ("p_", "r_") else known[name] for name in names}
 
 
 @cache
@@ -113,6 +113,8 @@ def _columns(key: Key, labels: Sequence[str] = ()) -> list[Column]:
         return [_inner(key, part, before + part.name) for part in PARTS[key.type]]
     if key.type == "shares":
         return _shares(key, labels)
+    if key.type == "changes":
+        return [_share(key, f"r_{label.lower()}", label) for label in labels]
     if key.type == "box":
         return [_place(key, n, f"{key.name}_{edge}") for n, edge in enumerate(_EDGES)]
     if key.type == "pair":

@@ -45,6 +45,7 @@ TYPES: dict[str, Schema] = {
     "length": {"type": "number", "minimum": 0},
     "share": _SHARE,
     "shares": {"type": "object", "additionalProperties": _SHARE},
+    "changes": {"type": "object", "additionalProperties": {"type": "number"}},
     "signed": {"type": "number", "minimum": -1, "maximum": 1},
     "pair": {**_NUMBERS, "minItems": 2, "maxItems": 2},
     "box": {**_NUMBERS, "minItems": 4, "maxItems": 4},
@@ -227,6 +228,10 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
             only="ok", digits=SCORE_DIGITS),
         *(Key(name, "signed", "where the network tells them: the mean over the faces of each "
               "clipped to -1..1", null=True, free=True, digits=SCORE_DIGITS) for name in AFFECT),
+        Key("rise", "text", "with --baseline: the label whose log-odds are most above the person's "
+            "own, where that is by more than 1", null=True, free=True),
+        Key("rises", "changes", "... and by how much those of each label are above it, by name",
+            null=True, free=True, digits=3),
         Key("faces", "count", "faces it is made of: of a person one a frame"),
         Key("frames", "count", "frames looked at in that span; of a row by person in the clip"),
         Key("coverage", "share", "the share of them that show it", digits=TIME_DIGITS),
