@@ -14,6 +14,7 @@ import pytest
 
 import videmo
 from videmo.cli import videmo as group
+from videmo.cli.config import defaults_for
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,6 +106,20 @@ def test_what_a_text_leads_to_is_there(name):
 def anchor(heading):
     """Return how a heading is led to on the sites that show Markdown."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_settings_in_a_text_are_options(tmp_path, monkeypatch):
+    blocks = [
+        b for text in TEXTS.values() for b in re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    ]
+    assert blocks
+    for n, block in enumerate(blocks):
+        path = tmp_path / f"{n}.toml"
+        path.write_text(block)
+        monkeypatch.setenv("VIDEMO_CONFIG", str(path))
+        for words in re.findall(r"^\[(.*)\]", block, re.M):
+            command, _ = command_of(["videmo", *words.split(".")])
+            assert defaults_for(command, words.split("."))
 
 
 @pytest.mark.parametrize("name", TEXTS)
