@@ -54,7 +54,8 @@ def test_clips_of_one_run_only_and_other_statuses_are_counted_and_flip():
         [("x", "Sad", "ok"), ("y", None, "error"), ("w", "Sad", "ok")],
     )
     assert (got["clips"], got["both"], got["only_a"], got["only_b"]) == (4, 2, 1, 1)
-    assert got["statuses"]["ok"] == {"ok": 1, "no_face": 0, "error": 1, "missing": 1}
+    counts = {"ok": 1, "abstained": 0, "no_face": 0, "error": 1, "missing": 1}
+    assert got["statuses"]["ok"] == counts
     assert [f["path"] for f in got["flips"]] == ["y", "z", "w"]
 
 

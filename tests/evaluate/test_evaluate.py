@@ -67,6 +67,17 @@ def test_both_denominators_are_counted(three):
     assert got["all"]["no_answer"] == [0, 1, 1]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "ndjson"])
+def test_a_clip_on_which_the_head_abstained_is_no_answer(put, tmp_path, suffix):
+    with open_writer(suffix, tmp_path / f"found.{suffix}", labels=LABELS) as writer:
+        writer.write(record("a.mp4"))
+        writer.write({**record("b.mp4", scores=(0.3, 0.4, 0.3)), "label": None})
+    put("truth.csv", "path,label\na.mp4,Happy\nb.mp4,Happy\n")
+    got = evaluate_labels(match(read_predictions(f"found.{suffix}"), read_truth("truth.csv")))
+    assert (got["ok"], got["abstained"], got["with_face"]["n"]) == (1, 1, 1)
+    assert (got["all"]["accuracy"], got["all"]["no_answer"]) == (0.5, [0, 1, 0])
+
+
 def test_figures_equal_those_of_scikit_learn_on_both_sides(put, rng):
     truth = rng.integers(0, 3, 90)
     states = rng.choice(["ok", "ok", "ok", "no_face"], 90)

@@ -57,10 +57,17 @@ def test_the_worst_and_the_least_certain_clips_come_first():
         listed("wrong.mp4", scores=(0.5, 0.4, 0.1), truth="Neutral"),
         listed("surelywrong.mp4", scores=(0.9, 0.1, 0.0), truth="Neutral"),
         listed("faceless.mp4", "no_face", truth="Happy"),
+        replace(
+            listed("abstained.mp4", scores=(0.45, 0.3, 0.25), truth="Happy"),
+            status="abstained",
+            label=None,
+        ),
         listed("broken.mp4", "error", truth="Happy", words="no video stream"),
     ]
     page = list_page("x", clips, LABELS)
-    assert order(page) == ["broken", "faceless", "surelywrong", "wrong", "unsure", "sure"]
+    assert order(page) == ["broken", "faceless", "surelywrong", "wrong", "unsure", "abstained",
+                           "sure"]  # fmt: skip
+    assert "(Happy)" in page
     assert "no video stream" in page
 
 
@@ -133,6 +140,16 @@ def test_the_page_of_a_clip_tells_what_classify_tells(seen, pipeline, demo):
     told = load_pipeline("afew7").predict(demo, start=2.5, end=5.5)
     share = 100 * told.scores.max()
     assert f'<p class="answer">{told.label} {share:.0f}\N{NO-BREAK SPACE}%</p>' in page
+
+
+def test_an_answer_that_is_too_little_says_so(seen, pipeline, demo):
+    page = page_of(seen, pipeline, demo, faces=False)
+    assert "The answer is of several persons: person 1 in 12 frames, person 2 in" in page
+    first = seen.moments.person == 1
+    alone = replace(seen, moments=seen.moments[first])
+    page = page_of(alone, pipeline, demo, faces=False)
+    assert "several persons" not in page
+    assert f"A face is seen in {first.sum()} of 75 frames only" in page
 
 
 def test_the_faces_that_were_counted_are_shown_with_their_times(seen, pipeline, demo):

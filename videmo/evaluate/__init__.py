@@ -28,9 +28,8 @@ from videmo.evaluate.metrics import (
     per_label_metrics,
     wilson_interval,
 )
-from videmo.evaluate.pairs import Pair
+from videmo.evaluate.pairs import ANSWERS, Pair
 from videmo.evaluate.reading import LabelReader, published_set, reading_by_meaning, reading_by_name
-from videmo.write.schema import STATUSES
 
 Evaluation = dict[str, Any]
 
@@ -144,7 +143,7 @@ def _counts(
     return {
         "kind": kind,
         "clips": len(pairs),
-        **{name: states.count(name) for name in (*STATUSES, "missing")},
+        **{name: states.count(name) for name in (*ANSWERS, "missing")},
         "subjects": None if units is None else len(set(units)),
         "bootstrap": {
             "units": "clips" if units is None else "subjects",

@@ -27,12 +27,11 @@ from videmo.evaluate.metrics import (
     overall_metrics,
     wilson_interval,
 )
-from videmo.evaluate.pairs import Key, MatchBy, PredictedClip, Truth, key_of, unique_by
+from videmo.evaluate.pairs import ANSWERS, Key, MatchBy, PredictedClip, Truth, key_of, unique_by
 from videmo.evaluate.reading import LabelReader, published_set, reading_by_meaning, reading_by_name
 from videmo.labels import meaning
 from videmo.runs.inputs import Clip
 from videmo.write.record import plain
-from videmo.write.schema import STATUSES
 
 _MADE_BY = (  # what a record tells of its making, and may differ between the runs
     "videmo", "head", "head_sha256", "backbone", "backbone_sha256", "detector", "detector_sha256",
@@ -224,7 +223,7 @@ def _counts(
     clips: Sequence[Both], options: EvaluationOptions, units: list[str] | None
 ) -> dict[str, Any]:
     """Return what became of the clips in each run, and what the intervals draw."""
-    states, names = Counter(clip.states for clip in clips), (*STATUSES, "missing")
+    states, names = Counter(clip.states for clip in clips), (*ANSWERS, "missing")
     return {
         "clips": len(clips),
         "both": sum(n for pair, n in states.items() if "missing" not in pair),
@@ -241,11 +240,11 @@ def _counts(
 
 
 def _made_by(clips: Sequence[Both]) -> dict[str, dict[str, list[str]]]:
-    """Return what the records tell of their making and is not the same in both."""
+    """Return what both tell of their making and is not the same."""
     told = {}
     for name in _MADE_BY:
         sides = {"a": _values(name, (c.a for c in clips)), "b": _values(name, (c.b for c in clips))}
-        if sides["a"] != sides["b"]:
+        if all(sides.values()) and sides["a"] != sides["b"]:
             told[name] = sides
     return told
 

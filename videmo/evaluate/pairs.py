@@ -16,6 +16,8 @@ from videmo.runs.inputs import Clip
 from videmo.write.schema import STATUSES
 
 MatchBy = Literal["path", "name", "stem"]
+ABSTAINED = "abstained"
+ANSWERS = ("ok", ABSTAINED, *STATUSES[1:])  # what may have become of a clip that has a row
 Key = tuple[str, float | None, float | None]
 Scores = Mapping[str, float]
 
@@ -46,7 +48,7 @@ class PredictedClip:
     """What was answered for a clip, and where it is written."""
 
     path: str
-    status: str  # ok, no_face or error
+    status: str  # ok, abstained (no label, for want of certainty), no_face or error
     label: str | None
     scores: Scores  # empty where there are none
     start: float | None
@@ -63,7 +65,7 @@ class Pair:
 
     @property
     def status(self) -> str:
-        """ok, no_face, error or missing."""
+        """ok, abstained, no_face, error or missing."""
         return self.found.status if self.found else "missing"
 
 
@@ -276,14 +278,23 @@ def _prediction(
     status = row.text("status") if "status" in row.cells else "ok"
     if status not in STATUSES:
         raise row.wrong(f"status is {status!r}, expected {', '.join(STATUSES)}")
-    if (status == "ok") != (label is not None):
+    if status == "ok" and label is None and _has_scores(row):
+        status = ABSTAINED
+    elif (status == "ok") != (label is not None):
         what = f"has no {column!r}" if label is None else f"has the {column} {label!r}"
         raise row.wrong(f"{path} is {status}, yet {what}")
-    scores = {} if names is None or status != "ok" else _scores(row, names)
+    scores = {} if names is None or status not in ("ok", ABSTAINED) else _scores(row, names)
     if scores and label in scores and scores[label] < max(scores.values()) - _TIE:
         best = max(scores, key=scores.__getitem__)
         raise row.wrong(f"{column} is {label!r}, but {best!r} has the highest probability")
     return PredictedClip(path, status, label, scores, *_span(row), row)
+
+
+def _has_scores(row: Row) -> bool:
+    """Return whether a row has probabilities: with --abstain those may be all it has."""
+    if isinstance(row.cells.get("scores"), Mapping):
+        return True
+    return any(name.startswith("p_") and row.text(name) for name in row.cells)
 
 
 def _scores(row: Row, names: Mapping[str, str]) -> dict[str, float]:

@@ -5,7 +5,7 @@ The page is one file. It shows the faces that were counted, unless they are to b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,11 +20,12 @@ from videmo.pipeline import Pipeline
 from videmo.show.drawing import HIGH, WIDE, draw, ticks
 from videmo.show.film import face_picture
 from videmo.show.page import colour_rules, percent, render
-from videmo.show.strips import Cell, Strip, strips_of
+from videmo.show.strips import Cell, Strip, name_of, strips_of
 from videmo.show.trails import best, clock
 from videmo.stages.decode import Decoder, Sampling, prefetch
 from videmo.stages.detect import select
 from videmo.stages.quality import NAMES
+from videmo.write.doubts import COVERED, NEAR
 
 _PERSONS = 24  # who have a strip of their own
 _PICTURES, _OF_EACH = 120, (3, 14)  # pictures of a page; of a person, at least and at most
@@ -68,7 +69,8 @@ def clip_page(
     page = {
         "title": f"{name}: videmo", "name": name, "version": __version__,
         "answer": _answer(moments, pipeline), "frames": len(moments.times),
-        "notes": seen.answer.warnings, "facts": _facts(moments, begin, end),
+        "notes": [*_doubts(moments, pipeline), *seen.answer.warnings],
+        "facts": _facts(moments, begin, end),
         "labels": moments.labels, "used": _used(strips), "cuts": len(moments.cuts),
         "persons": persons, "others": _others(moments, shown),
         "wide": WIDE, "high": HIGH, "clock": clock,
@@ -85,16 +87,40 @@ def _rules(labels: Sequence[str], places: Sequence[float]) -> str:
     return colour_rules(labels) + at
 
 
+def _policy(pipeline: Pipeline) -> str:
+    """Return the head's own choice of faces, by which `classify` answers."""
+    return pipeline.head_model.recipe.detection.faces if pipeline.head_model else "all"
+
+
 def _answer(moments: Moments, pipeline: Pipeline) -> dict[str, str] | None:
-    """Return what `classify` says of the clip, by the head's own choice of faces."""
+    """Return what `classify` says of the clip."""
     if not len(moments):
         return None
-    model = pipeline.head_model
-    policy = model.recipe.detection.faces if model else "all"
+    policy = _policy(pipeline)
     first, second = best(moments.labels, _told(moments, _counted(moments, policy), pipeline), 2)
     return {
         "told": f"{first[0]} {percent(first[1])}", "next": _next(second), "rule": _RULES[policy],
     }  # fmt: skip
+
+
+def _doubts(moments: Moments, pipeline: Pipeline) -> Iterator[str]:
+    """Yield where that answer is too little, by the limits of `classify`."""
+    if not len(moments):
+        return
+    counted = _counted(moments, _policy(pipeline))
+    (a, p), (b, q) = best(moments.labels, _told(moments, counted, pipeline), 2)
+    if p - q < NEAR:
+        yield f"{a} {percent(p)} and {b} {percent(q)} are a near tie"
+    frames = len(np.unique(moments.faces.index))
+    if frames < COVERED * len(moments.times):
+        yield f"A face is seen in {frames} of {len(moments.times)} frames only"
+    who, count = np.unique(moments.person[counted], return_counts=True)
+    if len(who) > 1:
+        shares = [
+            f"{name_of(n or None)} in {k} frames"
+            for n, k in zip(who.tolist(), count.tolist(), strict=True)
+        ]
+        yield f"The answer is of several persons: {', '.join(shares)}; each has a strip below"
 
 
 def _tick(time: float) -> str:

@@ -43,11 +43,16 @@ def _first(result: Result) -> Iterator[str]:
         yield f"{name}: {_made(sides['a'])} in A, {_made(sides['b'])} in B"
 
 
-_STATES = {"ok": "with an answer", "no_face": "without a face", "error": "failed"}
+_STATES = {
+    "ok": "with an answer",
+    "abstained": "abstained",
+    "no_face": "without a face",
+    "error": "failed",
+}
 
 
 def _made(values: Sequence[str]) -> str:
-    return ", ".join(value[:_SHORT] for value in values) or "not told"
+    return ", ".join(value[:_SHORT] for value in values)
 
 
 def _agreement(of: Result) -> TableRows:
@@ -93,7 +98,7 @@ def _changes(changes: Sequence[Result]) -> TableRows:
 
 def _flips_title(result: Result) -> str:
     n, shown = len(result["flips"]), min(len(result["flips"]), _SHOWN)
-    return f"{n} flips" if n == shown else f"{shown} of {n} flips; JSON has all"
+    return f"{n} flip{'s' * (n > 1)}" if n == shown else f"{shown} of {n} flips; JSON has all"
 
 
 def _flips(result: Result) -> TableRows:

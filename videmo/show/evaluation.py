@@ -111,8 +111,8 @@ def _sentences(result: Evaluation) -> list[str]:
 
 
 _STATES = (
-    ("ok", "with an answer"), ("no_face", "without a face"), ("error", "failed"),
-    ("missing", "missing"),
+    ("ok", "with an answer"), ("abstained", "abstained"), ("no_face", "without a face"),
+    ("error", "failed"), ("missing", "missing"),
 )  # fmt: skip
 
 

@@ -15,8 +15,11 @@ from typing import Any
 from videmo import __version__
 from videmo.show.page import colour_rules, percent, render
 
-_STATES = {"ok": "with an answer", "no_face": "without a face", "error": "failed"}
-_STATUS = {"ok": "ok", "no_face": "no face", "error": "failed"}
+_STATES = {
+    "ok": "with an answer", "abstained": "abstained", "no_face": "without a face",
+    "error": "failed",
+}  # fmt: skip
+_STATUS = {"ok": "ok", "abstained": "abstained", "no_face": "no face", "error": "failed"}
 _SHADES = 5
 
 
@@ -25,7 +28,7 @@ class ListedClip:
     """One record, as a row of the page."""
 
     path: str
-    status: str  # ok, no_face or error
+    status: str  # ok, abstained, no_face or error
     label: str | None
     scores: Mapping[str, float]
     truth: str | None = None
@@ -75,9 +78,9 @@ def _folder(clips: Sequence[ListedClip]) -> str:
 
 def _worst(clip: ListedClip) -> tuple[int, float]:
     sure = max(clip.scores.values(), default=0.0)
-    if clip.status != "ok":
+    if clip.status in ("error", "no_face"):
         return (0 if clip.status == "error" else 1), 0.0
-    wrong = clip.truth is not None and clip.truth != clip.label
+    wrong = clip.truth is not None and clip.label not in (None, clip.truth)
     return (2, -sure) if wrong else (3, sure)
 
 
@@ -97,15 +100,16 @@ def _table(rows: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
 def _row(clip: ListedClip, place: Mapping[str, int], folder: str) -> list[dict[str, Any]]:
     """Return the cells of a clip, one for each of _COLUMNS."""
     order = sorted(clip.scores.items(), key=lambda item: -item[1])
-    top = clip.scores.get(clip.label or "")
-    after = next(((label, p) for label, p in order if label != clip.label), None)
+    best = clip.label or (order[0][0] if order else "")
+    top = clip.scores.get(best)
+    after = next(((label, p) for label, p in order if label != best), None)
     missed = "" if clip.truth == clip.label else " (missed)"
     return [
         _cell(f"{clip.path[len(folder):]} {clip.part}".strip(), kind="path"),
         _cell(_STATUS[clip.status], mark="" if clip.status == "ok" else "bad"),
-        _cell(clip.label or ""),
+        _cell(clip.label or (f"({best})" if best else "")),
         _cell("" if top is None else percent(top), key=top, kind="number",
-              bar=top, colour=place.get(clip.label or "", 0)),
+              bar=top, colour=place.get(best, 0)),
         _cell(f"{after[0]} {percent(after[1])}" if after else ""),
         _cell(f"{clip.truth}{missed}" if clip.truth else "", mark="bad" if missed else "good"),
         _cell("" if clip.coverage is None else percent(clip.coverage), key=clip.coverage,
