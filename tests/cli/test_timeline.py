@@ -82,7 +82,7 @@ def test_a_folder_gets_a_file_for_each_clip_and_an_index(
     assert (out / "a.srt").read_text().startswith("1\n00:00:00,000 --> ")
     assert (out / "b.srt").read_text() == ""
     assert {row["status"] for row in rows(out / "timeline.csv")} == {"ok", "error"}
-    again = videmo_command("timeline", clips, *FAST, "--out-dir", out, "-f", "srt")
+    again = videmo_command("timeline", clips, *FAST, "-o", f"{out}/", "-f", "srt")
     assert again.code == 1 and "is there already" in again.err
 
 

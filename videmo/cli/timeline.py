@@ -129,7 +129,8 @@ output_options = option_group(
             "--out-dir",
             type=click.Path(file_okay=False),
             metavar="DIR",
-            help="A file for each clip, as --format says, and all rows in DIR/timeline.csv.",
+            help="A file for each clip, as --format says, and all rows in DIR/timeline.csv; an "
+            "--output that is a folder, or ends in /, is the same.",
         ),
         click.option(
             "-f",
@@ -169,7 +170,16 @@ def timeline(**options: Any) -> None:
     Persons are told apart by comparing faces within a clip: nothing of that is written but the
     number, and --link overlap does without. README.md says where this must not be used.
     """
+    _take_folder(options)
     _tell(_plan(options), options)
+
+
+def _take_folder(options: dict[str, Any]) -> None:
+    """Take an --output that is a folder, or ends as one does, for --out-dir."""
+    out = str(options["out"] or "")
+    if not options["out_dir"] and (out.endswith(("/", os.sep)) or os.path.isdir(out)):
+        options |= {"out": None, "out_dir": out}
+        click.get_current_context().params.update(options)
 
 
 def by_person(options: dict[str, Any]) -> None:
