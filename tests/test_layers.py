@@ -56,6 +56,7 @@ ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
     "h5py": "store.zoo.keras",
     "onnx": "stages.embed.timm store.zoo.graphs",
     "onnxscript": "stages.embed.timm",
+    "openpyxl": "write.xlsx",
     "openvino": "files.openvino",
     "pandas": "write.frame",
     "pebble": "runs.workers",

@@ -164,6 +164,48 @@ def test_parquet_has_the_columns_of_the_table(tmp_path):
     assert table["person"].to_pylist() == [1, 2, 1, None]
 
 
+def test_an_excel_workbook_has_numbers_and_texts_that_are_no_formula(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    odd = row(path="=1+1\x01.mp4", warnings=["a", "b"])
+    with open_writer(
+        "xlsx", tmp_path / "x.xlsx", labels=LABELS, columns=timeline_columns(LABELS)
+    ) as f:
+        f.write(odd)
+        f.write(NONE)
+    book = openpyxl.load_workbook(tmp_path / "x.xlsx")
+    header, first, none = book.active.iter_rows()
+    names = [cell.value for cell in header]
+    assert names == [column.name for column in timeline_columns(LABELS)]
+    told = dict(zip(names, first, strict=True))
+    assert (told["path"].value, told["path"].data_type) == ("=1+1?.mp4", "s")
+    assert (told["end"].value, told["p_happy"].data_type, told["warnings"].value) == (
+        1.5, "n", "a | b",
+    )  # fmt: skip
+    assert dict(zip(names, none, strict=True))["person"].value is None
+    assert book.active.freeze_panes == "A2"
+
+
+def test_a_sheet_that_is_full_is_followed_by_another(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    monkeypatch.setattr("videmo.write.xlsx.ROWS", 2)
+    out = written(tmp_path, "xlsx", *ROWS)
+    assert [sheet.max_row for sheet in openpyxl.load_workbook(out)] == [3, 2]
+
+
+def test_a_workbook_that_was_given_up_leaves_nothing(tmp_path, monkeypatch):
+    pytest.importorskip("openpyxl")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (
+        pytest.raises(KeyError),
+        open_writer(
+            "xlsx", tmp_path / "x.xlsx", labels=LABELS, columns=timeline_columns(LABELS)
+        ) as f,
+    ):
+        f.write(row())
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("format_", TIMELINES)
 def test_a_clip_without_a_face_is_a_whole_file(tmp_path, format_):
     assert written(tmp_path, format_, NONE).exists()

@@ -34,6 +34,7 @@ SOURCES = {
     "mtcnn": Requirement("mtcnn"),
     "onnx": Requirement("onnx", "torch"),
     "onnxscript": Requirement("onnxscript", "torch"),
+    "openpyxl": Requirement("openpyxl", "xlsx"),
     "openvino": Requirement("openvino"),
     "pandas": Requirement("pandas"),
     "pebble": Requirement("pebble"),

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from videmo.errors import InputError
+from videmo.files.extras import require
 from videmo.stages.registry import resolve
 from videmo.write.columns import Column
 from videmo.write.formats import EVERY, FORMATS, Format, suffixes
@@ -88,9 +89,7 @@ def ready(format: str, out: Out) -> None:
         return
     if out is None or os.fspath(out) == "-":
         raise InputError(f"{format} is no text for the standard output; name a file with --out")
-    from videmo.write.parquet import arrow
-
-    arrow()
+    require(EVERY[format].needs)
 
 
 def format_of(

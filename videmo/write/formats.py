@@ -27,6 +27,7 @@ class Format:
     suffixes: tuple[str, ...]  # of files that are such, the usual one first
     text: bool = True  # whether it may go to the standard output
     single: bool = False  # whether a file of it is of one clip
+    needs: str = ""  # a module of an extra
     by: str = ""  # what its rows are by default: segment for those of one clip, window for others
 
 
@@ -36,7 +37,8 @@ FORMATS = {
     "csv": Format("videmo.write.formats:Csv", (".csv",)),
     "tsv": Format("videmo.write.formats:Tsv", (".tsv",)),
     "table": Format("videmo.write.table:Table", (".txt",)),
-    "parquet": Format("videmo.write.parquet:Parquet", (".parquet",), text=False),
+    "parquet": Format("videmo.write.parquet:Parquet", (".parquet",), text=False, needs="pyarrow"),
+    "xlsx": Format("videmo.write.xlsx:Xlsx", (".xlsx",), text=False, needs="openpyxl"),
 }
 
 
