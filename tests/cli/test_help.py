@@ -138,6 +138,13 @@ def test_a_part_that_both_the_manifest_and_the_command_line_name_is_refused(tmp_
     assert "m.csv says which part of" in said and "leave out one" in said
 
 
+def test_names_with_underscores_are_those_with_dashes() -> None:
+    said = run("classify", "x.mp4", "--min_face", "48", "--clip_timeout", "0").output
+    assert "Invalid value for '--clip-timeout'" in said
+    assert run("extract_features", "-h").output == run("extract-features", "-h").output
+    assert "--format" in run("classify", "--fro_mat", "csv", "x").output
+
+
 def test_a_dry_run_lists_the_clips_and_looks_at_none(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,start,end\nb.mp4,,\na.mp4,1:00,1:30\n")
     done = run("classify", "--manifest", str(tmp_path / "m.csv"), "--dry-run", "-o", "never.csv")

@@ -94,6 +94,7 @@ Examples:
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         "show_default": True,
+        "token_normalize_func": lambda word: word.replace("_", "-"),  # --min_face, as in Python
     },
     epilog=EXAMPLES,
 )

@@ -113,7 +113,8 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is meant; a near miss is told what it missed."""
-        name = args[0]
+        normal = ctx.token_normalize_func or str
+        name = normal(args[0])
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, self.list_commands(ctx))
             step = f"did you mean {' or '.join(near)}?" if near else f"see {ctx.command_path} -h"
