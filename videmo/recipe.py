@@ -106,9 +106,9 @@ class Recipe:
     def fingerprint(self) -> str:
         """Return 16 hex digits that name this recipe: features with the same ones are comparable.
 
-        The part of the clip (start, end), and how quickly the pictures of a folder follow each
-        other, are the input's, not the recipe's, and do not count; nor
-        does the folder that the backbone lies in.
+        The part of the clip (start, end) is the input's, not the recipe's, and does not count, for
+        a record names it; nor does the folder that the backbone lies in. How quickly the pictures
+        of a folder follow each other counts, where it is said.
         """
         plain = json.loads(json.dumps(self._whole().to_dict()), parse_int=float)  # 5 is 5.0
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
@@ -128,16 +128,20 @@ class Recipe:
         return self if self.pooling.of == FEATURES else replace(self, pooling=Pooling())
 
     def differences(self, other: Recipe) -> list[str]:
-        """Return a line for each option in which `other` differs: `sampling.fps None -> 5`."""
+        """Return a line for each option in which `other` differs: `sampling.fps None -> 5`.
+
+        What is the input's is none of them, the rate of pictures included.
+        """
         mine, theirs = (_flat(recipe._whole()._plain()) for recipe in (self, other))
-        return [f"{k} {mine[k]} -> {theirs[k]}" for k in mine if mine[k] != theirs[k]]
+        names = [name for name in mine if name != "sampling.frame_rate"]
+        return [f"{k} {mine[k]} -> {theirs[k]}" for k in names if mine[k] != theirs[k]]
 
     def _plain(self) -> dict[str, Any]:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
     def _whole(self) -> Recipe:
-        sampling = replace(self.sampling, start=None, end=None, frame_rate=25.0)
+        sampling = replace(self.sampling, start=None, end=None)
         return replace(self, backbone=os.path.basename(self.backbone), sampling=sampling)
 
 
