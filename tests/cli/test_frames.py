@@ -37,4 +37,4 @@ def test_folders_of_frames_come_behind_what_is_named(pictures: Path) -> None:
 def test_a_single_picture_gives_one_record(videmo_command: Any, pictures: Path) -> None:
     picture = sorted(pictures.iterdir())[0]
     (record,) = videmo_command("classify", picture, "--detector", "whole").records
-    assert (record["status"], record["frames"], record["warnings"]) == ("ok", 1, [])
+    assert (record["status"], record["frames"], record["faces"]) == ("ok", 1, 1)
