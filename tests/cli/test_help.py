@@ -145,6 +145,22 @@ def test_names_with_underscores_are_those_with_dashes() -> None:
     assert "--format" in run("classify", "--fro_mat", "csv", "x").output
 
 
+@pytest.mark.parametrize(
+    ("foreign", "here"),
+    [
+        ("--model", "here it is --head"), ("--json", "here it is --format json"),
+        ("--output_format", "here it is --format"), ("--force", "here it is --overwrite"),
+        ("--recursive", "folders are searched"), ("--config", "videmo --config FILE"),
+    ],
+)  # fmt: skip
+def test_an_option_of_other_tools_says_what_it_is_here(foreign: str, here: str) -> None:
+    assert here in " ".join(run("classify", foreign, "x").output.split())
+
+
+def test_an_option_that_a_command_lacks_is_not_promised() -> None:
+    assert "--jobs" not in run("doctor", "--workers", "3").output
+
+
 def test_a_dry_run_lists_the_clips_and_looks_at_none(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path,start,end\nb.mp4,,\na.mp4,1:00,1:30\n")
     done = run("classify", "--manifest", str(tmp_path / "m.csv"), "--dry-run", "-o", "never.csv")

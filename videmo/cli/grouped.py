@@ -17,6 +17,26 @@ SECTIONS = (  # in their order; what no section was named for comes second
 _WIDEST = 60  # cells of an option with its choices
 _QUIET_NAMES = ("--out",)  # taken as ever, but not shown beside their newer names
 
+_ELSEWHERE = {  # options of whisper, yt-dlp, sqlite-utils, ffprobe, ruff, py-feat and others
+    "--model": "--head",
+    "--output-dir": "--out-dir",
+    "--output-format": "--format",
+    "--json": "--format json",
+    "--csv": "--format csv",
+    "--workers": "--jobs",
+    "--num-workers": "--jobs",
+    "--parallel": "--jobs",
+    "--gpu": "--device cuda",
+    "--cuda": "--device cuda",
+    "--force": "--overwrite",
+    "--continue": "--resume",
+    "--no-progress": "--progress none",
+    "--silent": "--quiet",
+    "--input": "a path without an option",
+    "--recursive": "nothing: folders are searched to their depth",
+    "--config": "an option of videmo itself: videmo --config FILE, then the command",
+}
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -60,6 +80,17 @@ class Command(click.Command):
             more["default_map"] = defaults_for(self, words)
         return super().make_context(info_name, args, parent, **more)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an option of other tools is told what it is called here."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            here = _ELSEWHERE.get(error.option_name, "")
+            if not here or (here.startswith("--") and here.split()[0] not in _names(self)):
+                raise
+            fact = f"No option is called {error.option_name}"
+            raise click.UsageError(f"{fact}; here it is {here}", ctx) from error
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
         shown: dict[str, list[tuple[str, str]]] = {name: [] for name in SECTIONS}
@@ -87,6 +118,10 @@ class Command(click.Command):
         if "--help" in parameter.opts and any(hasattr(one, "section") for one in self.params):
             return "Messages"
         return str(getattr(parameter, "section", "Options"))
+
+
+def _names(command: click.Command) -> set[str]:
+    return {name for parameter in command.params for name in parameter.opts}
 
 
 def _shown(parameter: click.Option, ctx: click.Context) -> tuple[str, str] | None:
