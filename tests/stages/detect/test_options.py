@@ -33,7 +33,9 @@ def faces(row: list[int], box: list[list[float]], score: list[float]) -> Faces:
 
 
 def test_the_table_holds_the_four_detectors() -> None:
-    assert set(DETECTORS) == {"mtcnn", "retinaface-mobilenet", "retinaface-resnet50", "whole"}
+    assert set(DETECTORS) == {
+        "mtcnn", "retinaface-mobilenet", "centerface", "retinaface-resnet50", "whole"
+    }  # fmt: skip
 
 
 def test_every_detector_that_looks_says_what_it_has_shown() -> None:

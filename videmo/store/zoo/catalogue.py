@@ -25,6 +25,7 @@ STATES = ("embedded", "installed", "cached", "published")
 
 DETECTOR_FILES = {  # what is fetched for a detector whose weights are in no package
     "retinaface-mobilenet": "videmo.stages.detect.mobilenet:FILE",
+    "centerface": "videmo.stages.detect.centerface:FILE",
     "retinaface-resnet50": "videmo.stages.detect.retinaface:FILE",
 }
 
