@@ -32,7 +32,10 @@ CORE = (
     "train head table.csv --columns x* --path-column path --out head",
     "evaluate --predictions table.csv --truth table.csv --path-column path --pred-column label "
     "--truth-column label --format table",
+    "compare table.csv again.csv --format table",
     "dataset manifest list.csv --out m.csv",
+    "report demo.mp4 --every 5 --out r.html",
+    "annotate demo.mp4 --every 5 --end 0.5 --out a.mp4",
     "models list",
     "models verify",
     "schema",
@@ -57,6 +60,7 @@ WANTING = {  # a command -> the package that is missing, its extra
     "models pull enet_b0_8_best_afew": ("torch", "torch"),
     "evaluate --predictions table.csv --truth table.csv --path-column path --pred-column label "
     "--truth-column label --confusion m.png": ("matplotlib", "plots"),
+    "plot table.csv --out t.png": ("matplotlib", "plots"),
     "evaluate --predictions f.parquet --truth table.csv": ("pyarrow", "parquet"),
 }
 
@@ -70,6 +74,7 @@ def work(tmp_path: Path) -> Path:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "x0", "x1"])
         rows.writerows([f"{i}.mp4", "ab"[i % 2], i % 2, i % 3] for i in range(40))
+    shutil.copy(tmp_path / "table.csv", tmp_path / "again.csv")
     (tmp_path / "list.csv").write_text("path,label\ndemo.mp4,a\nagain.mp4,b\n")
     (tmp_path / "net.pt").write_bytes(b"PK\3\4" + bytes(60))
     (tmp_path / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(60))

@@ -157,7 +157,7 @@ def test_the_faces_that_were_counted_are_shown_with_their_times(seen, pipeline, 
 
     page = page_of(seen, pipeline, demo)
     pictures = re.findall(r'<img src="data:image/jpeg;base64,([^"]*)"', page)
-    assert 20 <= len(pictures) <= 28 and len(page) < 500_000
+    assert 30 <= len(pictures) <= 48 and len(page) < 500_000
     sizes = {Image.open(io.BytesIO(base64.b64decode(p))).size for p in pictures}
     assert sizes == {(96, 96)}
     assert re.findall(r'alt="(Person \d) at ([\d:.]+)"', page)[0] == ("Person 1", "0:02.52")

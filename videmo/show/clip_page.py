@@ -28,7 +28,7 @@ from videmo.stages.quality import NAMES
 from videmo.write.doubts import COVERED, NEAR
 
 _PERSONS = 24  # who have a strip of their own
-_PICTURES, _OF_EACH = 120, (3, 14)  # pictures of a page; of a person, at least and at most
+_PICTURES, _OF_EACH = 120, (3, 24)  # pictures of a page; of a person, at least and at most
 _CELLS, _OF_PERSON = 2400, (60, 300)  # of all strips, about; of a person
 _NOTHING = 0.005  # a probability that is 0 % in words
 _SEGMENTS = 200  # rows of the table
