@@ -1,28 +1,28 @@
-"""Print the emotion of each second of a clip: the models are loaded once.
+"""Print what each person of a clip shows in each second: the clip is read once.
 
 python examples/timeline.py examples/demo.mp4
-python examples/timeline.py examples/demo.mp4 enet_b0_8_va_mtl   # with valence and arousal
+python examples/timeline.py examples/demo.mp4 enet_b0_8_va_mtl overlap   # valence and arousal
+
+The second network tells no identity, so that who comes back after a cut is another person.
 """
 
 import sys
 
-import videmo
+from videmo.people.linking import Linking
+from videmo.people.moments import load, watch
+from videmo.people.timeline import Timing, rows
 
 
-def main(path, head="afew7", step=1.0):
-    """Classify `path` in pieces of `step` s until nothing is left."""
-    pipeline = videmo.load(head)
-    start = 0.0
-    while True:
-        answer = pipeline.answer(path, start=start, end=start + step)
-        if not answer.descriptor.seen:
-            break
-        label = answer.prediction.label if answer.prediction else "no face"
-        affect = answer.affect  # of networks that tell it
-        more = f"  valence {affect.valence:+.2f}, arousal {affect.arousal:+.2f}" if affect else ""
-        print(f"{start:6.1f} s  {label}{more}")
-        start += step
+def main(path, head="afew7", link="identity", step=1.0):
+    """Print a line for each person in each `step` s of `path`."""
+    linking = Linking(by=link)
+    pipeline = load(head, linking=linking)
+    seen = watch(pipeline, path, linking=linking).moments
+    for row in rows(seen, pipeline, Timing(window=step, step=step)):
+        valence, arousal = row.affect  # of networks that tell it
+        more = f"  valence {valence:+.2f}, arousal {arousal:+.2f}" if valence == valence else ""
+        print(f"{row.start:6.1f} s  person {row.person or '-'}  {row.label}{more}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

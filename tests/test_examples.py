@@ -38,16 +38,18 @@ def test_classify_clip_prints_every_label(demo):
     assert len(out.splitlines()) == 8
 
 
-def test_timeline_has_a_line_for_each_second(demo):
-    lines = run("timeline.py", demo).splitlines()
-    assert len(lines) == 8
-    assert [line.split()[-1] for line in lines[:3]] == ["Happy"] * 3
+def test_timeline_has_a_line_for_each_person_in_each_second(demo):
+    lines = [line.split() for line in run("timeline.py", demo).splitlines()]
+    told = {(float(time), who): label for time, _, _, who, label in lines if who != "-"}
+    assert [second for second, who in told if who == "1"] == [0, 1, 2, 5, 6, 7]
+    assert [second for second, who in told if who == "2"] == [3, 4, 5, 6, 7]
+    assert {told[second, "1"] for second in (0, 1, 2)} == {"Happy"}
 
 
 def test_timeline_tells_valence_and_arousal_where_the_network_does(demo, tmp_path):
     toys.network(tmp_path / "faces", "emotion", "valence_arousal")
-    lines = run("timeline.py", demo, tmp_path / "faces").splitlines()
-    assert len(lines) == 8
+    lines = run("timeline.py", demo, tmp_path / "faces", "overlap").splitlines()
+    assert len(lines) >= 8
     assert all(re.search(r"  valence [+-]\d\.\d\d, arousal [+-]\d\.\d\d$", line) for line in lines)
 
 

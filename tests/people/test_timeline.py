@@ -6,9 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
+import toys
 from seen import Plain, moments
 
 from videmo.errors import InputError
+from videmo.people.linking import Linking
 from videmo.people.moments import Moments, load, watch
 from videmo.people.timeline import Timing, joined, rows, smoothed, spells
 
@@ -107,6 +109,11 @@ def test_runs_are_joined_until_none_is_short():
     assert joined(label, answers, np.arange(11) / 10, 0).tolist() == label.tolist()
 
 
+@pytest.mark.parametrize("by", ["frame", "window", "segment", "person"])
+def test_a_picture_is_one_row(by):
+    assert told(moments([0], [1]), by=by) == [(1, 0, 0, "Happy", 1)]
+
+
 def test_no_face_is_no_row():
     for by in ("frame", "window", "segment"):
         assert told(moments([], np.zeros(0)), by=by) == []
@@ -144,3 +151,31 @@ def test_a_row_a_person_counts_the_frames_of_the_whole_clip():
     first, second = rows(m, Plain, Timing(by="person"))  # type: ignore[arg-type]
     assert (first.person, first.start, first.faces, first.coverage) == (1, 0.2, 2, 0.2)
     assert first.end == pytest.approx(0.4) and second.label == "Sad"
+
+
+@pytest.mark.parametrize(
+    ("clip", "persons"),
+    [
+        ("face-demographics-walking-and-pause.mp4", 3),
+        ("head-pose-face-detection-female-and-male.mp4", 2),
+    ],
+)
+def test_each_person_of_a_real_clip_has_one_number(shared, clip, persons):
+    found = watch(load(), shared / "clips" / "faces" / clip).moments
+    assert found.persons == tuple(range(1, persons + 1))
+    assert (found.person > 0).mean() > 0.95
+
+
+def test_a_face_goes_from_distress_to_happy(shared):
+    pipeline = load(fps=5)
+    path = shared / "clips" / "faces" / "wolfganglanger_pexels.mp4"
+    found = list(rows(watch(pipeline, path).moments, pipeline, Timing(by="segment")))
+    assert found[0].label in ("Sad", "Fear", "Angry") and found[-1].label == "Happy"
+    assert {row.person for row in found} == {1}
+
+
+def test_a_network_without_identity_tells_persons_by_overlap_alone(tmp_path):
+    toys.network(tmp_path / "faces", "emotion")
+    with pytest.raises(InputError, match="no output identity"):
+        load(tmp_path / "faces")
+    assert "identity" not in load(tmp_path / "faces", linking=Linking(by="overlap")).outputs

@@ -10,7 +10,7 @@ A face takes about 250 bytes: an hour of one person at 25 frames/s is 22 MB.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -20,7 +20,9 @@ from typing import IO, Any
 import numpy as np
 
 from videmo import pipeline as river
+from videmo import store
 from videmo.data import F32, F64, I64, Array, Faces, Features
+from videmo.errors import InputError
 from videmo.people.linking import NOBODY, Linking, PersonLinker, persons_of
 from videmo.pipeline import Answer, Engine, FeatureHook, Pipeline
 from videmo.recipe import stage_changes
@@ -96,14 +98,26 @@ def load(
 
     The arguments are those of `pipeline.load`; `changes` go first. The identity embeddings that
     `linking` asks for are compared in memory and never written.
-    Raises InputError for a head that reads whole clips, and what `pipeline.load` raises.
+    Raises InputError for a head that reads whole clips, or a network that lacks identity where it
+    is asked for, and what `pipeline.load` raises.
     """
     outputs = (IDENTITY,) if (linking or Linking()).by == "identity" else ()
+    _check_identity(head, outputs)
     given = stage_changes(**changes)
     given["detection"] = {"faces": "all", **given.get("detection", {})}
     made = river.load(head, engine=engine, outputs=outputs, prior=prior, **given)
     made.tell(np.zeros((0, 0)))
     return made
+
+
+def _check_identity(head: str | Path, outputs: Collection[str]) -> None:
+    """Refuse a network that cannot tell persons apart, where that is asked of it."""
+    backbone = store.load(store.load(head).as_head().recipe.backbone)
+    if missing := [name for name in outputs if name not in backbone.backbone_spec().outputs]:
+        raise InputError(
+            f"network {backbone.name} has no output {missing[0]}, to know who comes back by; "
+            "give link=overlap, or another head"
+        )
 
 
 def watch(

@@ -230,7 +230,8 @@ def _by_window(make: _Rows, timing: Timing) -> Iterator[Row]:
     if not len(times):
         return
     first = math.floor((float(make.clock.times[0]) + ROUNDING) / timing.step)
-    for number in range(first, math.ceil((make.clock.end - ROUNDING) / timing.step)):
+    last = math.ceil((make.clock.end - ROUNDING) / timing.step)
+    for number in range(first, max(last, first + 1)):  # a picture lasts for no time at all
         start, end = number * timing.step, number * timing.step + timing.window
         low, high = np.searchsorted(times, [start - ROUNDING, end - ROUNDING])
         for who in np.unique(person[low:high]).tolist():
