@@ -22,11 +22,11 @@ def test_a_record_tells_it_where_faces_are_followed(
     assert keys[keys.index("faces") + 1] == "frames_detected"
 
 
-def test_every_frame_is_the_recipe_as_it_was(
+def test_faces_are_followed_by_default(
     videmo_command: Callable[..., Any], demo: Path
 ) -> None:
     short = ("classify", demo, "--end", "1", "--format", "ndjson")
-    assert videmo_command(*short, "--detect-every", "1").out == videmo_command(*short).out
+    assert videmo_command(*short, "--detect-every", "auto").out == videmo_command(*short).out
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "often", "1.5"])

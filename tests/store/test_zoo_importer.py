@@ -623,7 +623,7 @@ def test_a_graph_is_not_run_by_pytorch(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     onnx.save(published.onnx_graph(), tmp_path / "net.onnx")
     model = importer.import_model(tmp_path / "net.onnx", "net", row((GRAPH,), "onnx"))
-    with pytest.raises(InputError, match="use --engine openvino"):
+    with pytest.raises(InputError, match="use engine=openvino"):
         run(model, pictures(32))
 
 

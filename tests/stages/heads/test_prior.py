@@ -65,7 +65,7 @@ def test_a_file_that_is_not_there_says_so(tmp_path):
               {"shares": {**CARD["shares"], "disgust": 0}, "power": 1}],
 )  # fmt: skip
 def test_a_card_that_does_not_tell_its_shares_says_what_to_do(plain):
-    with pytest.raises(ModelError, match=r"mine: .*--prior natural"):
+    with pytest.raises(ModelError, match=r"mine: .*prior=natural"):
         ClassShares.of_card(plain, LABELS, "mine")
 
 
