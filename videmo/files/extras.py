@@ -36,7 +36,7 @@ SOURCES = {
     "onnxscript": Requirement("onnxscript", "torch"),
     "openpyxl": Requirement("openpyxl", "xlsx"),
     "openvino": Requirement("openvino"),
-    "pandas": Requirement("pandas"),
+    "pandas": Requirement("pandas", "pandas"),
     "pebble": Requirement("pebble"),
     "pyarrow": Requirement("pyarrow", "parquet"),
     "ray": Requirement("ray", "ray"),
