@@ -22,9 +22,7 @@ def test_a_record_tells_it_where_faces_are_followed(
     assert keys[keys.index("faces") + 1] == "frames_detected"
 
 
-def test_faces_are_followed_by_default(
-    videmo_command: Callable[..., Any], demo: Path
-) -> None:
+def test_faces_are_followed_by_default(videmo_command: Callable[..., Any], demo: Path) -> None:
     short = ("classify", demo, "--end", "1", "--format", "ndjson")
     assert videmo_command(*short, "--detect-every", "auto").out == videmo_command(*short).out
 
