@@ -158,9 +158,10 @@ class Group(click.Group):
 
 
 def is_clip(word: str) -> bool:
-    """Return whether a word can only be an input: a file, a path, a pattern, a URL, a video."""
+    """Return whether a word can only be an input: a file, a path, a pattern, a URL, a list."""
     from videmo.runs.inputs import VIDEO_SUFFIXES
 
     suffix = os.path.splitext(word)[1].lower()
     signs = (os.sep, "/", "*", "?")
-    return suffix in VIDEO_SUFFIXES or os.path.lexists(word) or any(s in word for s in signs)
+    named = word == "-" or suffix in VIDEO_SUFFIXES or os.path.lexists(word)
+    return named or any(sign in word for sign in signs)
