@@ -108,8 +108,8 @@ def _page(options: dict[str, Any]) -> tuple[str, int]:
 def _of_clip(clip: Clip, options: dict[str, Any]) -> str:
     from videmo.cli.frames import frame_progress
     from videmo.people.moments import load, watch
+    from videmo.show.annotate import open_again
     from videmo.show.clip_page import ClipPageOptions, clip_page
-    from videmo.stages.decode import open_video
 
     changes = changes_of(options)
     made = load(
@@ -118,10 +118,10 @@ def _of_clip(clip: Clip, options: dict[str, Any]) -> str:
     pipeline = made.prepare()
     with frame_progress(options, clip.path, readings=1) as progress:
         seen = watch(pipeline, clip.path, start=clip.start, end=clip.end, progress=progress.watch)
-    engine = pipeline.engine
-    with open_video(clip.path, engine.decoder, pixels=round(engine.megapixels * 1e6)) as video:
+    name = os.path.basename(os.path.normpath(clip.path))
+    with open_again(clip.path, pipeline) as video:
         wanted = ClipPageOptions(not options["no_faces"], clip.start, clip.end)
-        return clip_page(os.path.basename(clip.path), seen, pipeline, video, wanted)
+        return clip_page(name, seen, pipeline, video, wanted)
 
 
 def _classify(clips: list[Clip], options: dict[str, Any]) -> tuple[list[PredictedClip], int]:

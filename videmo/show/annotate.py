@@ -67,7 +67,7 @@ def annotate(
         _check_persons(seen.moments, options.persons)
         painter = _Painter(seen.moments, pipeline, options)
         sound = Sound(here, options.start, options.end) if options.sound else None
-        with open_file(out) as sink, sink.guard(), _open(here, pipeline) as video:
+        with open_file(out) as sink, sink.guard(), open_again(here, pipeline) as video:
             with VideoWriter(sink.file, kind, sound) as writer:
                 _write(video, options, painter, writer, drawn)
             sink.close()
@@ -81,11 +81,13 @@ def _check_persons(moments: Moments, persons: Collection[int]) -> None:
         raise InputError(f"person {missing[0]} is not seen; there is {there}: choose --persons")
 
 
-def _open(path: str, pipeline: Pipeline) -> Decoder:
+def open_again(path: str, pipeline: Pipeline) -> Decoder:
+    """Open a clip as the pipeline does, for its pixels."""
     engine = pipeline.engine
     return open_video(
         path, engine.decoder,
         batch_bytes=engine.batch_mb << 20, pixels=round(engine.megapixels * 1e6),
+        frame_rate=pipeline.recipe.sampling.frame_rate,
     )  # fmt: skip
 
 
