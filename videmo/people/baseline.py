@@ -40,11 +40,11 @@ class Baseline:
                 _usual(moments, here) if self.span is None else here & _within(moments, self.span)
             )
             if rows.any():
-                found[person] = told(moments, rows, pipeline)
+                found[person] = mean_probabilities(moments, rows, pipeline)
         return found
 
 
-def told(moments: Moments, rows: Array, pipeline: Pipeline) -> F32:
+def mean_probabilities(moments: Moments, rows: Array, pipeline: Pipeline) -> F32:
     """Return the probabilities (C,) of some faces together."""
     mean = moments.raw[rows].mean(0, dtype=np.float64)
     return np.asarray(pipeline.tell(mean[None])[0], np.float32)
@@ -57,7 +57,9 @@ def of_clip(name: str, moments: Moments, pipeline: Pipeline) -> Baseline:
             f"baseline {name} shows {len(moments.persons)} persons; give a clip, or a part "
             "START-END, that shows one"
         )
-    return Baseline(name, given=told(moments, moments.person == moments.persons[0], pipeline))
+    return Baseline(
+        name, given=mean_probabilities(moments, moments.person == moments.persons[0], pipeline)
+    )
 
 
 def rises(p: F32, baseline: F32) -> F64:

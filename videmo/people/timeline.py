@@ -186,9 +186,9 @@ class _Rows:
     def row(self, rows: I64, start: float, end: float, label: str | None = None) -> Row:
         """Return the row of some faces of one person."""
         mean = self.raw[rows].mean(0)
-        return self.told(rows, start, end, mean, self._tell(mean[None])[0], label)
+        return self.known_row(rows, start, end, mean, self._tell(mean[None])[0], label)
 
-    def told(
+    def known_row(
         self, rows: I64, start: float, end: float, raw: F64, p: F32, label: str | None = None,
         frame: int | None = None,
     ) -> Row:  # fmt: skip
@@ -222,7 +222,7 @@ def _by_frame(make: _Rows, timing: Timing) -> Iterator[Row]:
     until = make.clock.until(faces.time)
     for i in np.lexsort((make.moments.person, faces.index)).tolist():
         start, end, frame = float(faces.time[i]), float(until[i]), int(faces.index[i])
-        yield make.told(np.array([i]), start, end, make.raw[i], answers[i], frame=frame)
+        yield make.known_row(np.array([i]), start, end, make.raw[i], answers[i], frame=frame)
 
 
 def _by_window(make: _Rows, timing: Timing) -> Iterator[Row]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from videmo import __version__
-from videmo.data import F32, F64, I64
+from videmo.data import I64
+from videmo.people.baseline import mean_probabilities
 from videmo.people.moments import Moments, Watched
 from videmo.people.timeline import Row, Timing, rows
 from videmo.pipeline import Pipeline
@@ -97,7 +98,9 @@ def _answer(moments: Moments, pipeline: Pipeline) -> dict[str, str] | None:
     if not len(moments):
         return None
     policy = _policy(pipeline)
-    first, second = best(moments.labels, _told(moments, _counted(moments, policy), pipeline), 2)
+    first, second = best(
+        moments.labels, mean_probabilities(moments, _counted(moments, policy), pipeline), 2
+    )
     return {
         "told": f"{first[0]} {percent(first[1])}", "next": _next(second), "rule": _RULES[policy],
     }  # fmt: skip
@@ -108,7 +111,7 @@ def _doubts(moments: Moments, pipeline: Pipeline) -> Iterator[str]:
     if not len(moments):
         return
     counted = _counted(moments, _policy(pipeline))
-    (a, p), (b, q) = best(moments.labels, _told(moments, counted, pipeline), 2)
+    (a, p), (b, q) = best(moments.labels, mean_probabilities(moments, counted, pipeline), 2)
     if p - q < NEAR:
         yield f"{a} {percent(p)} and {b} {percent(q)} are a near tie"
     frames = len(np.unique(moments.faces.index))
@@ -138,12 +141,6 @@ def _counted(moments: Moments, policy: str) -> I64:
     """Return the places of the faces that a policy counts."""
     faces = moments.faces.tracked(np.arange(len(moments)))
     return select(replace(faces, row=faces.index), policy).track
-
-
-def _told(moments: Moments, places: I64, pipeline: Pipeline) -> F32:
-    """Return the probabilities (C,) of some faces together."""
-    mean: F64 = moments.raw[places].mean(0, dtype=np.float64)
-    return np.asarray(pipeline.tell(mean[None])[0])
 
 
 def _facts(moments: Moments, begin: float, end: float) -> list[tuple[str, str]]:
@@ -201,7 +198,7 @@ def _person(
     """Return what the page tells of one person."""
     number = strip.person or 0
     here = np.flatnonzero(moments.person == number)
-    first, second = best(moments.labels, _told(moments, here, pipeline), 2)
+    first, second = best(moments.labels, mean_probabilities(moments, here, pipeline), 2)
     times = moments.faces.time[here]
     share = len(here) / max(1, len(moments.times))
     after = _next(second)

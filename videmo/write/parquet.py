@@ -205,7 +205,7 @@ class RowGroups:
             pa, pq = arrow()
             texts = [name for name, of in self._types.items() if of == "string"]
             self._writer = pq.ParquetWriter(
-                _Door(self._sink), self._schema(pa), use_dictionary=texts
+                _SinkFile(self._sink), self._schema(pa), use_dictionary=texts
             )
         return self._writer
 
@@ -265,7 +265,7 @@ class _Faces:
         groups.add_group([clips, paths, *columns, np.concatenate([x.values for _, _, x in some])])
 
 
-class _Door:
+class _SinkFile:
     """What Arrow writes through; it also writes the end of a file that was given up: nowhere."""
 
     closed = False

@@ -179,7 +179,7 @@ def test_stamps_of_packets_stand_for_those_that_are_missing() -> None:
 def test_missing_stamps_are_made_up() -> None:
     clock = Clock(0.0, 0.04, leaps=False, counted=False)
     assert [clock(frame(None, None)) for _ in range(3)] == pytest.approx([0.0, 0.04, 0.08])
-    assert clock.words == [
+    assert clock.notes == [
         "some frames have no time stamp; their times are made up from the frame rate"
     ]
 

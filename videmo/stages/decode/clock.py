@@ -57,7 +57,7 @@ class Clock:
         return passed / (self._count - 1) if self._count > 1 and passed > 0 else self._step
 
     @property
-    def words(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What is to be told of the stamps so far."""
         told = []
         if self._made_up:

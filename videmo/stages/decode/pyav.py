@@ -267,7 +267,7 @@ class _Reader:
             self._warn(
                 f"damaged: {_count(torn, 'packet')} marked as corrupt from {self._torn_at:.2f} s"
             )
-        for text in self._clock.words:
+        for text in self._clock.notes:
             self._warn(text)
         if whole:
             self._miss()
