@@ -30,9 +30,9 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     10: "runs runs.inputs show.trails",
     11: "runs.batch runs.executor runs.roots runs.shards show.annotate show.clip_page",
     12: "runs.workers",
-    13: "runs.cluster runs.journal",
+    13: "runs.cluster runs.journal runs.library",
     14: "evaluate runs.resume",
-    15: "train doctor library",
+    15: "train doctor",
     16: "cli __init__",
     17: "__main__",
 }

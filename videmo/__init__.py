@@ -44,10 +44,10 @@ _HOME = {
     "Recipe": "recipe",
     "VidemoError": "errors",
     "VideoError": "errors",
-    "attributes": "library",
-    "classify": "library",
+    "attributes": "runs.library",
+    "classify": "runs.library",
     "evaluate": "evaluate.function",
-    "extract_features": "library",
+    "extract_features": "runs.library",
     "load": "pipeline",
     "to_frame": "write.frame",
 }
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from videmo.data import Descriptor, Features, Prediction
     from videmo.errors import NoFaceError, VidemoError, VideoError
     from videmo.evaluate.function import evaluate
-    from videmo.library import attributes, classify, extract_features
+    from videmo.runs.library import attributes, classify, extract_features
     from videmo.pipeline import Engine, Pipeline, load
     from videmo.recipe import Recipe
     from videmo.write.frame import to_frame

@@ -8,4 +8,5 @@ inputs, with a journal to go on from.
     when work is tried again     executor; workers and cluster follow its one policy
     what is kept of a run        journal, and resume for a file that is whole
     runs in parts                shards
+    what Python offers of it     library: videmo.classify and its like
 """
