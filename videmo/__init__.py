@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from videmo.data import Descriptor, Features, Prediction
     from videmo.errors import NoFaceError, VidemoError, VideoError
     from videmo.evaluate.function import evaluate
-    from videmo.runs.library import attributes, classify, extract_features
     from videmo.pipeline import Engine, Pipeline, load
     from videmo.recipe import Recipe
+    from videmo.runs.library import attributes, classify, extract_features
     from videmo.write.frame import to_frame
 
 
