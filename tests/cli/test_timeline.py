@@ -136,3 +136,13 @@ def test_rises_are_told_above_a_baseline(videmo_command: Any, demo: Path) -> Non
     first, second = videmo_command(*given).records
     assert first["by"] == "person, baseline 5-6" and {*first["rises"]} == {*first["scores"]}
     assert abs(first["rises"]["happiness"]) < 1 and second["rise"] is None
+
+
+def test_faces_that_are_left_out_are_counted_in_every_row(
+    videmo_command: Any, demo: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "t.csv"
+    given = ("--by", "person", "--min-quality", "side=170", "-o", out)
+    assert videmo_command("timeline", demo, *FAST, *given).code == 0
+    (told,) = rows(out)  # the smaller of the two persons is left out
+    assert int(told["left_out"]) > 0 and float(told["side"]) >= 170

@@ -163,7 +163,7 @@ def timeline(**options: Any) -> None:
     All faces of a frame count, and each person of a clip has a number, 1, 2, ... as they first
     appear. A clip without a face, or one that cannot be read, is one row with its status.
 
-    Formats: tables (csv, tsv, parquet), ndjson, json; subtitles (srt, vtt, ass with boxes);
+    Formats: tables (csv, tsv, xlsx, parquet), ndjson, json; subtitles (srt, vtt, ass with boxes);
     annotation programs (eaf of ELAN, textgrid of Praat); events of BIDS (name_events.tsv) and the
     columns of py-feat (name.fex.csv). Those of one clip want --out-dir for several.
 
@@ -397,13 +397,16 @@ class _Timeline:
 
     def _writer(self, format_: str, out: str | None) -> Writer:
         from videmo.people.records import RISES
+        from videmo.pipeline import LEFT_OUT
         from videmo.stages.heads.attributes import AFFECT, Affect
         from videmo.write import open_writer
         from videmo.write.columns import timeline_columns
 
         labels = self.pipeline.labels
         told = Affect._fields if AFFECT in self.pipeline.outputs else ()
-        columns = timeline_columns(labels, (*told, *(RISES if self.baseline else ())))
+        counted = (LEFT_OUT,) if self.pipeline.recipe.filtering.filters else ()
+        extra = (*told, *(RISES if self.baseline else ()), *counted)
+        columns = timeline_columns(labels, extra)
         if format_ == "table":
             from videmo.write.persons import open_records
 

@@ -13,7 +13,7 @@ from videmo.people.baseline import Baseline, risen, rises
 from videmo.people.linking import Linking
 from videmo.people.moments import Moments
 from videmo.people.timeline import Row, Timing, rows
-from videmo.pipeline import Pipeline
+from videmo.pipeline import LEFT_OUT, Pipeline
 from videmo.stages.heads.attributes import AFFECT, Affect, affect
 from videmo.stages.quality import NAMES as QUALITY
 
@@ -77,6 +77,7 @@ def _base(record: Mapping[str, Any], by: str, clip: Part, told: Sequence[str]) -
     row |= dict.fromkeys((*QUALITY, "frame", "track", "face_score"))
     parts = {"part_start": clip.start, "part_end": clip.end, "persons": None}
     size = {key: record.get(key) or None for key in ("width", "height")}
+    size |= {LEFT_OUT: record[LEFT_OUT]} if LEFT_OUT in record else {}
     tail = {key: record[key] for key in ("duration", "warnings", "error", "provenance")}
     return {**head, **row, "by": by, **parts, **size, **tail}
 

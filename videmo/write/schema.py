@@ -250,6 +250,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
         Key("persons", "count", "how many were seen in the clip", null=True),
         *(Key(name, "count", f"px, of the clip's picture: its {name}", null=True)
           for name in SIZE),
+        Key("left_out", "count", "faces of the clip of too little quality to count, with "
+            "--min-quality", free=True),
         _DURATION,
         *_TAIL[2:],
     )),
