@@ -48,3 +48,16 @@ def test_what_cannot_be_done_is_said_in_a_line_and_nothing_is_written(run, tmp_p
     assert (got, out) == (code, "")
     assert said in err
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_small_faces_are_hidden_too_and_not_marked(run, tmp_path, shared, monkeypatch):
+    """The classroom has four people, of whom two are too small for the head's own limits."""
+    from videmo.show import annotate as room
+
+    hidden, marked = [], []
+    monkeypatch.setattr(room, "veil", lambda pixels, boxes: hidden.append(len([*boxes])))
+    monkeypatch.setattr(room.Overlay, "draw", lambda self, pixels, marks, caption: (
+        marked.append(len(marks)) or pixels))  # fmt: skip
+    clip = shared / "clips" / "faces" / "classroom.mp4"
+    assert run(str(clip), "-o", "o.mp4", "--blur", "--end", "1", "-q")[0] == 0
+    assert min(hidden) >= 4 and 1 <= max(marked) <= 2

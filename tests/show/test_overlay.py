@@ -47,7 +47,7 @@ def test_bars_are_as_long_as_their_shares():
     assert steps.max() / np.median(steps[steps < steps.max() / 2]) == pytest.approx(3, rel=0.25)
 
 
-def test_a_veil_leaves_twelve_colours_and_the_rest_as_it_was(rng):
+def test_a_veil_leaves_four_colours_and_the_rest_as_it_was(rng):
     pixels = rng.integers(0, 255, (120, 160, 3)).astype(np.uint8)
     before = pixels.copy()
     veil(pixels, [np.array([60.0, 40, 100, 80])])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +26,9 @@ from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.types import Persons
 
+if TYPE_CHECKING:
+    from videmo.pipeline import Pipeline
+
 EXAMPLES = """\b
 Examples:
   videmo annotate talk.mp4 -o seen.mp4
@@ -42,8 +46,8 @@ Examples:
 @section(
     "Output",
     click.option("--blur", is_flag=True,
-                 help="Hide every face that is found; look before you share it, for what no "
-                 "detector finds stays to be seen."),
+                 help="Hide every face that is found, smaller and less certain ones too; look "
+                 "before you share it, for what no detector finds stays to be seen."),
     click.option("--persons", type=Persons(), metavar="N,...",
                  help="Mark only these: 1 is who appears first. By default everyone."),
     click.option("--no-sound", is_flag=True, help="Leave the sound out; by default it is kept."),
@@ -62,7 +66,7 @@ def annotate(clip: str, **options: Any) -> None:
     alone. Nothing else of the source, such as the place where it was filmed, is written.
     """
     from videmo.people.moments import load
-    from videmo.show.annotate import AnnotateOptions
+    from videmo.show.annotate import HIDING, AnnotateOptions
     from videmo.show.annotate import annotate as draw
     from videmo.show.video import CONTAINERS
     from videmo.write.names import kind_of
@@ -70,17 +74,24 @@ def annotate(clip: str, **options: Any) -> None:
     check_outputs([_clip(clip)])
     kind_of(options["out"], CONTAINERS)
     changes = changes_of(options)
+    looked = changes
+    if options["blur"]:
+        looked = {**changes, "detection": {**changes.get("detection", {}), **HIDING}}
     made = load(
-        options["head"], engine=engine_of(options), prior=options["prior"], linking=None, **changes
+        options["head"], engine=engine_of(options), prior=options["prior"], linking=None, **looked
     )
     pipeline = made.prepare()
     if changes or options["verbose"]:  # that all faces are looked at goes without saying
         say_pipeline(pipeline, options)
     say_device(pipeline.provenance, options)
     drawing = AnnotateOptions(
-        options["blur"], options["persons"] or (), not options["no_sound"],
-        options["start"], options["end"],
-    )  # fmt: skip
+        blur=options["blur"],
+        **(_floors(pipeline, changes) if options["blur"] else {}),
+        persons=options["persons"] or (),
+        sound=not options["no_sound"],
+        start=options["start"],
+        end=options["end"],
+    )
     with frame_progress(options, clip) as progress:
         seen = draw(
             clip, options["out"], pipeline, drawing,
@@ -92,6 +103,19 @@ def annotate(clip: str, **options: Any) -> None:
         if not len(seen.moments):
             say(f"videmo: note: {clip}: no face in {len(seen.moments.times)} frames")
     sys.exit(0)
+
+
+_SIDE = 0.75  # of --min-face: how small the box of a face may be that is found by it
+
+
+def _floors(pipeline: Pipeline, changes: Mapping[str, Any]) -> dict[str, float]:
+    """Return the limits of the faces that are marked: as given, or the head's own."""
+    from videmo.show.annotate import HIDING
+
+    given, model = changes.get("detection", {}), pipeline.head_model
+    own = model.recipe.detection if model else pipeline.recipe.detection
+    floors = {name: given.get(name, getattr(own, name)) for name in HIDING}
+    return floors | {"min_face": _SIDE * floors["min_face"]}
 
 
 def _clip(path: str) -> Any:

@@ -22,7 +22,7 @@ COLOURS = (
 )  # fmt: skip
 _NOBODY = (170, 170, 170)
 _INK, _PAPER = (255, 255, 255), (0, 0, 0, 170)
-_CELLS = (4, 3)  # of a veil: rows and columns, too few for a face
+_CELLS = (2, 2)  # of a veil: rows and columns, too few for a face
 _BEYOND = 0.25  # of a box, that its veil reaches over each side
 
 
@@ -41,7 +41,7 @@ def colour_of(person: int) -> tuple[int, int, int]:
 
 
 def veil(pixels: U8, boxes: Iterable[Array]) -> None:
-    """Hide what is in boxes (4,), and some way around: twelve colours are left of each."""
+    """Hide what is in boxes (4,), and some way around: four colours are left of each."""
     height, width = pixels.shape[:2]
     for x0, y0, x1, y1 in boxes:
         across, down = _BEYOND * (x1 - x0), _BEYOND * (y1 - y0)
