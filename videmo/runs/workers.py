@@ -26,8 +26,6 @@ from uuid import uuid4
 from videmo import store
 from videmo.data import POSITIVE, Failure
 from videmo.errors import InputError, ModelError, VidemoError
-from videmo.people.linking import Linking
-from videmo.people.moments import spooled_moments
 from videmo.pipeline import Engine, FeatureHook, OpenHook, Pipeline, cpus
 from videmo.recipe import Recipe
 from videmo.runs.batch import attempt
@@ -44,6 +42,8 @@ from videmo.write.spool import spooled
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture, ProcessPool
+
+    from videmo.people.linking import Linking
 
     Task = tuple[Clip, ProcessFuture["ClipResult"]]
 
@@ -336,10 +336,16 @@ def run_clip(
     if faces is None:
         return ClipResult(attempt(clip, pipeline, watch, on_open))
     path = os.path.join(faces, uuid4().hex)
-    keep = spooled_moments(path, pipeline, linking) if linking else spooled(path)
+    keep = _moments(path, pipeline, linking) if linking else spooled(path)
     answer = attempt(clip, pipeline, lambda river: watch(keep(river)), on_open)
     if isinstance(answer, Failure):
         with suppress(OSError):
             os.unlink(path)
         return ClipResult(answer)
     return ClipResult(answer, path)
+
+
+def _moments(path: str, pipeline: Pipeline, linking: Linking) -> FeatureHook:
+    from videmo.people.moments import spooled_moments  # for few runs, and it takes a while to load
+
+    return spooled_moments(path, pipeline, linking)
