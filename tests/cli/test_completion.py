@@ -40,6 +40,9 @@ def test_commands_options_choices_and_models_are_known() -> None:
     assert completed("classify", "--faces", "l") == ["largest"]
     assert {"afew7", "vgaf3"} <= {*completed("classify", "--head", "")}
     assert completed("models", "sh") == ["show"]
+    assert completed("models", "verify", "af") == ["afew7", "af"]
+    assert "enet_b0_8_best_afew" in completed("models", "pull", "enet")
+    assert "lite0_faces" in completed("export", "l")
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -10,6 +10,7 @@ from videmo.cli.grouped import Command
 from videmo.cli.options import debug_option, out_option, quiet_option
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
+from videmo.cli.types import ModelName
 
 EXAMPLES = """\b
 Examples:
@@ -19,7 +20,7 @@ Examples:
 
 
 @click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option(
     "--to",
     required=True,

@@ -18,7 +18,7 @@ from videmo.cli.options import (
     use_cache,
 )
 from videmo.cli.streams import say
-from videmo.cli.types import Number
+from videmo.cli.types import ModelName, Number
 from videmo.errors import InputError
 from videmo.write.printable import printable
 
@@ -94,7 +94,7 @@ def list_(format_: str | None, **options: Any) -> None:
 
 
 @models.command(no_args_is_help=True, epilog=SHOW)
-@click.argument("name")
+@click.argument("name", type=ModelName(published=True))
 @click.option("-f", "--format", "format_", type=click.Choice(["text", "json", "markdown"]),
               default="text", help="json has all of its card, markdown is its page.")  # fmt: skip
 @cache_options
@@ -126,7 +126,7 @@ def show(name: str, format_: str, **options: Any) -> None:
 
 
 @models.command(no_args_is_help=True, epilog=PULL)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=ModelName(published=True))
 @click.option("--url", metavar="URL", help="Fetch from there: a file, or (ending in /) its folder.")
 @click.option("--sha256", "digest", default="", metavar="HEX", help="The sum the file must have.")
 @click.option("--no-import", "keep", is_flag=True, help="Only fetch the file; make no model of it.")
@@ -168,7 +168,7 @@ def pull(
 
 
 @models.command(epilog=VERIFY)
-@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.argument("names", nargs=-1, metavar="[NAME...]", type=ModelName())
 @click.option("-f", "--format", "format_", type=click.Choice(["table", "ndjson"]),
               help="By default a table on a terminal, NDJSON elsewhere.")  # fmt: skip
 @cache_options
@@ -195,7 +195,7 @@ def verify(names: Sequence[str], format_: str | None, **options: Any) -> None:
 
 
 @models.command(no_args_is_help=True, epilog=PATH)
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @cache_options
 @debug_option
 def path(name: str, **options: Any) -> None:
@@ -210,7 +210,7 @@ def path(name: str, **options: Any) -> None:
 
 
 @models.command(no_args_is_help=True, epilog=REMOVE)
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=ModelName())
 @cache_options
 @quiet_option
 @debug_option

@@ -69,9 +69,15 @@ class Quality(click.ParamType):  # type: ignore[type-arg]  # generic in new vers
 
 
 class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
-    """The name of a model, or its folder."""
+    """The name of a model, or its folder.
+
+    published: whether a shell offers those that can be fetched, too
+    """
 
     name = "model"
+
+    def __init__(self, *, published: bool = False) -> None:
+        self.published = published
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return it as it is: whether there is such a model is asked later."""
@@ -82,9 +88,11 @@ class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic in new ve
         from click.shell_completion import CompletionItem
 
         from videmo.store import folders
+        from videmo.store.zoo import ZOO
 
-        names = sorted(folder.name for folder in folders() if folder.name.startswith(incomplete))
-        return [*map(CompletionItem, names), CompletionItem(incomplete, type="dir")]
+        names = {folder.name for folder in folders()} | ({*ZOO} if self.published else set())
+        offered = sorted(name for name in names if name.startswith(incomplete))
+        return [*map(CompletionItem, offered), CompletionItem(incomplete, type="dir")]
 
 
 class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in new versions only
