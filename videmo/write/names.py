@@ -30,7 +30,7 @@ def kind_of(
     suffix = os.path.splitext(name)[1].lower()
     ends = [end for end in kinds if name.lower().endswith(end)]
     said = kinds[max(ends, key=len)] if ends else None  # a_events.tsv is more than .tsv
-    if said is None and os.path.isdir(name):
+    if said is None and asked is None and os.path.isdir(name):
         inside = os.path.join(name, f"name{next(iter(kinds))}")
         raise InputError(f"{name}: is a folder; name a file in it, such as {inside}")
     if asked is None:
