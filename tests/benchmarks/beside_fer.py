@@ -11,7 +11,7 @@ import cv2
 import facenet_pytorch  # noqa: F401  (torch before TensorFlow, or the two crash)
 from fer.fer import FER
 
-FRAMES = 24
+FRAMES = 12
 
 
 def main() -> None:
