@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 AUDIT = ROOT / "tests" / "support" / "startup"
 # Programs of this machine that libraries ask for a fact: ctypes and torch where a library lies,
 # platform what the processor is called, matplotlib where fonts lie.
-# Ray begins its own.
+# Ray begins its own; completion asks bash how old it is.
 LOCAL = (
     "gcs_server",
     "raylet",
@@ -33,6 +33,7 @@ LOCAL = (
     "ld",
     "objdump",
     "lscpu",
+    "bash",
 )
 TABLE, ARCHIVE = ["out.csv", "out.csv.receipt"], ["f.npz", "f.npz.receipt"]
 COMMANDS = {  # what is run, and the files it is asked for
@@ -50,6 +51,15 @@ COMMANDS = {  # what is run, and the files it is asked for
         "extract-features demo.mp4 --every 5 --frames --out f.npz",
         ARCHIVE,
     ),
+    "timeline": ("timeline demo.mp4 --every 5 --out t.csv", ["t.csv", "t.csv.receipt"]),
+    "subtitles": (
+        "timeline demo.mp4 --every 5 --out-dir told -f srt",
+        ["told/demo.srt", "told/timeline.csv", "told/timeline.csv.receipt"],
+    ),
+    "report": ("report demo.mp4 --every 5 --out r.html", ["r.html"]),
+    "annotate": ("annotate demo.mp4 --every 5 --out a.mp4", ["a.mp4"]),
+    "compare": ("compare table.csv same.csv", []),
+    "completion": ("completion bash", []),
     "attributes": ("attributes demo.mp4 --every 5 --out a.csv", ["a.csv"]),
     "identify": ("identify demo.mp4 again.mp4 --every 9", []),
     "doctor": ("doctor", []),
@@ -145,6 +155,7 @@ def folder(tmp_path: Path) -> Path:
         rows = csv.writer(file)
         rows.writerow(["path", "label", "x0", "x1"])
         rows.writerows([f"{i}.mp4", "ab"[i % 2], i % 2, i % 3] for i in range(40))
+    shutil.copy(work / "table.csv", work / "same.csv")
     return tmp_path
 
 
