@@ -39,7 +39,7 @@ def test_a_part_of_the_demo_is_drawn_and_progress_tells_the_time_left(run, tmp_p
         (("clip.mp4", "-o", "none/out.mp4"), 1, "its folder is not there"),
         (("clip.mp4", "-o", "-"), 2, "no suffix says the format"),
         (("clip.mp4", "-o", "o.mp4", "--persons", "0"), 2, "'0' is no list of persons"),
-        (("none.mp4", "-o", "o.mp4"), 2, "none.mp4"),
+        (("none.mp4", "-o", "o.mp4"), 1, "none.mp4"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line_and_nothing_is_written(run, tmp_path, arguments,

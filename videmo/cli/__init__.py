@@ -24,9 +24,11 @@ from videmo.errors import (
     InputError,
     MissingDependency,
     ModelError,
+    NoFaceError,
     NothingToDo,
     ReaderGone,
     VidemoError,
+    VideoError,
 )
 from videmo.files.extras import SOURCES, missing_dependency
 
@@ -212,4 +214,6 @@ def exit_code(error: VidemoError) -> int:
         return 3
     if isinstance(error, (ModelError, MissingDependency)):
         return 4
+    if isinstance(error, (VideoError, NoFaceError)):  # of a command that is about one clip
+        return 1
     return 2 if isinstance(error, InputError) else 1
