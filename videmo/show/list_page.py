@@ -86,7 +86,7 @@ def _worst(clip: ListedClip) -> tuple[int, float]:
 
 _COLUMNS = (
     ("Clip", "path"), ("Status", ""), ("Label", ""), ("Probability", "number"), ("Next", ""),
-    ("True label", ""), ("With a face", "number"), ("Faces", "number"), ("Words", "why"),
+    ("True label", ""), ("With a face", "number"), ("Faces", "number"),
 )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _row(clip: ListedClip, place: Mapping[str, int], folder: str) -> list[dict[s
     after = next(((label, p) for label, p in order if label != best), None)
     missed = "" if clip.truth == clip.label else " (missed)"
     return [
-        _cell(f"{clip.path[len(folder):]} {clip.part}".strip(), kind="path"),
+        _cell(f"{clip.path[len(folder):]} {clip.part}".strip(), kind="path", below=clip.words),
         _cell(_STATUS[clip.status], mark="" if clip.status == "ok" else "bad"),
         _cell(clip.label or (f"({best})" if best else "")),
         _cell("" if top is None else percent(top), key=top, kind="number",
@@ -115,19 +115,18 @@ def _row(clip: ListedClip, place: Mapping[str, int], folder: str) -> list[dict[s
         _cell("" if clip.coverage is None else percent(clip.coverage), key=clip.coverage,
               kind="number"),
         _cell("" if clip.faces is None else str(clip.faces), key=clip.faces, kind="number"),
-        _cell(clip.words, kind="why"),
     ]  # fmt: skip
 
 
 def _cell(
     text: str, *, key: float | None = None, kind: str = "", mark: str = "",
-    bar: float | None = None, colour: int = 0,
+    bar: float | None = None, colour: int = 0, below: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """Return a cell; rows are sorted by `key`, or by the text."""
     number = "" if key is None else f"{key:.6g}"
     return {
         "text": text, "key": number if kind == "number" else text, "kind": kind, "mark": mark,
-        "bar": None if bar is None else f"{100 * bar:.1f}", "colour": colour,
+        "bar": None if bar is None else f"{100 * bar:.1f}", "colour": colour, "below": below,
     }  # fmt: skip
 
 
