@@ -10,6 +10,12 @@ from videmo.cli.evaluate import format_of
 from videmo.cli.grouped import Command
 from videmo.cli.options import message_options, out_option
 from videmo.cli.outputs import check_outputs, overwrite_option
+from videmo.cli.pairing import (
+    bootstrap_options,
+    figures_format_option,
+    matching_options,
+    truth_options,
+)
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -27,28 +33,10 @@ Examples:
 @click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
-@click.option("--truth", metavar="FILE", help="A manifest or feature file with the true labels.")
-@click.option("--folders", is_flag=True, help="The folder of a clip names its true label.")
-@click.option("--path-column", default="path", metavar="NAME",
-              help="The column that names the clip.")  # fmt: skip
-@click.option("--pred-column", default="label", metavar="NAME",
-              help="The column of the answers.")  # fmt: skip
-@click.option("--truth-column", metavar="NAME",
-              help="Of the truth; without --truth, in A.")  # fmt: skip
-@click.option("--subject-column", default="subject", metavar="NAME",
-              help="The column of the truth that names the person.")  # fmt: skip
-@click.option("--match", type=click.Choice(["path", "name", "stem"]), default="path",
-              help="Clips are one if these are.")  # fmt: skip
-@click.option("--labels", metavar="A,B,...", help="The whole set of labels.")
-@click.option("--by-meaning", is_flag=True, help="Happy is happiness; read 8 labels as 7 or 3.")
-@click.option("--no-scores", is_flag=True, help="Pass the probabilities over.")
-@click.option("--draws", type=click.IntRange(100), default=2000, metavar="N",
-              help="Samples of the bootstrap.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
-              help="Of the bootstrap.")  # fmt: skip
-@click.option("-f", "--format", "format_",
-              type=click.Choice(["table", "json", "markdown", "latex"]),
-              help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
+@truth_options
+@matching_options
+@bootstrap_options
+@figures_format_option
 @out_option(help="Write here; .json, .md, .tex or .txt chooses the format.")
 @overwrite_option
 @message_options

@@ -21,6 +21,12 @@ from videmo.cli.options import (
     recipe_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
+from videmo.cli.pairing import (
+    bootstrap_options,
+    figures_format_option,
+    matching_options,
+    truth_options,
+)
 from videmo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -52,28 +58,15 @@ FIRST = (
 
 @click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES, first=FIRST)
 @click.option("--predictions", metavar="FILE", help="What classify wrote, or a CSV; - is stdin.")
-@click.option("--truth", metavar="FILE", help="A manifest or feature file with the true labels.")
-@click.option("--folders", is_flag=True, help="The folder of a clip names its true label.")
+@truth_options
 @click.option("--dataset", metavar="NAME", help="The layout of --root, which holds the truth.")
 @click.option("--root", metavar="DIR", help="A data set; without --predictions, classify it.")
 @click.option("--fold", type=click.IntRange(1), metavar="N", help="The fold of the data set.")
 @click.option("--protocol", metavar="NAME", help="Print first what is official for afew, vgaf, ...")
 @click.option("--split", metavar="NAME", help="Only the clips of this split of the truth.")
-@click.option("--path-column", default="path", metavar="NAME",
-              help="The column that names the clip.")  # fmt: skip
-@click.option("--pred-column", default="label", metavar="NAME",
-              help="The column of the answers.")  # fmt: skip
-@click.option("--truth-column", metavar="NAME",
-              help="Of the truth; without --truth, in the file of the answers.")  # fmt: skip
-@click.option("--subject-column", default="subject", metavar="NAME",
-              help="The column of the truth that names the person.")  # fmt: skip
-@click.option("--match", type=click.Choice(["path", "name", "stem"]), default="path",
-              help="Clips are one if these are.")  # fmt: skip
+@matching_options
 @click.option("--missing", type=click.Choice(["error", "wrong"]), default="error",
               help="What a clip without a prediction is.")  # fmt: skip
-@click.option("--labels", metavar="A,B,...", help="The whole set of labels.")
-@click.option("--by-meaning", is_flag=True, help="Happy is happiness; read 8 labels as 7 or 3.")
-@click.option("--no-scores", is_flag=True, help="Pass the probabilities over.")
 @click.option("--kind", type=click.Choice(["labels", "numbers"]), default="labels",
               help="numbers: CCC, PCC, MAE, RMSE.")  # fmt: skip
 @click.option("--train", "training", multiple=True, metavar="FILE|HEAD",
@@ -81,13 +74,8 @@ FIRST = (
 @click.option("--seen", type=click.Choice(["error", "allow"]), default="error",
               help="What a clip or person is that the head learned from, as its card "
               "tells.")  # fmt: skip
-@click.option("--draws", type=click.IntRange(100), default=2000, metavar="N",
-              help="Samples of the bootstrap.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N",
-              help="Of the bootstrap.")  # fmt: skip
-@click.option("-f", "--format", "format_",
-              type=click.Choice(["table", "json", "markdown", "latex"]),
-              help="By default a table on a terminal, JSON elsewhere.")  # fmt: skip
+@bootstrap_options
+@figures_format_option
 @out_option(help="Write here; .json, .md, .tex or .txt chooses the format.")
 @click.option("--confusion", type=OutputPath(), metavar="PICTURE",
               help="Draw the confusion matrix of all clips: .png, .svg or .pdf.")  # fmt: skip
