@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     Task = tuple[Clip, ProcessFuture["ClipResult"]]
 
 _OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_WORKER = "pebble_pool_worker"  # what pebble calls its processes
 QUEUED = 3  # clips a worker that wait or are done already: enough that none is idle
 
 
@@ -154,11 +155,7 @@ class ProcessExecutor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._pool.close()
-        else:
-            self._pool.stop()
-        self._pool.join()
+        _end(self._pool)
 
     @property
     def provenance(self) -> Provenance:
@@ -241,8 +238,7 @@ class ProcessExecutor:
 
     def _restart(self) -> None:
         """Begin another pool, and hand it the clips that have no result."""
-        self._pool.stop()
-        self._pool.join()
+        _end(self._pool)
         self._pool = _pool(self.options.jobs)
         for i, (clip, task) in enumerate(self._tasks):
             if not task.done() or isinstance(task.exception(), BrokenProcessPool):
@@ -274,6 +270,19 @@ def _pool(jobs: int) -> ProcessPool:
 
     spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
     return ProcessPool(max_workers=jobs, context=spawn, initializer=_begin_worker)
+
+
+def _end(pool: ProcessPool) -> None:
+    """End a pool and its processes, all at once.
+
+    A process that has just begun asks for locks of the pool, which lets go of them and only then
+    ends its processes one after the other; the last would miss its locks, and say so at length.
+    """
+    pool.stop()
+    for process in multiprocessing.active_children():
+        if process.name == _WORKER:
+            process.terminate()
+    pool.join()
 
 
 def _begin_worker() -> None:
