@@ -100,7 +100,8 @@ def test_a_recipe_refuses_a_backbone_with_another_mean(backbone: store.Model) ->
 
 
 def test_a_recipe_of_0_1_0_knows_its_backbone_by_the_weights(backbone: store.Model) -> None:
-    Pipeline(replace(backbone.recipe, backbone_sha256=backbone.weights_sha256))
+    pipeline = Pipeline(replace(backbone.recipe, backbone_sha256=backbone.weights_sha256))
+    assert pipeline.recipe.backbone_sha256 == backbone.weights_sha256 != backbone.sha256
 
 
 @pytest.mark.parametrize(

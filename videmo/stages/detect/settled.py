@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ SMALLEST = 0.5  # of min_face: so much smaller are the boxes that MTCNN finds wi
 LOOKS, SURE = 2, 0.5  # how often O-Net settles a box, and how sure it must be each time
 
 
-class SettledDetector:
+class SettledDetector(ABC):
     """A network of one look at frames shrunk to `options.max_side`, its boxes settled by O-Net.
 
     So boxes and points are of the kind that MTCNN gives. Where O-Net sees no face (one that is
@@ -60,13 +61,13 @@ class SettledDetector:
         self._run = runner(self._compiled(content, threads or os.cpu_count() or 1))
         self.look = ONet.of_package(1)  # a face is too little work for two to share
 
+    @abstractmethod
     def make_network(self, content: bytes) -> Any:
         """Return the `openvino.Model` of the ONNX: uint8 (1, H, W, 3) RGB in, sides any."""
-        raise NotImplementedError
 
+    @abstractmethod
     def faces_in(self, answers: Any, height: int, width: int) -> tuple[F64, F64, F64]:
         """Return box (M, 4), score (M,), points (M, 5, 2) of an answer for a frame of that size."""
-        raise NotImplementedError
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score."""
