@@ -42,6 +42,7 @@ FLOOR = {piece: floor for floor, pieces in FLOORS.items() for piece in pieces.sp
 ARRAYS = {f"videmo.data.{name}" for name in ("Array", "F32", "F64", "I64", "U8")}
 
 ROOMS = {  # foreign library -> the modules, or packages, that may speak to it
+    "pillow_heif": "stages.decode.heic",
     "PIL": "stages.decode train show.overlay show.film",
     "av": "stages.decode.pyav stages.decode.container doctor show.video",  # one reads, one writes
     "click": "cli",

@@ -38,6 +38,7 @@ SOURCES = {
     "openvino": Requirement("openvino"),
     "pandas": Requirement("pandas", "pandas"),
     "pebble": Requirement("pebble"),
+    "pillow_heif": Requirement("pillow-heif", "heic"),
     "pyarrow": Requirement("pyarrow", "parquet"),
     "ray": Requirement("ray", "ray"),
     "sklearn": Requirement("scikit-learn"),

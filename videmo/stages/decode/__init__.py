@@ -35,7 +35,7 @@ DECODERS = {
     "pyav": "videmo.stages.decode.pyav:PyAV",
     "decord": "videmo.stages.decode.decord:Decord",
 }
-PICTURE_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURE_SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".webp", ".bmp", ".heic", ".heif", ".hif")
 SLACK = 1e-3  # s; Matroska and FLV store whole milliseconds, so a frame may lie this far before
 ROUNDING = 1e-6  # s; times are sums of floats
 
@@ -127,7 +127,7 @@ def open_video(
         return RemoteVideo(path, local, scratch)
     if os.path.isdir(path):
         return ImageFolder(path, batch_bytes=batch_bytes, pixels=pixels, rate=frame_rate)
-    if path.lower().endswith(PICTURE_SUFFIXES) or looks_like_webp(path):
+    if _is_picture(path):
         from videmo.stages.decode.pictures import Animation, is_animated
 
         make = Animation if is_animated(path) else ImageFolder
@@ -135,16 +135,31 @@ def open_video(
     return video
 
 
-def looks_like_webp(path: str) -> bool:
-    """Return whether a file is a WebP by its first bytes; FFmpeg reads no animated one."""
+def _is_picture(path: str) -> bool:
+    """Return whether a file is one by its name or its first bytes.
+
+    FFmpeg reads no animated WebP, and of a HEIC one tile.
+    """
+    if path.lower().endswith(PICTURE_SUFFIXES):
+        return True
+    head = first_bytes(path)
+    return (head[:4] == b"RIFF" and head[8:] == b"WEBP") or is_heic(head)
+
+
+def is_heic(head: bytes) -> bool:
+    """Return whether a file that begins so is a HEIC: one image, no sequence (ISO/IEC 23008-12)."""
+    return head[4:8] == b"ftyp" and head[8:] in (b"heic", b"heix", b"heim", b"heis", b"mif1")
+
+
+def first_bytes(path: str) -> bytes:
+    """Return the first 12 bytes of a file, or none where it cannot be read."""
     if not os.path.isfile(path):
-        return False
+        return b""
     try:
         with open(path, "rb") as file:
-            head = file.read(12)
+            return file.read(12)
     except OSError:
-        return False
-    return head[:4] == b"RIFF" and head[8:] == b"WEBP"
+        return b""
 
 
 class Sampler:
@@ -309,7 +324,7 @@ class ImageFolder(Decoder):
         self._files = _pictures(path)
         while self._files:  # the first that can be read gives the size
             try:
-                height, width = read_still(str(self._files[0]), pixels)[0].shape[:2]
+                height, width = read_still(str(self._files[0]), pixels).pixels.shape[:2]
                 break
             except VideoError as error:
                 if len(self._files) == 1:
@@ -328,13 +343,11 @@ class ImageFolder(Decoder):
     def _frames(self, sampling: Sampling) -> Iterator[Frame]:
         for index in sampled_indices(np.arange(len(self._files)) / self.rate, sampling).tolist():
             try:
-                pixels, count = self._still(str(self._files[index]), self._pixels)
+                pixels, _, notes = self._still(str(self._files[index]), self._pixels)
             except VideoError as error:
                 self.warnings.append(str(error))
                 continue
-            if count > 1:
-                name = self._files[index].name
-                self.warnings.append(f"{name}: holds {count} pictures; the first is taken")
+            self.warnings += (f"{self._files[index].name}: {note}" for note in notes)
             height, width, scale = scaled_size(pixels.shape[0], pixels.shape[1], sampling.max_side)
             if scale < 1:
                 pixels = resize(pixels, height, width)

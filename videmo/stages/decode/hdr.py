@@ -39,6 +39,14 @@ def to_standard(pixels: Array, transfer: int) -> U8:
     return _shown()[(roots * (_STEPS - 1) + 0.5).astype(np.uint16)]
 
 
+def warning(transfer: int) -> str:
+    """Return what a record says of such pictures."""
+    return (
+        f"high dynamic range ({TRANSFER_NAMES[transfer]}): shown as on a screen of standard "
+        "range, from which the models have learned"
+    )
+
+
 @cache
 def _light(transfer: int) -> F32:
     """Return the light of each of 65,536 codes: PQ's of white, HLG's of the scene, 0 to 1."""

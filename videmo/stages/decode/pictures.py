@@ -1,39 +1,56 @@
-"""Pictures through Pillow: opened by list, turned upright, one or several in a file."""
+"""Pictures through Pillow and libheif: opened by list, upright, one or several in a file."""
 
 from __future__ import annotations
 
-import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from videmo.data import U8, FrameBatch, VideoInfo
 from videmo.errors import VideoError
 from videmo.files.extras import missing_dependency
-from videmo.stages.decode import Decoder, Frame, Sampler, Sampling, batches, scaled_size
+from videmo.stages.decode import (
+    Decoder,
+    Frame,
+    Sampler,
+    Sampling,
+    batches,
+    first_bytes,
+    is_heic,
+    scaled_size,
+)
 from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
-from videmo.stages.decode.probe import check_readable
+from videmo.stages.decode.heic import read_heic
+from videmo.stages.decode.probe import DAMAGED, check_readable
 from videmo.stages.image import resize
 
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow hands others to programs, as EPS
 ANIMATED = ("PNG", "WEBP", "GIF")  # others keep thumbnails and depth beside their one picture
 DEFAULT_DURATION = 0.1  # s that a picture is shown whose time is 0, as browsers have it
-_DAMAGED = (  # what Pillow's parsers meet in a file that is broken
-    OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, EOFError,
-    AttributeError, RuntimeError, struct.error, zlib.error,
-)  # fmt: skip
 _OPENING = threading.Lock()  # Pillow's limit is one for all threads
 
 
-def read_still(path: str, pixels: int) -> tuple[U8, int]:
-    """Return the first picture of a file (H, W, 3), upright, and how many it holds."""
+class Still(NamedTuple):
+    """The first picture of a file."""
+
+    pixels: U8  # (H, W, 3), upright
+    pictures: int  # that follow each other in the file
+    notes: tuple[str, ...]  # what is to be known of it
+
+
+def read_still(path: str, pixels: int) -> Still:
+    """Return the first picture of a file; raises VideoError where it has none."""
+    if is_heic(first_bytes(path)):
+        picture, notes = read_heic(path, pixels)
+        return Still(picture, 1, notes)
     with _open_picture(path, pixels) as picture:
-        return _upright(picture), _count(picture)
+        count = _count(picture)
+        notes = (f"holds {count} pictures; the first is taken",) if count > 1 else ()
+        return Still(_upright(picture), count, notes)
 
 
 def is_animated(path: str) -> bool:
@@ -53,7 +70,7 @@ class Animation(Decoder):
     ) -> None:
         self.warnings: list[str] = []
         self._path, self._bytes, self._pixels = path, batch_bytes, pixels
-        first, count = read_still(path, pixels)
+        first, count, _ = read_still(path, pixels)
         height, width = first.shape[:2]
         self.info = VideoInfo(path, height, width, count, None, None, "images")
 
@@ -128,7 +145,7 @@ def _open_picture(path: str, pixels: int) -> Iterator[Any]:
         with picture:
             refuse_large(path, picture.height, picture.width, pixels)
             yield picture
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise VideoError(path, "not a picture, or damaged; save it again") from error
 
 

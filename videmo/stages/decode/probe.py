@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import struct
 import unicodedata
+import zlib
 from collections.abc import Iterator
 
 from videmo.errors import VideoError
 from videmo.stages.decode.formats import kind_of_list
 
+DAMAGED = (  # what parsers of pictures meet in a file that is broken
+    OSError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, EOFError,
+    AttributeError, RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
 LFS_POINTER = b"version https://git-lfs"
+MAX_BOXES = 10_000  # that are looked at; a recording in fragments has two a fragment
 NO_SUCH_FILE = "no such file; check the path"
 NOT_ALLOWED = "permission denied; ask for the right to read it"
 
@@ -71,7 +78,7 @@ def why_unreadable(path: str) -> str:
     if b"encv" in head or b"pssh" in head:  # ISO/IEC 23001-7, common encryption
         return "encrypted; decrypt it first"
     if head[4:8] in (b"ftyp", b"moof", b"mdat", b"wide", b"free", b"styp", b"sidx"):
-        if b"moov" not in _boxes(path):
+        if all(name != b"moov" for name, _, _ in boxes(path)):
             return (
                 "its index (moov) is missing: a recording that was cut off, or one fragment of "
                 "a stream; copy it again, or join it to its first fragment"
@@ -84,18 +91,19 @@ def why_unreadable(path: str) -> str:
     return "not a video, or damaged from its first bytes; try to play it"
 
 
-def _boxes(path: str) -> set[bytes]:
-    """Return the names of the top-level boxes of an MP4 file (ISO/IEC 14496-12, 4.2)."""
-    names, at, size = set[bytes](), 0, os.path.getsize(path)
+def boxes(path: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, place and length of the outer boxes of an MP4 (ISO/IEC 14496-12, 4.2)."""
+    at, size = 0, os.path.getsize(path)
     with open(path, "rb") as file:
-        while at + 8 <= size and len(names) < 100:
+        for _ in range(MAX_BOXES):
             file.seek(at)
             head = file.read(16)
+            if len(head) < 8:
+                return
             length = int.from_bytes(head[:4], "big")
-            names.add(head[4:8])
             if length == 1:  # the true length is in the next 8 bytes
                 length = int.from_bytes(head[8:16], "big")
             if length < 8:  # 0: to the end of the file
-                break
-            at += length
-    return names
+                length = size - at
+            yield head[4:8], at, length
+            at += max(8, length)

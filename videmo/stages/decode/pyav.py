@@ -246,10 +246,7 @@ class _Reader:
         if transfer not in hdr.TRANSFER_NAMES:
             pixels: U8 = self._to_rgb(frame, width, height, "rgb24").to_ndarray()
             return pixels
-        self._warn(
-            f"high dynamic range ({hdr.TRANSFER_NAMES[transfer]}): shown as on a screen of "
-            "standard range, from which the models have learned"
-        )
+        self._warn(hdr.warning(transfer))
         deep = self._to_rgb(frame, width, height, "rgb48le").to_ndarray()
         return hdr.to_standard(deep, transfer)
 
