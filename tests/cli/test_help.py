@@ -180,3 +180,40 @@ def test_what_is_no_time_says_how_one_is_written(time: str) -> None:
 def test_a_section_that_is_not_known_cannot_hide_an_option() -> None:
     for command in COMMANDS.values():
         assert {getattr(one, "section", "Options") for one in command.params} <= {*SECTIONS}
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_told_how_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-x y.mp4").touch()
+    for words in (["-x y.mp4"], ["classify", "-x y.mp4"]):
+        said = " ".join(run(*words).output.split())
+        assert "write './-x y.mp4', or put -- before it" in said
+    assert "No such option" in run("classify", "-x z.mp4").output
+    for words in (["./-x y.mp4", "--dry-run"], ["classify", "--dry-run", "--", "-x y.mp4"]):
+        assert run(*words).stdout.strip() in words
+    assert "-x y.mp4: empty file" in run("--", "-x y.mp4").output
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "coloured"),
+    [
+        ("always", {}, True), ("always", {"NO_COLOR": "1"}, True), ("auto", {}, False),
+        ("never", {"FORCE_COLOR": "1"}, False), ("auto", {"FORCE_COLOR": "1"}, True),
+    ],
+)  # fmt: skip
+def test_colour_is_as_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, before: dict[str, str],
+    coloured: bool,
+) -> None:  # fmt: skip
+    toys.network(tmp_path / "red", "emotion")
+    toys.clip(tmp_path / "a.gif", [(200, 40, 40)])
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.setenv(name, before.get(name, ""))  # which is undone, whatever is asked for
+        if name not in before:
+            monkeypatch.delenv(name)
+    given = ("--head", str(tmp_path / "red"), "--format", "table", "--color", asked)
+    said = run("classify", str(tmp_path / "a.gif"), *given).stdout
+    assert ("\x1b[" in said) is coloured

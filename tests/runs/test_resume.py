@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import toys
 
-from videmo.cli import videmo
+from videmo.cli import exit_code, videmo
 from videmo.errors import InputGone, OutputError, VidemoError
 from videmo.runs.inputs import Clip
 from videmo.runs.journal import SUFFIX
@@ -332,3 +333,29 @@ def stopped(command: Command, monkeypatch: pytest.MonkeyPatch, given: list[str])
     with monkeypatch.context() as patch, pytest.raises(VidemoError):
         patch.setattr(Journal, "add", once)
         command(*given)
+
+
+def test_the_first_failure_ends_a_run_that_is_to_end_there_and_it_goes_on(command: Command) -> None:
+    for name in ("b", "bb"):
+        Path("clips", f"{name}.gif").write_bytes(b"no picture")
+    with pytest.raises(VidemoError, match="stopped at the first clip that failed") as end:
+        command(*classify("--fail-fast", out="out.ndjson"))
+    assert exit_code(end.value) == 1
+    assert not os.path.exists("out.ndjson") and os.path.exists("out.ndjson.journal")
+    toys.clip(Path("clips/b.gif"), [GREEN] * 3)
+    toys.clip(Path("clips/bb.gif"), [GREEN] * 3)
+    assert command(*classify("--resume", "--fail-fast", out="out.ndjson")).code == 0
+    assert command(*classify(out="whole.ndjson")).code == 0
+    assert Path("out.ndjson").read_bytes() == Path("whole.ndjson").read_bytes()
+
+
+def test_the_first_failure_ends_records_that_nobody_goes_on_with(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("clips/b.gif").write_bytes(b"no picture")
+    given = ["classify", "clips", "--head", "./red", "--format", "ndjson", "--fail-fast"]
+    with pytest.raises(SystemExit) as end:
+        videmo.main(given, standalone_mode=False)
+    said = capsys.readouterr()
+    assert end.value.code == 1 and "stopped at the first clip that failed" in said.err
+    assert [json.loads(line)["status"] for line in said.out.splitlines()] == ["ok", "error"]

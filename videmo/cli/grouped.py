@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -82,9 +83,11 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; an option of other tools is told what it is called here."""
+        words = [*args]
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            refuse_dashes(ctx, words)
             here = _ELSEWHERE.get(error.option_name, "")
             if not here or (here.startswith("--") and here.split()[0] not in _names(self)):
                 raise
@@ -118,6 +121,17 @@ class Command(click.Command):
         if "--help" in parameter.opts and any(hasattr(one, "section") for one in self.params):
             return "Messages"
         return str(getattr(parameter, "section", "Options"))
+
+
+def refuse_dashes(ctx: click.Context, words: Sequence[str]) -> None:
+    """Say how to name a file whose name reads as options, if one of these words is such a file."""
+    for word in words:
+        if word.startswith("-") and word != "-" and os.path.lexists(word):
+            raise click.UsageError(
+                f"{word} is a file whose name begins as an option does; write "
+                f"{shlex.quote(os.path.join(os.curdir, word))}, or put -- before it",
+                ctx,
+            )
 
 
 def _names(command: click.Command) -> set[str]:

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from videmo.cli.grouped import Group, is_clip
+from videmo.cli.grouped import Group, is_clip, refuse_dashes
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
@@ -71,6 +71,7 @@ class LazyGroup(Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            refuse_dashes(ctx, shlex.split(words))
             fact = f"No option of videmo itself is called {error.option_name}"
             step = f"options stand behind a command: videmo {self.direct} {words}"
             raise click.UsageError(f"{fact}; {step}", ctx) from error
@@ -85,5 +86,6 @@ class LazyGroup(Group):
         if args[0] == "help":
             args = [*args[1:], "--help"]
         elif self.get_command(ctx, args[0]) is None and is_clip(args[0]):
-            args = [self.direct, *args]
+            behind = ["--"] if args[0].startswith("-") and args[0] != "-" else []  # as it stood
+            args = [self.direct, *behind, *args]
         return super().resolve_command(ctx, args)

@@ -366,11 +366,39 @@ resume_options = section(
         help="Go on with a run that was stopped, or with an output that lacks clips; try what "
         "failed again.",
     ),
+    click.option(
+        "--fail-fast",
+        is_flag=True,
+        help="Stop at the first clip that cannot be read; --resume goes on. By default it costs "
+        "its own record.",
+    ),
     click.option("--overwrite", is_flag=True, help="Replace an output that is there already."),
 )
 
+
+def _paint(context: click.Context, parameter: click.Parameter, value: str) -> None:
+    """Let this process, and those that it starts, keep to --color, in the words that rich reads."""
+    import os
+
+    wanted = {"always": ("FORCE_COLOR", "NO_COLOR"), "never": ("NO_COLOR", "FORCE_COLOR")}
+    if value in wanted:
+        told, other = wanted[value]
+        os.environ[told] = "1"
+        os.environ.pop(other, None)
+
+
 debug_option = section(
-    "Messages", click.option("--debug", is_flag=True, help="Show where an error comes from.")
+    "Messages",
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        callback=_paint,
+        expose_value=False,
+        help="Of tables; auto is colour on a terminal, unless NO_COLOR is set. So is FORCE_COLOR "
+        "for always.",
+    ),
+    click.option("--debug", is_flag=True, help="Show where an error comes from."),
 )
 quiet_option = section(
     "Messages",

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Finish = Callable[[str, Sequence[Clip], Journal, dict[str, str | None]], None]
 
 
+_FIRST_FAILURE = "stopped at the first clip that failed"
+
+
 @dataclass(frozen=True)
 class Run:
     """Clips, the pipeline they go through, and the command line's options."""
@@ -48,7 +51,10 @@ class Run:
 
     def stream(self, keep: Keep) -> int:
         """Hand the record of every clip to `keep` as it is made; return how many failed."""
-        return self._each(self.clips, keep, {}, ordered=True)
+        failed = self._each(self.clips, keep, {}, ordered=True)
+        if failed and self.options.get("fail_fast"):
+            self._say(f"{_FIRST_FAILURE} (--fail-fast)")
+        return failed
 
     def journalled(self, out: str, finish: Finish) -> int:
         """Keep what is found beside `out` as it is made, then have `finish` write all of it.
@@ -133,6 +139,8 @@ class Run:
 
         provenance: dict[str, str | None] = {}
         failed = self._rest(todo, journal, provenance)
+        if failed and self.options.get("fail_fast") and any(clip not in journal for clip in todo):
+            raise VidemoError(f"{_FIRST_FAILURE}, as --fail-fast asks")
         new = [clip for clip in self.clips if clip in journal]
         if before:
             with _fetched(out) as file, _beside(out) as folder:
@@ -252,10 +260,13 @@ class Run:
                 say_record(line, self.options)
                 say_trace(result.answer, self.options)
                 failed += line["status"] == "error"
+                if failed and self.options.get("fail_fast"):
+                    break
                 if stopped.is_set():
                     raise KeyboardInterrupt
         if len(clips) > 1 and not self.options["quiet"]:
-            say(f"videmo: {bar.tally.summary(self.options.get('out'))}")
+            whole = not (failed and self.options.get("fail_fast"))
+            say(f"videmo: {bar.tally.summary(self.options.get('out') if whole else None)}")
         return failed
 
     def _size(self, result: ClipResult) -> dict[str, int]:
