@@ -13,10 +13,10 @@ from videmo.cli.messages import (
     ProgressJson,
     ProgressLines,
     RunStatistics,
-    frames_expected,
     make_progress,
 )
 from videmo.data import Faces, Features, VideoInfo
+from videmo.runs.board import Underway, frames_expected
 from videmo.stages.decode import Sampling
 
 
@@ -134,6 +134,44 @@ def test_a_program_hears_how_far_a_clip_is(capsys: pytest.CaptureFixture[str]) -
     told = json.loads(capsys.readouterr().err)["progress"]
     assert (told["clip"], told["clip_share"], told["clip_seconds_left"]) == ("long.mp4", 0.25, 6)
     assert told["clip_frames"] == 250 and told["done"] == 0
+
+
+def test_clips_beside_each_other_are_told_each_and_count_for_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    lines = ProgressLines(RunStatistics(5, clock))
+    clock.now = 20.0
+    places = (Underway(0, "a.mp4", 50, 100), Underway(1, "b.mp4", 100, 100, True),
+              *(Underway(n, f"{n}.mp4", 7, None) for n in (2, 3, 4)))  # fmt: skip
+    lines.heard(places)  # when they are first heard of
+    clock.now = 40.0
+    lines.heard(places)
+    assert capsys.readouterr().err.splitlines() == [
+        "videmo: 0/5 clips, 0 clips/s, 0:01:33 left; a.mp4: 50 %, 0:00:20 left; 2.mp4: 7 frames; "
+        "3.mp4: 7 frames; and 1 more"
+    ]
+    program = ProgressJson(RunStatistics(5, clock))
+    clock.now = 42.0
+    program.heard(places)
+    told = json.loads(capsys.readouterr().err)["progress"]
+    assert [(one["clip"], one["clip_share"]) for one in told["running"][:2]] == [
+        ("a.mp4", 0.5), ("2.mp4", None)
+    ]  # fmt: skip
+
+
+def test_a_bar_of_clips_beside_each_other_is_that_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bar = ProgressBar(RunStatistics(4))
+    bar.begin("a.mp4")
+    for columns, words in ((100, "0/4 clips, a.mp4 50 %"), (80, "0/4 clips, a.mp4…")):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        bar.heard([Underway(0, "x/a.mp4", 50, 100), Underway(1, "b.mp4", 10, 10, True)])
+        task = bar._bar.tasks[0]
+        assert (task.description, task.percentage, task.fields["frames"]) == (words, 37.5, 50)
+    bar.end(record())
+    assert bar.tally.underway == 0.5
 
 
 def test_a_bar_ends_where_the_clip_does() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from toys import ToySpec
 from videmo.data import Failure
 from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
 from videmo.pipeline import Answer, Engine, _cgroup_cpus, cpus, load
+from videmo.runs.board import Board, Underway
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip
 from videmo.runs.workers import (
@@ -77,12 +78,33 @@ def test_a_clip_that_hangs_is_given_up() -> None:
     assert isinstance(last, Answer)
 
 
+def test_how_far_clips_are_is_told_while_they_are_waited_for() -> None:
+    told: list[Sequence[Underway]] = []
+    with ProcessExecutor(work(), WorkerOptions(2), told.append) as processes:
+        found = processes.prepare().map(map(Clip, ["long 1", "quick 2", "slow 3"]), str)
+        assert len([*found]) == 3
+    first, *others = told[0]
+    assert (first.path, first.seen, first.expected, first.done) == ("long 1", 25, 100, False)
+    assert [(one.path, one.done) for one in others] == [("quick 2", True), ("slow 3", True)]
+
+
+def test_a_place_on_the_board_is_empty_for_the_next_clip() -> None:
+    board = Board(1, get_context("spawn"))
+    place = board.take()
+    assert place is not None and board.take() is None
+    assert board.read(place, "a", done=False) is None
+    assert [*board.writer(place).watch(iter([toys.features(3)]))]
+    assert board.read(place, "a", done=False) == (place, "a", 3, None, False)
+    board.give_back(place)
+    assert board.take() == place and board.read(place, "b", done=False) is None
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_processes_that_are_killed_while_they_wait_cost_no_answer(jobs: int) -> None:
     def named() -> Iterator[Clip]:
         for i in range(12):
             if i in (4, 9):  # what was asked for before is answered, nothing is in hand
-                wait([task for _, task in processes._tasks])
+                wait([task.result for task in processes._tasks])
                 for process in active_children():
                     process.kill()
             yield Clip(f"quick {i}")
@@ -96,7 +118,7 @@ def test_processes_that_are_killed_while_they_wait_cost_no_answer(jobs: int) -> 
 def test_processes_that_always_end_before_a_clip_are_one_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("videmo.runs.workers._pool", lambda jobs: DeadPool())
+    monkeypatch.setattr("videmo.runs.workers._pool", lambda jobs, board: DeadPool())
     with (
         ProcessExecutor(work(), WorkerOptions(1)) as processes,
         pytest.raises(VidemoError, match="--resume"),

@@ -17,6 +17,7 @@ from videmo.data import Descriptor, Faces, Features, VideoInfo
 from videmo.errors import InputError, ModelNotFound
 from videmo.pipeline import Answer
 from videmo.runs.workers import PipelineSpec
+from videmo.stages.decode import Sampling
 
 
 class Toy:
@@ -39,6 +40,10 @@ class Toy:
             time.sleep(60)
         if word == "slow":
             time.sleep(0.3)
+        if word == "long":  # 100 frames, of which 25 were looked at when it is asked
+            more["on_open"](VideoInfo(path, 2, 2, 100, 4.0, 25.0, "toy"), Sampling())
+            [*more["through"](iter([features(25)]))]
+            time.sleep(1.5)
         if word == "broken":
             raise InputError(f"{path}: cannot be read")
         if word == "hungry":

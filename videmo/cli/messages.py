@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from videmo.data import Features, VideoInfo
     from videmo.pipeline import Pipeline
+    from videmo.runs.board import Underway
     from videmo.stages.decode import Sampling
 
 
@@ -92,6 +95,7 @@ class RunStatistics:
         self.clips, self.clock, self.began = clips, clock, clock()
         self.statuses: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.underway = 0.0  # clips' worth of what is looked at just now
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count a clip."""
@@ -104,7 +108,8 @@ class RunStatistics:
         """How far the run is: clips, clips/s, s left."""
         done, spent = sum(self.statuses.values()), self.clock() - self.began
         rate = done / spent if spent > 0 else 0.0
-        left = round((self.clips - done) / rate) if rate else None
+        share = (done + self.underway) / self.clips if self.clips else 1.0
+        left = round(spent * (1 - share) / share) if share and spent > 0 else None
         failed = self.statuses["error"]
         return {
             "done": done, "clips": self.clips, "failed": failed,
@@ -170,14 +175,16 @@ class ClipProgress:
         return f"{self.path}: {', '.join(words)}"
 
 
-def frames_expected(info: VideoInfo, sampling: Sampling) -> int | None:
-    """Return about how many frames of a clip are looked at, or None where it does not say."""
-    if info.duration is None or not info.rate:
-        return info.frames and max(1, info.frames // sampling.every)
-    first = max(info.begins, sampling.start or 0.0)
-    shown = min(info.duration, sampling.end or info.duration) - first
-    rate = min(info.rate, sampling.fps) if sampling.fps else info.rate / sampling.every
-    return max(1, round(shown * rate))
+_NAMED = 3  # clips that are named beside each other in a line
+_COLUMNS = 72  # cells of a bar beside its words
+_DONE = 16  # cells of its words in a narrow terminal, for how many clips are done
+
+
+def _how_far(clips: Sequence[ClipProgress]) -> list[str]:
+    """Return words for each of the first clips, and how many others there are."""
+    more = len(clips) - _NAMED
+    words = [clip.how_far() for clip in clips[:_NAMED]]
+    return words if more <= 0 else [*words, f"and {more} more"]
 
 
 class NoProgress:
@@ -186,6 +193,7 @@ class NoProgress:
     def __init__(self, tally: RunStatistics) -> None:
         self.tally = tally
         self.clip = ClipProgress("", tally.clock)
+        self.beside: dict[int, ClipProgress] = {}  # that other processes look at, by their place
 
     def begin(self, path: str) -> None:
         """Hear that this clip is being read."""
@@ -193,7 +201,23 @@ class NoProgress:
 
     def opened(self, info: VideoInfo, sampling: Sampling) -> None:
         """Hear how long it is, and what of it is looked at."""
+        from videmo.runs.board import frames_expected
+
         self.clip.frames = frames_expected(info, sampling)
+
+    def heard(self, underway: Sequence[Underway]) -> None:
+        """Hear how far the clips are that other processes look at."""
+        self.beside = {one.place: self._heard(one) for one in underway if not one.done}
+        shares = sum(clip.share or 0.0 for clip in self.beside.values())
+        self.tally.underway = shares + sum(one.done for one in underway)
+        self.tell()
+
+    def _heard(self, one: Underway) -> ClipProgress:
+        clip = self.beside.get(one.place)
+        if clip is None or clip.path != one.path:
+            clip = ClipProgress(one.path, self.tally.clock)
+        clip.seen, clip.frames = one.seen, one.expected
+        return clip
 
     def watch(self, river: Iterator[Features]) -> Iterator[Features]:
         """Pass features on, and count their frames."""
@@ -208,6 +232,7 @@ class NoProgress:
     def end(self, record: Mapping[str, Any]) -> None:
         """Hear what became of a clip."""
         self.tally.add(record)
+        self.tally.underway = max(0.0, self.tally.underway - 1)
 
     def close(self) -> None:
         """Hear that the run is over."""
@@ -223,7 +248,7 @@ class ProgressLines(NoProgress):
     def tell(self) -> None:
         """Say how far the clip is, and the run, when it is time."""
         if self._is_time():
-            say(self.line(self.clip))
+            say(self.line(*(self.beside.values() or [self.clip])))
 
     def end(self, record: Mapping[str, Any]) -> None:
         """Count a clip, and say how far the run is when it is time."""
@@ -236,12 +261,10 @@ class ProgressLines(NoProgress):
         self.last = self.tally.clock() if due else self.last
         return due
 
-    def line(self, clip: ClipProgress | None = None) -> str:
+    def line(self, *clips: ClipProgress) -> str:
         """Return what is said."""
-        if clip is None:
-            return f"videmo: {self.tally.how_far()}"
-        before = f"{self.tally.how_far()}; " if self.tally.clips > 1 else ""
-        return f"videmo: {before}{clip.how_far()}"
+        run = [self.tally.how_far()] if self.tally.clips > 1 or not clips else []
+        return f"videmo: {'; '.join([*run, *_how_far(clips)])}"
 
 
 class ProgressJson(ProgressLines):
@@ -250,9 +273,13 @@ class ProgressJson(ProgressLines):
     def __init__(self, tally: RunStatistics, every: float = 1.0) -> None:
         super().__init__(tally, every)
 
-    def line(self, clip: ClipProgress | None = None) -> str:
+    def line(self, *clips: ClipProgress) -> str:
         """Return what is said."""
-        return json.dumps({"progress": self.tally.facts | (clip.facts if clip else {})})
+        if self.beside:
+            more: dict[str, Any] = {"running": [clip.facts for clip in clips]}
+        else:
+            more = clips[0].facts if clips else {}
+        return json.dumps({"progress": self.tally.facts | more})
 
     def close(self) -> None:
         """Say how far the run came."""
@@ -271,13 +298,33 @@ class ProgressBar(NoProgress):
         self._bar = _rich_progress()
         far = f"{self.tally.how_far()}  " if self.tally.clips > 1 else ""
         self._task = self._bar.add_task(far + printable(path), total=None, frames=0)
+        if self.beside:  # as far as was heard while the clip before was waited for
+            self.tell()
         self._bar.start()
 
     def tell(self) -> None:
         """Move the bar."""
-        if self._bar:
+        if self._bar and self.beside:
+            frames = sum(clip.seen for clip in self.beside.values())
+            done = sum(self.tally.statuses.values()) + self.tally.underway
+            self._bar.update(
+                self._task, description=self._beside(), completed=done, total=self.tally.clips,
+                frames=frames,
+            )  # fmt: skip
+        elif self._bar:
             done, total = self.clip.seen, self.clip.frames
-            self._bar.update(self._task, completed=done, total=total and max(done, total))
+            total = total and max(done, total)
+            self._bar.update(self._task, completed=done, total=total, frames=done)
+
+    def _beside(self) -> str:
+        """Return how many clips are done and, where there is room, how far each other one is."""
+        facts, room = self.tally.facts, shutil.get_terminal_size().columns - _COLUMNS
+        words = f"{facts['done']}/{facts['clips']} clips"
+        words += f", {facts['failed']} failed" if facts["failed"] else ""
+        for clip in self.beside.values():
+            share = "" if clip.share is None else f" {100 * clip.share:.0f} %"
+            words += f", {printable(os.path.basename(clip.path))}{share}"
+        return words if len(words) <= room else f"{words[: max(room, _DONE)]}…"
 
     def end(self, record: Mapping[str, Any]) -> None:
         """Take the bar away, so that a record can be written."""
@@ -323,7 +370,7 @@ def _rich_progress() -> Progress:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.completed:.0f} frames"),
+        TextColumn("{task.fields[frames]} frames"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

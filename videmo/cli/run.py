@@ -311,7 +311,7 @@ class Run:
                 return
             workers = WorkerOptions(jobs, timeout)
             spec = PipelineSpec.of(self.pipeline, workers, faces, self.linking)
-            with ProcessExecutor(spec, workers) as processes:
+            with ProcessExecutor(spec, workers, bar.heard) as processes:
                 yield processes.prepare()
 
     @contextmanager

@@ -13,14 +13,14 @@ import os
 import re
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from videmo import store
@@ -29,6 +29,7 @@ from videmo.errors import InputError, ModelError, VidemoError
 from videmo.pipeline import Engine, FeatureHook, OpenHook, Pipeline, cpus
 from videmo.recipe import Recipe
 from videmo.runs.batch import attempt
+from videmo.runs.board import Board, Underway
 from videmo.runs.executor import (
     ClipResult,
     OnStart,
@@ -45,11 +46,23 @@ if TYPE_CHECKING:
 
     from videmo.people.linking import Linking
 
-    Task = tuple[Clip, ProcessFuture["ClipResult"]]
 
 _OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _WORKER = "pebble_pool_worker"  # what pebble calls its processes
+_SPAWN = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
+_board: Board | None = None  # of a process that works for another; memory comes with its start only
 QUEUED = 3  # clips a worker that wait or are done already: enough that none is idle
+
+
+OnTick = Callable[[Sequence[Underway]], None]  # is told how far clips are
+
+
+class Task(NamedTuple):
+    """A clip, what will be its result, and its place on the board."""
+
+    clip: Clip
+    result: ProcessFuture[ClipResult]
+    place: int | None
 
 
 @dataclass(frozen=True)
@@ -143,11 +156,17 @@ class InProcessExecutor:
 
 
 class ProcessExecutor:
-    """Processes on this machine; use it in a `with`, which ends them."""
+    """Processes on this machine; use it in a `with`, which ends them.
 
-    def __init__(self, spec: PipelineSpec, options: WorkerOptions) -> None:
-        self.spec, self.options = spec, options
-        self._pool, self._restarts = _pool(options.jobs), Restarts()
+    on_tick: is told every second, while a result is waited for, how far the clips are
+    """
+
+    def __init__(
+        self, spec: PipelineSpec, options: WorkerOptions, on_tick: OnTick | None = None
+    ) -> None:
+        self.spec, self.options, self._on_tick = spec, options, on_tick
+        self._board = Board(QUEUED * options.jobs + 1, _SPAWN)
+        self._pool, self._restarts = _pool(options.jobs, self._board), Restarts()
         self._tasks: deque[Task] = deque()  # not yet yielded, in the order of the clips
         self._provenance: Provenance = {}
 
@@ -183,12 +202,12 @@ class ProcessExecutor:
     def map(self, clips: Iterable[Clip], on_start: OnStart) -> Iterator[tuple[Clip, ClipResult]]:
         """Yield every clip with its result, in their order."""
         for clip in clips:
-            self._tasks.append((clip, self._schedule(clip)))
+            self._tasks.append(self._schedule(clip, self._board.take()))
             if len(self._tasks) >= QUEUED * self.options.jobs:
-                on_start(self._tasks[0][0].path)
+                on_start(self._tasks[0].clip.path)
                 yield self._next()
         while self._tasks:
-            on_start(self._tasks[0][0].path)
+            on_start(self._tasks[0].clip.path)
             yield self._next()
 
     def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
@@ -196,19 +215,20 @@ class ProcessExecutor:
         for place in range(len(self._tasks)):
             self._wait(place)
         for clip in clips:
-            self._tasks.appendleft((clip, self._schedule(clip)))
+            self._tasks.appendleft(self._schedule(clip, self._board.take()))
             yield self._next()
 
-    def _schedule(self, clip: Clip) -> ProcessFuture[ClipResult]:
+    def _schedule(self, clip: Clip, place: int | None) -> Task:
         try:
-            task = [self.spec, _reachable(clip)]
-            return self._pool.schedule(_run, task, timeout=self.options.timeout)
+            task = [self.spec, _reachable(clip), place]
+            return Task(clip, self._pool.schedule(_run, task, timeout=self.options.timeout), place)
         except RuntimeError as end:  # the pool has ended meanwhile
-            return _broken(end)
+            return Task(clip, _broken(end), place)
 
     def _next(self) -> tuple[Clip, ClipResult]:
         self._wait(0)
-        clip, task = self._tasks.popleft()
+        clip, task, place = self._tasks.popleft()
+        self._board.give_back(place)
         return clip, self._result(clip, task)
 
     def _wait(self, place: int) -> None:
@@ -216,7 +236,7 @@ class ProcessExecutor:
 
         Raises VidemoError where the last pools had no result at all.
         """
-        while self._pool_ended(self._tasks[place][1]):
+        while self._pool_ended(self._tasks[place].result):
             if not self._restarts.add():
                 raise VidemoError(
                     "the processes ended while they waited, perhaps for lack of memory; give fewer "
@@ -234,15 +254,23 @@ class ProcessExecutor:
         while not wait([task], timeout=1).done:
             if not self._pool.active:
                 return True
+            if self._on_tick:
+                self._on_tick(self._underway())
         return isinstance(task.exception(), BrokenProcessPool)
+
+    def _underway(self) -> list[Underway]:
+        """Return how far the clips are that somebody has begun, in their order."""
+        found = (self._board.read(place, clip.path, done=task.done())
+                 for clip, task, place in self._tasks)  # fmt: skip
+        return [one for one in found if one]
 
     def _restart(self) -> None:
         """Begin another pool, and hand it the clips that have no result."""
         _end(self._pool)
-        self._pool = _pool(self.options.jobs)
-        for i, (clip, task) in enumerate(self._tasks):
+        self._pool = _pool(self.options.jobs, self._board)
+        for i, (clip, task, place) in enumerate(self._tasks):
             if not task.done() or isinstance(task.exception(), BrokenProcessPool):
-                self._tasks[i] = clip, self._schedule(clip)
+                self._tasks[i] = self._schedule(clip, place)
 
     def _result(self, clip: Clip, task: ProcessFuture[ClipResult]) -> ClipResult:
         from pebble import ProcessExpired
@@ -265,11 +293,12 @@ def _broken(end: RuntimeError) -> ProcessFuture[ClipResult]:
     return task
 
 
-def _pool(jobs: int) -> ProcessPool:
+def _pool(jobs: int, board: Board) -> ProcessPool:
     from pebble import ProcessPool
 
-    spawn = multiprocessing.get_context("spawn")  # threads of ours would not survive a fork
-    return ProcessPool(max_workers=jobs, context=spawn, initializer=_begin_worker)
+    return ProcessPool(
+        max_workers=jobs, context=_SPAWN, initializer=_begin_worker, initargs=[board]
+    )
 
 
 def _end(pool: ProcessPool) -> None:
@@ -285,11 +314,13 @@ def _end(pool: ProcessPool) -> None:
     pool.join()
 
 
-def _begin_worker() -> None:
-    """Keep from standard error what foreign libraries warn of; records tell what matters.
+def _begin_worker(board: Board) -> None:
+    """Keep the board, and from standard error what libraries warn of; records tell what matters.
 
     A terminal that is closed sends HUP to workers too; what they are at is the parent's to end.
     """
+    global _board
+    _board = board
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.captureWarnings(True)
@@ -324,8 +355,12 @@ def _reachable(clip: Clip) -> Clip:
     return replace(clip, path=ours) if number and os.path.exists(ours) else clip
 
 
-def _run(spec: PipelineSpec, clip: Clip) -> ClipResult:
-    return run_clip(_pipeline(spec), clip, spec.faces, linking=spec.linking)
+def _run(spec: PipelineSpec, clip: Clip, place: int | None) -> ClipResult:
+    pipeline = _pipeline(spec)
+    if _board is None or place is None:
+        return run_clip(pipeline, clip, spec.faces, linking=spec.linking)
+    told = _board.writer(place)
+    return run_clip(pipeline, clip, spec.faces, told.watch, spec.linking, told.opened)
 
 
 def run_clip(
