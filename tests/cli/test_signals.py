@@ -79,6 +79,27 @@ def test_a_second_signal_stops_at_once(work: Path) -> None:
     assert left(work) == (["f.npz.journal"], [])
 
 
+@pytest.mark.parametrize("clips", [1, 2])
+def test_a_second_signal_ends_what_waits_for_a_pipe_that_has_stalled(
+    work: Path, clips: int
+) -> None:
+    os.mkfifo(work / "stalled.mp4")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "videmo", "classify", "stalled.mp4", "00.mp4"][: 4 + clips],
+        cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    with (work / "stalled.mp4").open("wb", buffering=0) as pipe:  # waits until it is opened there
+        pipe.write((work / "00.mp4").read_bytes()[:1000])
+        time.sleep(0.2)
+        for _ in range(2):
+            run.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "does not answer" in err
+
+
 def test_a_terminal_that_is_closed_costs_no_worker_its_clip(work: Path) -> None:
     run = begin(work, "-j", "2")
     wait_for_entries(run, work, 1)
