@@ -90,6 +90,7 @@ class VideoInfo:
     rate: float | None  # frames/s, mean; presentation times decide, not this
     decoder: str | None  # which decoder read it
     begins: float = 0.0  # s, the first frame
+    names: tuple[str, ...] = ()  # of the pictures of a folder, in order
 
 
 @dataclass(frozen=True, eq=False, repr=False)

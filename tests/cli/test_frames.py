@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import toys
 
 from videmo.runs.inputs import Clip, find_clips
+from videmo.write.schema import json_schema
 
 
 @pytest.fixture
@@ -38,3 +41,21 @@ def test_a_single_picture_gives_one_record(videmo_command: Any, pictures: Path) 
     picture = sorted(pictures.iterdir())[0]
     (record,) = videmo_command("classify", picture, "--detector", "whole").records
     assert (record["status"], record["frames"], record["faces"]) == ("ok", 1, 1)
+
+
+def test_rows_of_the_pictures_of_a_folder_tell_their_names(
+    videmo_command: Any, pictures: Path
+) -> None:
+    (pictures / "0000.png").write_bytes(b"damaged")
+    (pictures / "0001.png").rename(pictures / "a, second 1.png")
+    given = ("--frames-of", pictures, "--by", "frame", "--detector", "whole", "-q", "--head",
+             "lite0_faces")  # fmt: skip
+    out = pictures.parent / "t.csv"
+    assert videmo_command("timeline", *given, "-o", out).code == 0
+    with out.open(newline="") as file:
+        told = [(row["frame"], row["frame_name"]) for row in csv.DictReader(file)]
+    assert told == [*((str(n), f"000{n + 2}.png") for n in range(4)), ("4", "a, second 1.png")]
+    records = videmo_command("timeline", *given).records
+    assert [(str(one["frame"]), one["frame_name"]) for one in records] == told
+    jsonschema.Draft202012Validator(json_schema("timeline")).validate(records[0])
+    assert "frame_name" not in videmo_command("timeline", *given, "--by", "window").records[0]

@@ -250,7 +250,7 @@ class Run:
                     clip, result.answer, executor.provenance, self.pipeline.extra_keys,
                     doubts=self.linking is None,
                 )  # fmt: skip
-                line = abstained(line, self.options.get("abstain")) | self._size(result)
+                line = abstained(line, self.options.get("abstain")) | self._picture(result)
                 bar.end(line)
                 if line["status"] == "error" and (folder := roots.gone(clip)):
                     raise InputGone(folder)
@@ -269,13 +269,19 @@ class Run:
             say(f"videmo: {bar.tally.summary(self.options.get('out') if whole else None)}")
         return failed
 
-    def _size(self, result: ClipResult) -> dict[str, int]:
-        """Return width and height in px of a clip's picture, for the rows of a timeline."""
+    def _picture(self, result: ClipResult) -> dict[str, Any]:
+        """Return what the rows of a timeline tell of a clip's picture: its size in px, its names.
+
+        Names only where rows are of frames of --frames-of.
+        """
         from videmo.data import Failure
 
         if self.linking is None or isinstance(result.answer, Failure):
             return {}
-        return {name: getattr(result.answer.info, name) for name in ("width", "height")}
+        info = result.answer.info
+        named = self.options.get("frames_of") and self.by.startswith("frame")
+        names = {"frame_names": list(info.names)} if named else {}
+        return {"width": info.width, "height": info.height, **names}
 
     def _progress(self, clips: int) -> NoProgress:
         from videmo.cli.messages import make_progress

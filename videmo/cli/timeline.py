@@ -396,7 +396,7 @@ class _Timeline:
             say(f"videmo: note: {printable(clip.path)}: {said}")
 
     def _writer(self, format_: str, out: str | None) -> Writer:
-        from videmo.people.records import RISES
+        from videmo.people.records import NAME, RISES
         from videmo.pipeline import LEFT_OUT
         from videmo.stages.heads.attributes import AFFECT, Affect
         from videmo.write import open_writer
@@ -405,7 +405,8 @@ class _Timeline:
         labels = self.pipeline.labels
         told = Affect._fields if AFFECT in self.pipeline.outputs else ()
         counted = (LEFT_OUT,) if self.pipeline.recipe.filtering.filters else ()
-        extra = (*told, *(RISES if self.baseline else ()), *counted)
+        named = (NAME,) if self.options["frames_of"] and self.plan.timing.by == "frame" else ()
+        extra = (*told, *(RISES if self.baseline else ()), *counted, *named)
         columns = timeline_columns(labels, extra)
         if format_ == "table":
             from videmo.write.persons import open_records

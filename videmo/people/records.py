@@ -20,6 +20,7 @@ from videmo.stages.quality import NAMES as QUALITY
 Record = dict[str, Any]
 
 RISES = ("rise", "rises")  # the keys of a row that a baseline adds
+NAME = "frame_name"  # the key of a row of a picture of a folder
 
 
 class Part(Protocol):
@@ -50,7 +51,8 @@ def timeline_records(
 ) -> Iterator[Record]:
     """Yield a record for each row of a clip; for one without any its own, with its status.
 
-    record: as `classify` tells of the clip, with width and height
+    record: as `classify` tells of the clip, with width and height, and frame_names of a folder of
+        pictures whose rows tell them
     moments: None for a clip that failed
     baseline: above which rises are told
     """
@@ -62,7 +64,7 @@ def timeline_records(
     row = None
     for row in found:
         change = _rises(row, moments, usual)
-        yield {**base, **_row(row, moments, pipeline), **change}
+        yield {**base, **_row(row, moments, pipeline, record.get("frame_names")), **change}
         base["warnings"] = []  # they are the clip's: said once
     if row is None:
         yield {**base, **_nobody(base, moments)}
@@ -74,7 +76,8 @@ def _base(record: Mapping[str, Any], by: str, clip: Part, told: Sequence[str]) -
     head = {key: record[key] for key in ("schema_version", "path", "status")}
     empty |= dict.fromkeys(told)
     row = {**empty, "faces": 0, "frames": record["frames"], "coverage": 0.0, "box": None}
-    row |= dict.fromkeys((*QUALITY, "frame", "track", "face_score"))
+    row |= dict.fromkeys((*QUALITY, "frame"))
+    row |= dict.fromkeys((*([NAME] if "frame_names" in record else []), "track", "face_score"))
     parts = {"part_start": clip.start, "part_end": clip.end, "persons": None}
     size = {key: record.get(key) or None for key in ("width", "height")}
     size |= {LEFT_OUT: record[LEFT_OUT]} if LEFT_OUT in record else {}
@@ -105,7 +108,16 @@ def _rises(row: Row, moments: Moments | None, usual: Mapping[int, F32]) -> Recor
     }
 
 
-def _row(row: Row, moments: Moments | None, pipeline: Pipeline) -> Record:
+def _name(frame: int, names: Sequence[str] | None) -> Record:
+    """Return the name of a picture of a folder, where names are told."""
+    if names is None:
+        return {}
+    return {NAME: names[frame] if frame < len(names) else None}
+
+
+def _row(
+    row: Row, moments: Moments | None, pipeline: Pipeline, names: Sequence[str] | None
+) -> Record:
     assert moments is not None
     scores = dict(zip(moments.labels, map(float, row.probabilities), strict=True))
     known = {
@@ -119,6 +131,10 @@ def _row(row: Row, moments: Moments | None, pipeline: Pipeline) -> Record:
     known |= {name: None if np.isnan(value) else value for name, value in quality}
     if row.frame is not None:
         at = int(row.rows[0])
-        known |= {"frame": row.frame, "track": int(moments.faces.track[at])}
+        known |= {
+            "frame": row.frame,
+            **_name(row.frame, names),
+            "track": int(moments.faces.track[at]),
+        }
         known["face_score"] = float(moments.faces.score[at])
     return known

@@ -24,6 +24,7 @@ from videmo.pipeline import Pipeline
 BY = ("frame", "window", "segment", "person")
 SMOOTH = ("auto", "none", "mean", "median")
 ROUNDING = 1e-6  # s; times are sums of floats
+ALONE = 0.04  # s that the one frame of a clip is shown, such as a picture, as `decode` has it
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class _Clock:
     def __init__(self, times: F64) -> None:
         self.times = times
         steps = np.diff(times)
-        self.step = float(np.median(steps)) if len(steps) else 0.0
+        self.step = float(np.median(steps)) if len(steps) else ALONE
         self.end = float(times[-1]) + self.step if len(times) else 0.0
 
     def until(self, time: F64) -> F64:

@@ -239,6 +239,8 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
             digits=BOX_DIGITS),
         *_QUALITY,
         Key("frame", "count", "number of the frame in its source, of a row by frame", null=True),
+        Key("frame_name", "text", "with --frames-of: the picture's own name, of a row by frame",
+            null=True, free=True),
         Key("track", "track", "number of the face, of a row by frame; a person may have several",
             null=True),
         Key("face_score", "share", "how sure the detector is, of a row by frame", null=True,

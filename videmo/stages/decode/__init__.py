@@ -332,7 +332,10 @@ class ImageFolder(Decoder):
                 self.warnings.append(str(error))
                 self._files.pop(0)
         count = len(self._files)
-        self.info = VideoInfo(path, height, width, count, count / self.rate, self.rate, "images")
+        names = tuple(file.name for file in self._files)
+        self.info = VideoInfo(
+            path, height, width, count, count / self.rate, self.rate, "images", names=names
+        )
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         return batches(self._frames(sampling), self._bytes)
