@@ -28,7 +28,8 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     8: "store.export store.zoo pipeline",
     9: "people show runs.csv_text runs.patterns runs.times",
     10: "runs runs.inputs show.trails",
-    11: "runs.batch runs.board runs.executor runs.roots runs.shards show.annotate show.clip_page",
+    11: "runs.batch runs.board runs.executor runs.roots runs.shards runs.windows show.annotate "
+    "show.clip_page",
     12: "runs.workers",
     13: "runs.cluster runs.journal runs.library",
     14: "evaluate runs.resume",

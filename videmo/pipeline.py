@@ -304,7 +304,8 @@ class Pipeline:
             name = self.head_model.name if self.head_model else "none"
             raise InputError(
                 f"head {name} reads whole clips and cannot tell a face or a moment; give "
-                f"head=afew7 or head={self.recipe.backbone}"
+                f"head=afew7 or head={self.recipe.backbone}, or ask videmo classify --window 1 "
+                "for a record of each second"
             )
         if not len(rows):
             return np.zeros((0, len(self.labels)), np.float32)

@@ -23,6 +23,7 @@ from videmo.cli.options import (
     prior_option,
     recipe_options,
     resume_options,
+    window_option,
     worker_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs
@@ -82,6 +83,7 @@ column_options = section(
 
 @click.command(cls=Command, no_args_is_help=True, epilog=CLASSIFY, first=FIRST)
 @input_options
+@window_option
 @recipe_options
 @prior_option
 @out_option(OutputPath(kept=True))
@@ -114,6 +116,8 @@ def classify(**options: Any) -> None:
 
         if options["columns"] == "short" or options["bom"]:
             raise click.UsageError("--columns and --bom are of records of clips, not of persons")
+        if options["window_"]:
+            raise click.UsageError("--window with --per person is videmo timeline --by window")
         by_person(options)
     if options["baseline"]:
         raise click.UsageError("--baseline is a person's: give --per person, or timeline")
@@ -178,6 +182,7 @@ def _is_whole(out: str | None) -> bool:
     "extract-features", cls=Command, no_args_is_help=True, epilog=EXTRACT, first=EXTRACT_FIRST
 )
 @input_options
+@window_option
 @recipe_options
 @out_option(OutputPath(kept=True), required=True,
             help="Write them here, as the suffix says: npz, parquet, csv or tsv.")  # fmt: skip

@@ -210,6 +210,18 @@ prior_option = section(
     ),
 )
 
+window_option = section(
+    "What is looked at",
+    click.option(
+        "--window",
+        "window_",  # not that of a timeline, whose rows are made of one look at the clip
+        type=Number(0, open=True),
+        metavar="S",
+        help="A record for each S seconds of a clip, in place of one: how a head that reads whole "
+        "clips, such as vgaf3, is asked for parts of them. By default whole clips.",
+    ),
+)
+
 abstain_option = section(
     "Answer",
     click.option(
@@ -445,6 +457,10 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
     )
     clips = [_with_span(clip, options) for clip in clips]
     clips = _take_shard(clips, shard, options) if shard else clips
+    if length := options.get("window_"):
+        from videmo.runs.windows import windows
+
+        clips = windows(clips, length, options["frame_rate"] or 25.0)
     if options.get("dry_run"):
         _list(clips)
     return clips
