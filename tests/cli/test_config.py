@@ -51,7 +51,7 @@ def test_a_file_gives_defaults_and_the_command_line_wins() -> None:
     assert options["ext"] == ("dat", "bin") and options["jobs"] >= 1
     assert parse("classify", "--head", "afew7", "a.mp4").params["head"] == "afew7"
     assert parse("train", "head", "a.npz", "-o", "x").params["kind"] == "svm"
-    assert parse("doctor").params == {"format_": "text"}, "it has no such options"
+    assert parse("doctor").params == {"format_": "text", "debug": False}, "it has no such options"
 
 
 @pytest.mark.usefixtures("file")

@@ -111,6 +111,14 @@ def test_an_output_is_minus_o_everywhere(path: str) -> None:
             assert {"-f", "--format"} <= {*option.opts}
 
 
+@pytest.mark.parametrize("path", COMMANDS)
+def test_an_input_that_may_not_be_read_is_not_wrong_use_and_can_be_traced(path: str) -> None:
+    for one in COMMANDS[path].params:  # click would end the run of all other clips
+        assert not (isinstance(one, click.Argument) and getattr(one.type, "readable", False))
+    if path not in ("videmo schema", "videmo completion"):  # which read nothing
+        assert any(one.name == "debug" for one in COMMANDS[path].params)
+
+
 def test_a_clip_in_the_place_of_a_command_is_classified(tmp_path: Path) -> None:
     said = run(str(tmp_path / "gone.mp4"), "-q").output
     assert '"path"' in said and "no such file" in said

@@ -22,11 +22,13 @@ Command = Callable[..., int]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run a command in a folder with clips, lists, answers and a small network."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDEMO_CONFIG", "")
     for name, colour in {"a": RED, "b": GREEN}.items():
         toys.clip(tmp_path / f"{name}.gif", [colour] * 3)
     toys.clip(tmp_path / "pictures", [RED] * 2)
     toys.network(tmp_path / "net", "emotion")
     Path("list.csv").write_text("path,label,split\na.gif,Anger,train\nb.gif,Happiness,train\n")
+    Path("own.csv").write_text("quiet = true")
     Path("names").write_bytes(b"a.gif\0b.gif\0")
     Path("set/train/Anger").mkdir(parents=True)
     os.link("a.gif", "set/train/Anger/a.gif")
@@ -69,6 +71,8 @@ OVER = {  # an output that is read, and the command that would write it
         "a.gif", "attributes", "a.gif", "--only", "age", "--format", "csv", "--out", "a.gif"),
     "a clip of identify": ("b.gif", "identify", "a.gif", "b.gif", "--format", "csv", "--out",
                            "b.gif"),
+    "the file of defaults": (
+        "own.csv", "--config", "own.csv", "classify", "a.gif", *NET, "--out", "own.csv"),
     "answers": ("pred.csv", "evaluate", "--predictions", "pred.csv", "--truth", "list.csv",
                 "--format", "json", "--out", "pred.csv"),
     "truth": ("list.csv", "evaluate", "--predictions", "pred.csv", "--truth", "list.csv",

@@ -166,3 +166,14 @@ def test_a_command_that_writes_no_journal_clears_up_as_well(work: Path) -> None:
     _, err = run.communicate(timeout=120)
     assert run.returncode == 130, err
     assert left(work) == ([], [])
+
+
+@pytest.mark.parametrize("command", ["annotate -o a.mp4", "report -o a.html", "bench"])
+def test_a_pipe_is_refused_by_what_reads_a_clip_twice(work: Path, command: str) -> None:
+    name, *rest = command.split()
+    os.mkfifo(work / "pipe")  # which nobody opens
+    run = subprocess.run(
+        [sys.executable, "-m", "videmo", name, "pipe", *rest], cwd=work, text=True, timeout=60,
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert run.returncode == 1 and "write it to a file first" in run.stderr

@@ -150,6 +150,8 @@ def test_an_unreadable_folder_is_named(here: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "scandir", deny)
     with pytest.raises(InputError, match=r"^d.locked: the folder cannot be read \(permission"):
         find_clips(["d"])
+    with pytest.raises(InputError, match=r"^d.locked: the folder cannot be read \(permission"):
+        find_clips(["d/locked/*.mp4"])
     assert paths("d", exclude=["locked"]) == ["d/a.mp4"]
 
 

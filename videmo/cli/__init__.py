@@ -102,7 +102,7 @@ Examples:
 )
 @click.option(
     "--config",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE",
     help="Defaults for options, as TOML. By default VIDEMO_CONFIG, or your own videmo.toml; videmo "
     "doctor says which.",

@@ -40,7 +40,7 @@ Examples:
     cls=Command, no_args_is_help=True, epilog=EXAMPLES,
     first=("out", "blur", "persons", "no_sound", "start", "end", "head", "overwrite"),
 )  # fmt: skip
-@click.argument("clip", type=click.Path(path_type=str))
+@click.argument("clip", type=click.Path(readable=False, path_type=str))
 @out_option(help="Write here: .mp4, .mov or .mkv.", required=True)
 @overwrite_option
 @section(
@@ -69,9 +69,11 @@ def annotate(clip: str, **options: Any) -> None:
     from videmo.show.annotate import HIDING, AnnotateOptions
     from videmo.show.annotate import annotate as draw
     from videmo.show.video import CONTAINERS
+    from videmo.stages.decode.probe import check_rereadable
     from videmo.write.names import kind_of
 
     check_outputs([_clip(clip)])
+    check_rereadable(clip)
     kind_of(options["out"], CONTAINERS)
     changes = changes_of(options)
     looked = changes

@@ -10,7 +10,13 @@ from typing import Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import changes_of, engine_of, engine_options, recipe_options
+from videmo.cli.options import (
+    changes_of,
+    debug_option,
+    engine_of,
+    engine_options,
+    recipe_options,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -20,7 +26,7 @@ Examples:
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
-@click.argument("clip", required=False, type=click.Path(exists=True))
+@click.argument("clip", required=False, type=click.Path(readable=False))
 @recipe_options
 @engine_options
 @click.option(
@@ -39,6 +45,7 @@ Examples:
     help="Lines for a person, or one JSON object.",
 )
 @click.option("--once", type=click.Choice(["decode", "answer", "stages"]), hidden=True)
+@debug_option
 def bench(**options: Any) -> None:
     """Measure how fast a clip is read here, beside decoding it alone.
 
@@ -47,8 +54,10 @@ def bench(**options: Any) -> None:
     """
     from videmo.doctor import DEMO
     from videmo.doctor.bench import compare_variants
+    from videmo.stages.decode.probe import check_rereadable
 
     clip = options["clip"] or str(DEMO)
+    check_rereadable(clip)
     if options["once"]:
         click.echo(json.dumps(_once(options["once"], clip, options)))
         return
@@ -102,7 +111,7 @@ def _range(of: dict[str, float], unit: str = "", digits: int = 2) -> str:
 def _options_given() -> Sequence[str]:
     """Return the options of the command line that the processes are to have as well."""
     context = click.get_current_context()
-    own = ("clip", "compare", "rounds", "format_", "once")
+    own = ("clip", "compare", "rounds", "format_", "once", "debug")
     words: list[str] = []
     for one in context.command.params:
         name = str(one.name)

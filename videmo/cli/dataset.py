@@ -38,7 +38,7 @@ class _NamesDataSets(Command):
 
 @click.command(cls=_NamesDataSets, no_args_is_help=True, epilog=EXAMPLES)
 @click.argument("name")
-@click.argument("root", type=click.Path(path_type=str))
+@click.argument("root", type=click.Path(readable=False, path_type=str))
 @click.option(
     "--fold",
     type=click.IntRange(1),

@@ -7,6 +7,7 @@ import sys
 import click
 
 from videmo.cli.grouped import Command
+from videmo.cli.options import debug_option
 
 EXAMPLES = """\b
 Examples:
@@ -24,7 +25,8 @@ Examples:
     default="text",
     help="Lines of a name and a value, or one JSON object.",
 )
-def doctor(format_: str) -> None:
+@debug_option
+def doctor(format_: str, debug: bool) -> None:
     """Tell what is installed here and whether it works, for a bug report.
 
     It reads every model again, classifies a clip of one second and fetches nothing. The exit code

@@ -29,7 +29,7 @@ Examples:
 
 
 @click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
-@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.argument("parts", nargs=-1, required=True, type=click.Path(readable=False, path_type=str))
 @out_option(help="Write here, in the format of the parts; by default to standard output.")
 @overwrite_option
 @click.option("--expect", multiple=True, metavar="CSV|DIR",

@@ -24,7 +24,7 @@ Examples:
 
 
 @click.command("import", cls=Command, no_args_is_help=True, epilog=EXAMPLES)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(readable=False, path_type=Path))
 @click.option("--as", "name", required=True, metavar="NAME", help="What the model is called here.")
 @click.option(
     "--architecture",

@@ -81,16 +81,16 @@ span_options = section(
 
 input_options = section(
     "Inputs",
-    click.argument("paths", nargs=-1, type=click.Path(path_type=str)),
+    click.argument("paths", nargs=-1, type=click.Path(readable=False, path_type=str)),
     click.option(
         "--manifest",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="CSV",
         help="A list with the columns path[,label][,split][,subject][,start][,end].",
     ),
     click.option(
         "--files0-from",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="FILE",
         help="A list of paths with a NUL after each; - is stdin.",
     ),
@@ -293,7 +293,7 @@ engine_options = section(
         "Models",
         click.option(
             "--detector-weights",
-            type=click.Path(exists=True, dir_okay=False),
+            type=click.Path(readable=False, exists=True, dir_okay=False),
             metavar="FILE",
             help="A copy of the detector's own weights, for a machine without network.",
         ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from videmo.cli.config import config_file
 from videmo.cli.grouped import section
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def _outputs(context: click.Context) -> Iterator[tuple[str, OutputPath]]:
 
 
 def _sources(context: click.Context) -> Iterator[str]:
-    """Yield all that options other than outputs name, whether it is a file or not."""
+    """Yield the file of defaults, and all that options other than outputs name, file or not."""
+    if own := config_file():
+        yield str(own)
     for parameter in context.command.params:
         if not isinstance(parameter.type, OutputPath):
             yield from _texts(context.params.get(str(parameter.name)))

@@ -19,7 +19,7 @@ Examples:
 
 
 @click.command(cls=Command, no_args_is_help=True, epilog=EXAMPLES)
-@click.argument("timeline", type=click.Path(path_type=str))
+@click.argument("timeline", type=click.Path(readable=False, path_type=str))
 @out_option(help="Write here: .png, .svg or .pdf.", required=True)
 @overwrite_option
 @click.option("--clip", metavar="PATH", help="Which clip of the timeline, if it has several.")

@@ -110,7 +110,9 @@ def _of_clip(clip: Clip, options: dict[str, Any]) -> str:
     from videmo.people.moments import load, watch
     from videmo.show.annotate import open_again
     from videmo.show.clip_page import ClipPageOptions, clip_page
+    from videmo.stages.decode.probe import check_rereadable
 
+    check_rereadable(clip.path)
     changes = changes_of(options)
     made = load(
         options["head"], engine=engine_of(options), prior=options["prior"], linking=None, **changes

@@ -127,7 +127,7 @@ output_options = option_group(
         "Output",
         click.option(
             "--out-dir",
-            type=click.Path(file_okay=False),
+            type=click.Path(readable=False, file_okay=False),
             metavar="DIR",
             help="A file for each clip, as --format says, and all rows in DIR/timeline.csv; an "
             "--output that is a folder, or ends in /, is the same.",

@@ -63,7 +63,7 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
     "--out",
     "out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="DIR",
     help="The model folder to write.",
 )
@@ -127,7 +127,7 @@ class LayoutPath(click.ParamType):  # type: ignore[type-arg]  # generic in new v
 )
 @click.option(
     "--run",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="DIR",
     help="Where checkpoints lie; a run that is there goes on.  [default: DIR.run]",
 )

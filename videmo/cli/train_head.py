@@ -92,7 +92,7 @@ train.add_command(backbone)
 
 
 @train.command(no_args_is_help=True, epilog=EXAMPLES, first=FIRST)
-@click.argument("sources", nargs=-1, type=click.Path(path_type=str))
+@click.argument("sources", nargs=-1, type=click.Path(readable=False, path_type=str))
 @out_option(OutputPath(as_path=True, folder=True), required=True, metavar="DIR",
             help="The model folder to write.")  # fmt: skip
 @overwrite_option

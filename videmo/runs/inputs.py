@@ -184,6 +184,9 @@ class _Search:
         if "**" in rest.split("/"):
             yield from self._deep(base, rest, suffixes)
             return
+        if os.path.isdir(base):
+            with _readable(base):
+                os.scandir(base).close()  # or what may not be looked at matches nothing
         for path in sorted(glob.glob(pattern), key=lambda path: path.split(os.sep)):
             inner = os.path.relpath(path, base or os.curdir)
             if self._exclude(inner):

@@ -44,6 +44,12 @@ def check_readable(path: str) -> None:
         raise VideoError(path, "git-lfs pointer, not the video itself; run git lfs pull")
 
 
+def check_rereadable(path: str) -> None:
+    """Raise VideoError for a pipe or a device, of whose bytes a second reading finds none."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise VideoError(path, "a pipe, and this reads a clip twice; write it to a file first")
+
+
 def why_missing(path: str) -> str:
     """Return that there is no such file, and what in its name may be why, as lists go wrong."""
     for fact, other, step in _mistakes(path):
