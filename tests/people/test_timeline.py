@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -180,3 +182,29 @@ def test_a_network_without_identity_tells_persons_by_overlap_alone(tmp_path):
     with pytest.raises(InputError, match="no output identity"):
         load(tmp_path / "faces")
     assert "identity" not in load(tmp_path / "faces", linking=Linking(by="overlap")).outputs
+
+
+@pytest.mark.parametrize("by", ["frame", "segment", "person"])
+def test_rows_of_a_long_clip_take_less_memory_than_its_moments(monkeypatch, by: str):
+    monkeypatch.setattr("videmo.pipeline.TOLD", 1000)
+    pipeline, m = load("afew7"), 20_000
+    wide = len(pipeline.outputs[pipeline.recipe.pooling.of])
+    time = np.arange(m) // 4 / 10
+    one = moments(time, np.ones(m, np.float32), person=1 + np.arange(m) % 4)
+    raw = np.full((m, wide), 1 / wide, np.float32)
+    raw[:, 3] += np.arange(m) % 2000 / 1000 - 0.5  # so that there are segments, but not many
+    one = replace(one, raw=raw, labels=pipeline.labels)
+    next(rows(one[:10], pipeline, Timing(by=by)))  # type: ignore[arg-type]
+    tracemalloc.start()
+    next(rows(one, pipeline, Timing(by=by)))  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * m, f"{peak / m:.0f} bytes a face; the moments have 200"
+
+
+def test_what_a_head_tells_of_many_rows_is_told_in_blocks(rng, monkeypatch):
+    pipeline = load("afew7")
+    rows = rng.dirichlet(np.ones(len(pipeline.outputs[pipeline.recipe.pooling.of])), 500)
+    whole = pipeline.tell(rows)
+    monkeypatch.setattr("videmo.pipeline.TOLD", 7)
+    assert (pipeline.tell(rows) == whole).all()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from films import beeps_in, film
+from seen import Plain, moments
 
 from videmo.errors import InputError, UnknownName
 from videmo.people.moments import load, watch
 from videmo.show.annotate import AnnotateOptions, annotate
-from videmo.show.trails import clock
+from videmo.show.trails import RunningAnswer, clock
 from videmo.stages.decode import Sampling, open_video
 
 TIMES = [0.0, 0.02, 0.2, 0.21, 0.45, 0.5, 0.9, 1.4]  # 5 to 50 frames/s
@@ -110,3 +111,13 @@ def test_a_clip_without_a_face_is_drawn_all_the_same(pipeline, tmp_path):
 )
 def test_a_time_is_written_as_people_do(time, words):
     assert clock(time) == words
+
+
+def test_the_answer_so_far_is_that_of_all_faces_until_then(rng, monkeypatch) -> None:
+    monkeypatch.setattr("videmo.show.trails.TOLD", 3)
+    happy = rng.random(10).astype(np.float32)
+    answer = RunningAnswer(moments(np.arange(10) / 10, happy), Plain)  # type: ignore[arg-type]
+    assert answer.at(-0.1) is None
+    for k in range(1, 11):
+        told = answer.at((k - 1) / 10)
+        assert told is not None and told[0] == pytest.approx(happy[:k].mean(), abs=1e-6)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,19 +63,13 @@ class Moments:
     @classmethod
     def of(cls, batches: Iterable[Features], pipeline: Pipeline) -> Moments:
         """Return the moments of a clip from what `spooled_moments` kept of it."""
-        none = Features(np.zeros((0, _columns(pipeline)), np.float32), Faces.none(), 0)
-        parts = [none, *batches]
-        values = np.concatenate([part.values for part in parts])
-        faces = _joined([part.faces for part in parts])
+        values, times, cuts, faces = _joined(batches, _columns(pipeline))
         told = _width(pipeline)
         raw, rest = values[:, 1 : 1 + told], values[:, 1 + told :]
         affect = rest if rest.shape[1] else np.full((len(values), 2), np.nan, np.float32)
-        times, cuts = ([x for part in parts if (x := getattr(part, name)) is not None]
-                       for name in ("times", "cuts"))  # fmt: skip
         return cls(
             pipeline.labels, faces, values[:, 0].astype(np.int64), raw, pipeline.tell(raw),
-            affect, quality(faces),
-            np.concatenate([np.zeros(0), *times]), np.concatenate([np.zeros(0), *cuts]),
+            affect, quality(faces), times, cuts,
         )  # fmt: skip
 
 
@@ -169,8 +164,9 @@ class MomentCollector:
             yield features
 
     def batches(self) -> Iterator[Features]:
-        """Yield what was kept in memory, with the person of each face."""
-        return self.numbered(self._kept)
+        """Yield what was kept in memory, and let go of it, with the person of each face."""
+        self._kept.reverse()
+        return self.numbered(self._kept.pop() for _ in range(len(self._kept)))
 
     def numbered(self, batches: Iterable[Features]) -> Iterator[Features]:
         """Yield batches as they were kept, with the person of each face."""
@@ -226,7 +222,20 @@ def _columns(pipeline: Pipeline) -> int:
     return 1 + _width(pipeline) + (len(Affect._fields) if AFFECT in pipeline.outputs else 0)
 
 
-def _joined(parts: list[Faces]) -> Faces:
-    """Return the faces of all batches in a row."""
-    columns = (np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Faces))
-    return Faces(*columns)
+def _joined(batches: Iterable[Features], width: int) -> tuple[F32, F64, F64, Faces]:
+    """Return the values (M, width), times, cuts and faces of all batches in a row.
+
+    Column by column, whose parts are let go of, so that memory does not hold all of them twice.
+    """
+    names = [column.name for column in fields(Faces)]
+    none = Features(np.zeros((0, width), np.float32), Faces.none(), 0)
+    parts: dict[str, list[Array]] = {name: [] for name in ("values", "times", "cuts", *names)}
+    for batch in chain([none], batches):
+        parts["values"].append(batch.values)
+        for name in ("times", "cuts"):
+            told = getattr(batch, name)
+            parts[name].append(np.zeros(0) if told is None else told)
+        for name in names:
+            parts[name].append(getattr(batch.faces, name))
+    values, times, cuts, *columns = (np.concatenate(parts.pop(name)) for name in [*parts])
+    return values, times, cuts, Faces(*columns)

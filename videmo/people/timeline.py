@@ -221,7 +221,7 @@ def _medians_of(columns: Array) -> F64:
 def _by_frame(make: _Rows, timing: Timing) -> Iterator[Row]:
     faces, answers = make.moments.faces, make.answers()
     until = make.clock.until(faces.time)
-    for i in np.lexsort((make.moments.person, faces.index)).tolist():
+    for i in map(int, np.lexsort((make.moments.person, faces.index))):
         start, end, frame = float(faces.time[i]), float(until[i]), int(faces.index[i])
         yield make.known_row(np.array([i]), start, end, make.raw[i], answers[i], frame=frame)
 

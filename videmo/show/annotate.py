@@ -120,7 +120,7 @@ class _Painter:
         keep = (faces.score >= options.score) & (sides >= options.min_face)
         if options.persons:
             keep &= np.isin(moments.person, [*options.persons])
-        shown = moments[keep]
+        shown = moments if keep.all() else moments[keep]
         self._labels, self._all = moments.labels, not (options.blur or options.persons)
         self._trails = Trails(trails_of(shown, pipeline))
         self._answer = RunningAnswer(shown, pipeline)

@@ -13,7 +13,7 @@ import numpy as np
 from videmo.data import F32, F64, I64
 from videmo.people.moments import Moments
 from videmo.people.timeline import Timing, smoothed, spells
-from videmo.pipeline import Pipeline
+from videmo.pipeline import TOLD, Pipeline
 
 WIDTH = 1.0  # s over which what is shown of a face is averaged
 _NEAR = 1e-3  # s; a frame may be told its time a little otherwise
@@ -76,9 +76,14 @@ class RunningAnswer:
 
     def __init__(self, moments: Moments, pipeline: Pipeline) -> None:
         order = np.argsort(moments.faces.time, kind="stable")
-        count = np.arange(1, len(order) + 1)[:, None]
-        means = moments.raw[order].astype(np.float64).cumsum(0) / count
-        self._times, self._told = moments.faces.time[order], pipeline.tell(means)
+        self._times = moments.faces.time[order]
+        self._told = np.zeros((len(order), len(moments.labels)), np.float32)
+        before = np.zeros((1, moments.raw.shape[1]))  # the sum of those that came before
+        for first in range(0, len(order), TOLD):
+            block = slice(first, first + TOLD)
+            sums = np.concatenate([before, moments.raw[order[block]]]).cumsum(0)[1:]
+            count = np.arange(first + 1, first + 1 + len(sums))[:, None]
+            self._told[block], before = pipeline.tell(sums / count), sums[-1:]
 
     def at(self, time: float) -> F32 | None:
         """Return the probabilities (C,) of all faces until then, None before the first."""
