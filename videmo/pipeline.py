@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -270,6 +270,13 @@ class Pipeline:
                     f"process {self._process} loaded these models, and a fork does not take their "
                     "threads along; call videmo.load in this process, or start it by spawn"
                 )
+            if self._engine == "openvino":  # it reads two networks at once
+                beside = threading.Thread(target=self._try_detector)
+                beside.start()
+                try:
+                    _ = self.backbone
+                finally:
+                    beside.join()
             _ = self.detector, self.backbone
             if self.head_model is not None:
                 _ = self._head
@@ -360,12 +367,9 @@ class Pipeline:
     def backbone(self) -> Backbone:
         """The network, compiled when it is first wanted."""
         model = self.backbone_model
-        engine = self.engine.engine
-        if engine == "auto":
-            engine = "openvino" if self.engine.device in ("auto", "cpu") else "torch"
         return make_backbone(
             model.backbone_spec(), model.folder,
-            engine=engine, device=self.engine.device, threads=self._threads,
+            engine=self._engine, device=self.engine.device, threads=self._threads,
             outputs=tuple(self.outputs), precision=self.engine.precision,
         )  # fmt: skip
 
@@ -377,10 +381,21 @@ class Pipeline:
         return make_detector(
             replace(options, faces="all"),  # which of them count is chosen afterwards
             threads=self._threads,
-            device=self.backbone.device,
+            device="cpu" if self._engine == "openvino" else self.backbone.device,
             weights=Path(weights) if weights else None,
             engine=self.engine.engine,
         )
+
+    def _try_detector(self) -> None:
+        with suppress(Exception):  # who asks for it hears what is wrong
+            _ = self.detector
+
+    @property
+    def _engine(self) -> str:
+        """What runs the backbone."""
+        if self.engine.engine != "auto":
+            return self.engine.engine
+        return "openvino" if self.engine.device in ("auto", "cpu") else "torch"
 
     @property
     def _threads(self) -> int:

@@ -55,16 +55,19 @@ def cpu_settings(threads: int, streams: int, precision: str) -> dict[str, Any]:
     }
 
 
-def runner(network: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what runs a compiled network, for any number of threads: each has its own request."""
+def runner(network: Any) -> Callable[[Mapping[Any, Any]], Any]:
+    """Return what runs a compiled network, for any number of threads: each has its own request.
+
+    What it answers stands in memory that the same thread's next run writes to: take copies.
+    """
     own = threading.local()
 
-    def run(inputs: Mapping[str, Any]) -> Any:
+    def run(inputs: Mapping[Any, Any]) -> Any:
         if hasattr(own, "request"):
-            return own.request.infer(inputs, share_inputs=True)
+            return own.request.infer(inputs, share_inputs=True, share_outputs=True)
         with ONE_FIRST:
             own.request = network.create_infer_request()
-            return own.request.infer(inputs, share_inputs=True)
+            return own.request.infer(inputs, share_inputs=True, share_outputs=True)
 
     return run
 

@@ -10,7 +10,7 @@ import numpy as np
 from videmo.data import COUNT, F64, NOT_NEGATIVE, SHARE, U8, Array, Faces, FrameBatch
 from videmo.errors import InputError
 from videmo.stages.boxes import iou
-from videmo.stages.image import Cuts, resize
+from videmo.stages.image import Cuts, halved
 
 AUTO = "auto"
 SAME_OVERLAP = (
@@ -182,9 +182,7 @@ class _Follower:
         pixels, scale = frame.pixels[0], frame.scale
         least = (known.box[:, 2:] - known.box[:, :2]).max(1).min()
         while least >= 2 * self._following.glance:
-            height, width = (side // 2 for side in pixels.shape[:2])
-            pixels = resize(pixels[: 2 * height, : 2 * width], height, width)
-            least, scale = least / 2, scale / 2
+            pixels, least, scale = halved(pixels), least / 2, scale / 2
         return FrameBatch(pixels[None], frame.index, frame.time, scale)
 
     def _again(self, pixels: U8, before: _KnownFaces, time: float) -> _KnownFaces:

@@ -53,7 +53,7 @@ BACKBONES = {
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 FLUSH_FACES, FLUSH_BATCHES = 64, 16  # when either has come together, it goes through the network
-MIN_COSINE = 0.999  # cosine with fp32 that features in fewer bits must have
+ALIKE = {"auto": 0.999, "asked": 0.99}  # cosine with fp32 that features in fewer bits must have
 
 
 def make_backbone(
@@ -72,7 +72,7 @@ def make_backbone(
     outputs: those of the spec that are computed, () for the features alone; None for all
     precision: auto is fp32 on a CPU, and fp16 on a GPU where it gives the features of fp32
     Raises UnknownName, MissingDependency, CorruptModel; InputError for a device or precision that
-    is not there, or a precision in which this network's features are others.
+    is not there, or a precision that was asked for and gives features of another kind.
     """
     make = resolve("engine", BACKBONES, engine)
     for name in outputs or ():
@@ -91,24 +91,21 @@ def make_backbone(
     if backbone.precision == "fp32":
         return backbone
     full = made("fp32")
-    try:
-        _check_precision(backbone, full)
-    except InputError:
-        if precision != "auto":
-            raise
-        return full
+    alike = _alike(backbone, full)
+    if precision == "auto":
+        return backbone if alike >= ALIKE["auto"] else full
+    if alike < ALIKE["asked"]:
+        raise InputError(
+            f"in {precision} on {backbone.device}, this network has other features (cosine "
+            f"{alike:.4f} with those of fp32); use precision=fp32"
+        )
     return backbone
 
 
-def _check_precision(backbone: Backbone, full: Backbone) -> None:
-    """Raise InputError unless the features are those that the network has in fp32."""
+def _alike(backbone: Backbone, full: Backbone) -> float:
+    """Return the least cosine between the features of two for the same pictures."""
     crops = probe_pictures(backbone.input_size)
-    alike = float(cosine(backbone(crops)[0], full(crops)[0]).min())
-    if alike < MIN_COSINE:
-        raise InputError(
-            f"in {backbone.precision} on {backbone.device}, this network has other features "
-            f"(cosine {alike:.4f} with those of fp32); use precision=fp32"
-        )
+    return float(cosine(backbone(crops)[0], full(crops)[0]).min())
 
 
 def probe_pictures(side: int) -> U8:
