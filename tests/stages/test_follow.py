@@ -26,13 +26,21 @@ Places = Callable[[int], Sequence[tuple[float, float]]]  # frame -> upper left c
 class Scene:
     """Faces that are where `places` says; a frame's first pixel holds its number.
 
-    hidden: frames in which a whole look finds nothing; dim: those in which no face is seen again
+    hidden: frames in which a whole look finds nothing; dim: those in which no face is seen again;
+    slide: those that look as the one before does; the others flicker
     """
 
     def __init__(
-        self, places: Places, n: int, *, hidden: Sequence[int] = (), dim: Sequence[int] = ()
+        self,
+        places: Places,
+        n: int,
+        *,
+        hidden: Sequence[int] = (),
+        dim: Sequence[int] = (),
+        slide: Sequence[int] = (),
     ) -> None:
         self.places, self.n, self.hidden, self.dim = places, n, set(hidden), set(dim)
+        self.light = np.cumsum([i not in slide for i in range(n)]) % 2 * 5
         self.whole: list[int] = []  # the frames that were looked at as a whole
         self.shapes: list[tuple[int, ...]] = []  # ... and their height and width
 
@@ -40,7 +48,8 @@ class Scene:
         for low in range(start, self.n, size):
             index = np.arange(low, min(low + size, self.n))
             pixels = np.zeros((len(index), 200, 300, 3), np.uint8)
-            pixels[index >= flash if flash >= 0 else slice(0, 0)] = 200
+            pixels += self.light[index, None, None, None].astype(np.uint8)
+            pixels[index >= flash if flash >= 0 else slice(0, 0)] += 200
             pixels[:, 0, 0, 0] = index
             yield FrameBatch(pixels, index, index / RATE)
 
@@ -135,6 +144,20 @@ def test_a_frame_without_a_face_was_looked_at_as_a_whole() -> None:
     scene = Scene(lambda number: [], 30)
     faces, looks = scene.run()
     assert looks.whole == 30 and not any(map(len, faces))
+
+
+def test_where_nothing_moves_nobody_is_looked_for_again_before_it_is_time() -> None:
+    scene = Scene(lambda number: [(50.0, 60.0)] if number >= 29 else [], 32, slide=range(4, 29))
+    faces, looks = scene.run()
+    assert scene.whole == [0, 1, 2, 3, 13, 25, 29]
+    assert looks.whole == 7 and [len(of) for of in faces] == [0] * 29 + [1] * 3
+
+
+def test_a_slow_change_adds_up() -> None:
+    scene = Scene(lambda number: [], 12)
+    scene.light = np.arange(12)  # one level a frame: by 3 it is another picture
+    scene.run()
+    assert scene.whole == [0, 3, 6, 9]
 
 
 def test_a_face_that_is_lost_is_looked_for_at_once_in_the_whole() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videmo.errors import MissingDependency
-from videmo.stages.image import brightness, resize, sharpness, to_grey, warp
+from videmo.stages.image import Still, brightness, resize, sharpness, to_grey, warp
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -152,8 +152,8 @@ def test_a_warp_does_not_depend_on_the_region_that_is_cut_for_it(turn, step, x, 
         assert apart(got, again) <= 1
     elif inside.any():
         assert apart(got[inside], again[inside]) <= 4  # averaged blocks begin elsewhere
-    # where it shrinks, the outermost block is repeated, not the outermost pixel, and half a block of
-    # odd edges may be left out: 8 levels a px
+    # where it shrinks, the outermost block is repeated, not the outermost pixel, and up to half of
+    # one may be left out: 8 levels a px
     assert apart(got, again) <= 12 * max(1, step)
 
 
@@ -218,3 +218,21 @@ def test_blur_lowers_the_sharpness_and_light_raises_the_brightness(rng):
     assert sharpness(noise) > 2 * sharpness(soft) and sharpness(flat) == 0
     assert brightness(flat) == pytest.approx([100 / 255])
     assert len(sharpness(noise[:0])) == len(brightness(noise[:0])) == 0
+
+
+@pytest.mark.parametrize("size", [(360, 640), (64, 48), (1, 1), (9, 300)])
+def test_a_still_frame_is_like_itself_and_noise_but_not_like_another(size) -> None:
+    still, frame = Still(), np.full((*size, 3), 90, np.uint8)
+    assert not still.like(frame)  # none was kept
+    still.keep(frame)
+    assert still.like(frame) and still.like(frame + 2) and not still.like(frame + 3)
+    assert not still.like(np.zeros((7, 5, 3), np.uint8))
+    still.keep(None)
+    assert not still.like(frame)
+
+
+def test_a_face_of_32_px_that_comes_into_view_is_no_still_frame() -> None:
+    still, frame = Still(), np.full((360, 640, 3), 90, np.uint8)
+    still.keep(frame)
+    frame[101:133, 307:339] = 99  # a tenth brighter
+    assert not still.like(frame)

@@ -10,7 +10,7 @@ import numpy as np
 from videmo.data import COUNT, F64, NOT_NEGATIVE, SHARE, U8, Array, Faces, FrameBatch
 from videmo.errors import InputError
 from videmo.stages.boxes import iou
-from videmo.stages.image import Cuts, halved
+from videmo.stages.image import Cuts, Still, averaged
 
 AUTO = "auto"
 SAME_OVERLAP = (
@@ -76,8 +76,9 @@ def follow(
 
     The whole frame is looked at where `following.every` says so, and wherever else it must: while
     no face is known, where one was lost or two became one, and after a cut. So a frame without a
-    face was always looked at as a whole. On the others each face is looked for around its last
-    box, moved on as it moved before; it goes on at a lower certainty than it began with.
+    face was looked at as a whole, or looks as one did that was: nothing moves on a slide. On the
+    others each face is looked for around its last box, moved on as it moved before; it goes on at
+    a lower certainty than it began with.
 
     When a whole look is due depends on the frame's own time and number, and what was found
     replaces what was followed: nothing depends on where batches end, nor, `gap` s after a
@@ -150,7 +151,7 @@ class _Follower:
         self, find: FindFaces, look: FollowFaces, following: Following, looks: Looks
     ) -> None:
         self._find, self._look, self._following, self._looks = find, look, following, looks
-        self._cut = Cuts(following.cut)
+        self._cut, self._empty = Cuts(following.cut), Still()
         self._known, self._size, self._tick = _KnownFaces.none(), (0, 0), -1
 
     def __call__(self, frame: FrameBatch) -> _KnownFaces:
@@ -159,12 +160,13 @@ class _Follower:
         cut, due = self._cut(pixels), self._due(frame)
         before = _KnownFaces.none() if cut or size != self._size else self._known
         now = self._again(pixels, before, float(frame.time[0])) if len(before) else before
-        lost = not len(now) or len(now) < len(before)
-        if due or lost:
+        lost, nobody = len(now) < len(before), not len(before) and not self._empty.like(pixels)
+        if due or lost or nobody:
             self._looks.whole += 1
-            seen = frame if lost else self._glanced(frame, now)
+            seen = self._glanced(frame, now) if len(now) and not lost else frame
             found = _KnownFaces.of(self._find(seen), frame.scale)
             now = _KnownFaces.all_of([found, now[_is_none_of(now.box, found.box)]])
+            self._empty.keep(None if len(now) else pixels)
         self._known, self._size = now, size
         return now
 
@@ -182,7 +184,7 @@ class _Follower:
         pixels, scale = frame.pixels[0], frame.scale
         least = (known.box[:, 2:] - known.box[:, :2]).max(1).min()
         while least >= 2 * self._following.glance:
-            pixels, least, scale = halved(pixels), least / 2, scale / 2
+            pixels, least, scale = averaged(pixels), least / 2, scale / 2
         return FrameBatch(pixels[None], frame.index, frame.time, scale)
 
     def _again(self, pixels: U8, before: _KnownFaces, time: float) -> _KnownFaces:

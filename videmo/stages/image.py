@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from videmo.data import F64, I64, U8, Array
+from videmo.data import F64, U8, Array
 from videmo.errors import MissingDependency
-
 
 FINE = 1.4  # px of the source for each of the result, from which detail is smoothed away first
 
@@ -27,7 +26,7 @@ def resize(pixels: U8, height: int, width: int, *, average: bool = True) -> U8:
     return np.asarray(_opencv().resize(pixels, (width, height)), np.uint8)
 
 
-def halved(pixels: U8, down: int = 2, across: int = 2) -> U8:
+def averaged(pixels: U8, down: int = 2, across: int = 2) -> U8:
     """Return `pixels` (H, W, 3), each the mean of `down` x `across`; odd edges are left out."""
     cv2 = _opencv()
     height, width = pixels.shape[0] // down, pixels.shape[1] // across
@@ -43,7 +42,7 @@ def _ready(pixels: U8, steps: Array) -> tuple[U8, Array]:
     times = np.ones(2)
     while (halve := (steps >= 2) & (np.array(pixels.shape[1::-1]) >= 2)).any():
         by = 1 + halve
-        pixels = halved(pixels, down=int(by[1]), across=int(by[0]))
+        pixels = averaged(pixels, down=int(by[1]), across=int(by[0]))
         steps, times = steps / by, times * by
     if (steps >= FINE).any():
         kernel = [3 if step >= FINE else 1 for step in steps]  # 1 2 1: nothing is left at Nyquist
@@ -80,6 +79,37 @@ class Cuts:
         now = pixels[self._points].astype(np.int16)
         before, self._before = self._before, now
         return len(before) > 0 and bool(np.abs(now - before).mean() > self._change)
+
+
+class Still:
+    """Says whether a frame looks as one that was kept does, but for noise.
+
+    What it compares are means of the colours over squares of a `SQUARES`th of the longer side: a
+    face that comes into view changes several of them by more than `NOISE`, unless it comes out of
+    the dark.
+    """
+
+    SQUARES, NOISE = 60, 2  # of a side; grey levels of 255
+
+    def __init__(self) -> None:
+        self._kept: Array | None = None
+
+    def keep(self, pixels: U8 | None) -> None:
+        """Remember a frame (H, W, 3), or none."""
+        self._kept = None if pixels is None else self._means(pixels)
+
+    def like(self, pixels: U8) -> bool:
+        """Return whether a frame looks as the one that was kept."""
+        if self._kept is None:
+            return False
+        now = self._means(pixels)
+        same_size = now.shape == self._kept.shape
+        return same_size and bool(np.abs(now - self._kept).max() <= self.NOISE)
+
+    def _means(self, pixels: U8) -> Array:
+        height, width = pixels.shape[:2]
+        square = -(-max(height, width) // self.SQUARES)
+        return averaged(pixels, min(square, height), min(square, width)).astype(np.int16)
 
 
 def warp(pixels: U8, matrix: Array, side: int) -> U8:

@@ -28,7 +28,7 @@ from videmo.stages.detect.networks import (
     folder_of_weights,
 )
 from videmo.stages.detect.onet import ONet, faces_in, moved, squares, window
-from videmo.stages.image import halved, resize
+from videmo.stages.image import averaged, resize
 
 FACTOR = 0.709  # each level of the pyramid is this much of the one before
 STRIDE = 2  # px of a level from one answer of P-Net to the next
@@ -158,7 +158,7 @@ def _halves(pixels: U8) -> list[U8]:
     """
     halves = [pixels]
     while min(halves[-1].shape[1:3]) >= 4 * CELL:
-        halves.append(np.stack([halved(frame) for frame in halves[-1]]))
+        halves.append(np.stack([averaged(frame) for frame in halves[-1]]))
     return halves
 
 

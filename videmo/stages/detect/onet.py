@@ -17,7 +17,7 @@ from videmo.stages.detect.networks import (
     compiled_of,
     folder_of_weights,
 )
-from videmo.stages.image import halved, resize
+from videmo.stages.image import averaged, resize
 
 
 class ONet:
@@ -100,5 +100,5 @@ def _closeup(pixels: U8, edges: list[int], halvings: int) -> U8:
     """Return a square of the frame as O-Net looks at it, as MTCNN cuts it from halved frames."""
     seen = window(pixels, *edges)
     for _ in range(halvings):
-        seen = halved(seen)
+        seen = averaged(seen)
     return resize(seen, O_SIDE, O_SIDE, average=False)
