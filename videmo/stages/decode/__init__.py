@@ -217,7 +217,10 @@ class Frame(NamedTuple):
 
 
 def batches(frames: Iterable[Frame], batch_bytes: int) -> Iterator[FrameBatch]:
-    """Group frames into batches of one size, each of at most `batch_bytes` or one frame."""
+    """Group frames into batches of one size, each of at most `batch_bytes` or one frame.
+
+    A frame that is a batch by itself is not copied: those of 4K have 25 MB each.
+    """
     buffers, rows = Buffers(), list[tuple[int, float, float]]()
     room = buffers.take(0, 0, 0)
     for frame in frames:
@@ -226,6 +229,10 @@ def batches(frames: Iterable[Frame], batch_bytes: int) -> Iterator[FrameBatch]:
             rows = []
         if not rows:
             count = max(1, batch_bytes // max(1, frame.pixels.nbytes))
+            if count == 1:
+                yield _stack(np.ascontiguousarray(frame.pixels)[None], [frame[1:]])
+                del frame  # or it lives on while the next one is made
+                continue
             height, width = frame.pixels.shape[:2]
             room = buffers.take(count, height, width)
         room[len(rows)] = frame.pixels
