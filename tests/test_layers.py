@@ -22,7 +22,7 @@ FLOORS = {  # a name is a wing, or a room of a wing whose rooms have floors of t
     3: "files",
     4: "stages stages.registry stages.image stages.boxes",
     5: "stages.decode stages.detect stages.follow stages.track stages.crop stages.embed "
-    "stages.pool stages.heads stages.quality",
+    "stages.pool stages.heads stages.quality stages.budget",
     6: "recipe write",
     7: "store",
     8: "store.export store.zoo pipeline",

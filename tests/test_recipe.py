@@ -71,6 +71,7 @@ OTHER: dict[str, Any] = {  # another value for each option of each stage
     "pooling.within": (),
     "pooling.normalise": None,
     "pooling.of": "emotion",
+    "budget.fewest": 4,
 }
 
 
@@ -198,7 +199,16 @@ def test_what_belongs_to_the_input_is_no_difference_of_recipes() -> None:
 
 
 def test_another_value_is_at_hand_for_every_option() -> None:
-    assert set(OTHER) == options() - {"pooling.prior"} - OF_THE_INPUT
+    together = {"pooling.prior", "budget.strides", "budget.leads"}
+    assert set(OTHER) == options() - together - OF_THE_INPUT
+
+
+def test_how_sure_an_answer_must_be_changes_the_fingerprint() -> None:
+    one, other = (
+        RECIPE.with_changes(budget={"strides": (6,), "leads": (lead,)}) for lead in (0.4, 0.5)
+    )
+    assert len({recipe.fingerprint() for recipe in (RECIPE, one, other)}) == 3
+    assert Recipe.from_dict(one.to_dict()) == one and "budget" not in RECIPE.to_dict()
 
 
 def test_a_prior_which_wants_the_mean_of_an_output_changes_the_fingerprint() -> None:

@@ -45,18 +45,27 @@ from videmo.errors import (
     VidemoError,
 )
 from videmo.recipe import Recipe, stage_changes
+from videmo.stages.budget import EXACT, Level, check_budget
 from videmo.stages.crop import crop
-from videmo.stages.decode import Decoder, Sampling, open_video, prefetch
+from videmo.stages.decode import (
+    Decoder,
+    Sampling,
+    Thinned,
+    can_read_again,
+    expected_frames,
+    open_video,
+    prefetch,
+)
 from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.detect import Detection, Detector, detect, select
 from videmo.stages.detect import detector as make_detector
 from videmo.stages.embed import Backbone, embed, make_backbone
-from videmo.stages.follow import Looks, follow
+from videmo.stages.follow import Following, Looks, follow, whole_looks
 from videmo.stages.heads import Head, WindowHead, predict
 from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
 from videmo.stages.heads.prior import NATURAL
 from videmo.stages.heads.windows import WindowMean
-from videmo.stages.pool import FEATURES, Moments, pool, reweigh
+from videmo.stages.pool import FEATURES, Accumulator, Moments, pool, reweigh
 from videmo.stages.quality import QualityTally, Seen, sift
 from videmo.stages.track import track
 
@@ -65,6 +74,7 @@ Source = str | os.PathLike[str]  # a path, or frames in memory: `videmo.stages.d
 LEFT_OUT = "left_out"  # of a record: faces of too little quality to count
 DETECTED = "frames_detected"  # of a record: frames that were looked at as a whole
 TOLD = 1 << 14  # rows of which a head tells at once; the answers do not depend on it
+SEARCHED = ("stride", "frames_share")  # of a record: how far the search for a sure answer went
 DECODE_THREADS = 2  # threads at most that decode: the stages behind need the others
 
 
@@ -98,6 +108,8 @@ class Answer:
     looks: Looks = field(default_factory=Looks)
     detection: Detection | None = None  # how faces were looked for
     seen: Seen = field(default_factory=Seen)  # how well the faces that count can be seen
+    stride: int = 1  # each so many-th of the frames that the recipe samples was looked at
+    share: float = 1.0  # ... which is this share of them
 
 
 Link = Callable[[str, Iterator[Any]], Generator[Any, None, None]]  # of one stage to the next
@@ -119,7 +131,7 @@ class StageTimer:
         self._now = time.perf_counter
 
     def __call__(self, stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
-        self._until[stage] = 0.0
+        self._until.setdefault(stage, 0.0)  # a clip may be read more than once
         while True:
             begun = self._now()
             item = next(items, None)
@@ -186,6 +198,8 @@ class Pipeline:
             raise InputError(
                 "the head reads one face a frame through time; give faces=largest or faces=best"
             )
+        if recipe.budget.searches and (self._spec is None or self._spec.level == "window"):
+            raise InputError("budget=fast is for a head that answers for a clip as a whole")
 
     def features(
         self, path: Source, *, start: float | None = None, end: float | None = None
@@ -195,6 +209,7 @@ class Pipeline:
         start, end: s of presentation time; the part of the clip that is read
         Raises VideoError where the clip cannot be read.
         """
+        self.check_every_frame()
         with closing(self._open(path)) as video:
             yield from self._river(video, self._sampling(start, end), Looks())
 
@@ -209,34 +224,23 @@ class Pipeline:
     ) -> Answer:
         """Return descriptor, prediction, facts and warnings of one clip, also without a face.
 
-        through: passes the features on to the pooling and may look at them, keep or count them
+        through: passes the features on to the pooling and may look at them, keep or count them;
+        with budget=fast once for each level of the search
         on_open: hears what the clip says of itself, and what of it is looked at
         Raises VideoError where the clip cannot be read, FewFacesError where it shows a face, but
         in fewer frames than the head needs.
         """
-        collector, looks = _OutputCollector(self._pooled(), self._windows()), Looks()
         with closing(self._open(path)) as video:
             sampling = self._sampling(start, end)
             if on_open:
                 on_open(video.info, sampling)
-            river = self._river(video, sampling, looks)
-            with closing(river):
-                descriptor = pool(collector(through(river)), self.recipe.pooling)
-            prediction = self._predict(descriptor, collector, path) if descriptor.faces else None
-            told = collector.affect(self.outputs)
-            return Answer(
-                video.info, descriptor, prediction, tuple(video.warnings), told, looks,
-                self.recipe.detection, collector.quality.seen(),
-            )  # fmt: skip
+            return self._search(video, path, sampling, through)
 
     def spent(self, path: Source) -> dict[str, float]:
         """Return the s that each stage takes on a clip, all in one thread; raises VideoError."""
         clock = StageTimer()
         with closing(self._open(path)) as video:
-            river = self._river(video, self._sampling(None, None), Looks(), clock)
-            pooled = (pool(of, self.recipe.pooling) for of in (river,))
-            for _ in clock("pool", pooled):
-                pass
+            self._search(video, path, self._sampling(None, None), link=clock)
         return clock.spent
 
     def describe(
@@ -331,7 +335,8 @@ class Pipeline:
         """The keys that its records have beside those of every record."""
         told = Affect._fields if AFFECT in self._pooled() else ()
         counted = (DETECTED,) if self.recipe.following.follows else ()
-        return (*told, *counted, *((LEFT_OUT,) if self.recipe.filtering.filters else ()))
+        left_out = (LEFT_OUT,) if self.recipe.filtering.filters else ()
+        return (*told, *counted, *left_out, *(SEARCHED if self.recipe.budget.searches else ()))
 
     @property
     def feature_names(self) -> list[str]:
@@ -419,6 +424,64 @@ class Pipeline:
         tells = AFFECT in self.backbone_model.backbone_spec().outputs
         return (of, AFFECT) if own and tells else (of,)
 
+    def _search(
+        self,
+        video: Decoder,
+        path: Source,
+        sampling: Sampling,
+        through: FeatureHook = _unchanged,
+        link: Link = _run_ahead,
+    ) -> Answer:
+        """Return the first answer that is sure enough, or else that of every frame."""
+        budget, found = self.recipe.budget, _Findings(self)
+        again = budget.searches and can_read_again(path)
+        for level in budget.levels(expected_frames(video.info, sampling)) if again else ():
+            some = Thinned(**vars(sampling), stride=level.stride, but=level.before)
+            answer = self._look(video, path, some, found, through, link, self._coarse(level))
+            given = answer.prediction
+            if given and budget.ends(level, given.scores, answer.descriptor.frames):
+                share = answer.descriptor.seen / max(some.tally.frames, 1)
+                return replace(answer, stride=level.stride, share=share)
+        return self._look(video, path, sampling, _Findings(self), through, link, self.recipe)
+
+    def _coarse(self, level: Level) -> Recipe:
+        """Return the recipe for frames that are too far apart to follow a face from one to the
+        next: each is looked at as a whole, and a face may be missed as often as ever."""
+        recipe = self.recipe
+        tracking = replace(recipe.tracking, gap=recipe.tracking.gap * level.stride)
+        return replace(recipe, following=whole_looks(recipe.following), tracking=tracking)
+
+    def _look(
+        self,
+        video: Decoder,
+        path: Source,
+        sampling: Sampling,
+        found: _Findings,
+        through: FeatureHook,
+        link: Link,
+        recipe: Recipe,
+    ) -> Answer:
+        """Return the answer of what was found before together with these frames."""
+        river = self._river(video, sampling, found.looks, link, recipe)
+        with closing(river):
+            features = found.collector(through(river))
+            pooled = (pool(of, recipe.pooling, found.pooled) for of in (features,))
+            descriptor = next(link("pool", pooled))
+        prediction = self._predict(descriptor, found.collector, path) if descriptor.faces else None
+        return Answer(
+            video.info, descriptor, prediction, tuple(video.warnings),
+            found.collector.affect(self.outputs), found.looks, recipe.detection,
+            found.collector.quality.seen(),
+        )  # fmt: skip
+
+    def check_every_frame(self) -> None:
+        """Raise InputError where the recipe looks at some frames; for who wants every one."""
+        if self.recipe.budget.searches:
+            raise InputError(
+                "budget=fast looks at as few frames as its answer needs, and here every one is "
+                "wanted; leave it out, or give budget=exact"
+            )
+
     def _predict(
         self, descriptor: Descriptor, collector: _OutputCollector, path: Source
     ) -> Prediction | None:
@@ -446,14 +509,19 @@ class Pipeline:
         return replace(self.recipe.sampling, start=start, end=end)
 
     def _river(
-        self, video: Decoder, sampling: Sampling, looks: Looks, link: Link | None = None
+        self,
+        video: Decoder,
+        sampling: Sampling,
+        looks: Looks,
+        link: Link = _run_ahead,
+        recipe: Recipe | None = None,
     ) -> Generator[Features, None, None]:
         self.prepare()
-        link = link or _run_ahead
+        recipe = recipe or self.recipe
         frames = link("decode", video.read(sampling))  # FrameBatch ...
         with closing(frames):
-            faces = link("find", self._faces(frames, looks))  # ..., Faces ...
-            tracked = link("track", track(faces, self.recipe.tracking))
+            faces = link("find", self._faces(frames, looks, recipe.following))  # ..., Faces ...
+            tracked = link("track", track(faces, recipe.tracking))
             crops = link("crop", self._crops(tracked, looks))  # Crops ...
             with closing(crops):
                 yield from link("embed", embed(crops, self.backbone))  # Features ...
@@ -464,11 +532,10 @@ class Pipeline:
         return sift(crops, filtering, looks.leave_out) if filtering.filters else crops
 
     def _faces(
-        self, frames: Iterable[FrameBatch], looks: Looks
+        self, frames: Iterable[FrameBatch], looks: Looks, following: Following
     ) -> Iterator[tuple[FrameBatch, Faces]]:
-        look = getattr(self.detector, "look", None) if self.recipe.following.follows else None
+        look = getattr(self.detector, "look", None) if following.follows else None
         if look:
-            following = self.recipe.following
             if self.recipe.detection.faces != "largest":  # a glance may miss smaller ones
                 following = replace(following, glance=None)
             found = follow(frames, self.detector, look, following, looks)
@@ -479,6 +546,14 @@ class Pipeline:
                 looks.whole += len(batch)
             looks.several += int((np.bincount(faces.row) > 1).sum())
             yield batch, select(faces, self.recipe.detection.faces)
+
+
+class _Findings:
+    """What the frames of a clip that were looked at so far have told."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.collector = _OutputCollector(pipeline._pooled(), pipeline._windows())
+        self.looks, self.pooled = Looks(), Accumulator()
 
 
 class _OutputCollector:
@@ -540,6 +615,7 @@ def load(
     engine: Engine | None = None,
     outputs: Collection[str] = (),
     prior: str | Path | None = None,
+    budget: str = EXACT,
     **changes: Any,
 ) -> Pipeline:
     """Return a pipeline with a trained head and the recipe it was trained with.
@@ -549,6 +625,8 @@ def load(
     outputs: as in `Pipeline`
     prior: how common each label is held to be, where a network's own answers are read: natural
     (as in its training), balanced (all alike), or a JSON file of shares; None for the head's own
+    budget: exact looks at every frame that the recipe samples; fast at some of them, and at more
+    while the answer is not as sure as the head's card says that it must be
     changes: options of the recipe to replace, as in `load(fps=5, faces="all")`: those of
     `videmo.recipe.OPTIONS`, or all of a stage, `load(cropping={"margin": 0.2})`; the answer is then
     no longer what the head's card measured, and the record's recipe says so
@@ -559,6 +637,14 @@ def load(
     recipe = model.recipe.with_changes(**stage_changes(**changes))
     if prior is not None:
         recipe = recipe.with_changes(pooling={"prior": _factors(recipe, prior)})
+    check_budget(budget)
+    if budget != EXACT:
+        if recipe.sampling != replace(model.recipe.sampling, frame_rate=recipe.sampling.frame_rate):
+            raise InputError(
+                f"budget={budget} chooses among the frames that the head learned from; leave out "
+                "fps=, every= and max_side="
+            )
+        recipe = replace(recipe, budget=model.budget())
     return Pipeline(recipe, model, engine, outputs=outputs)
 
 

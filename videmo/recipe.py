@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from videmo.data import FINITE
 from videmo.errors import InputError, ModelError
+from videmo.stages.budget import Budget
 from videmo.stages.crop import Cropping
 from videmo.stages.decode import Sampling
 from videmo.stages.detect import Detection
@@ -24,7 +25,9 @@ from videmo.stages.track import Tracking
 _ADDED_LATER = {
     ("pooling", "of"): FEATURES, ("pooling", "prior"): [], ("sampling", "frame_rate"): 25.0,
 }  # fmt: skip
-_LATER_STAGES: dict[str, Any] = {"following": Following(every=1), "filtering": Filtering()}
+_LATER_STAGES: dict[str, Any] = {
+    "following": Following(every=1), "filtering": Filtering(), "budget": Budget(),
+}  # fmt: skip
 
 # The options that the command line, and Python by keyword, replace in a head's recipe: their
 # names there -> the stage, and the name in it.
@@ -79,6 +82,7 @@ class Recipe:
     cropping: Cropping = field(default_factory=Cropping)
     filtering: Filtering = field(default_factory=Filtering)
     pooling: Pooling = field(default_factory=Pooling)
+    budget: Budget = field(default_factory=Budget)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON's types, for a card or an archive's meta.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,19 @@ def test_two_variants_take_turns_and_are_told_beside_each_other(
     assert exact["to_first"] == {"median": 1, "least": 1, "most": 1}
 
 
+def test_an_answer_from_some_frames_is_measured_against_all_of_them(
+    videmo_command: Callable[..., Any], demo: Path
+) -> None:
+    clip = demo.with_name("smile.mp4")
+    both = ("--compare", "--budget exact", "--budget fast")
+    ran = videmo_command("bench", clip, "--rounds", "1", "--format", "json", *both)
+    assert ran.code == 0, ran.err
+    exact, fast = json.loads(ran.out)["variants"]
+    assert (exact["frames"], exact["looked"]) == (75, 75)
+    assert (fast["frames"], fast["looked"], fast["frames_detected"]) == (75, 5, 5)
+    assert sorted(fast["stages"]) == sorted(STAGES)
+
+
 def test_an_option_that_is_wrong_is_said_once(videmo_command: Callable[..., Any]) -> None:
     ran = videmo_command("bench", "--rounds", "1", "--detector", "mtcn")
     assert ran.code == 2
@@ -42,7 +56,8 @@ def test_rounds_go_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def child(kind: str, path: str, options: list[str]) -> dict[str, Any]:
         asked.append(f"{kind} {' '.join(options)}".strip())
-        facts = {"frames": 10, "faces": 20, "detected": 5, "run": 2.0, "peak_mb": None}
+        facts = {"frames": 10, "looked": 10, "faces": 20, "detected": 5, "run": 2.0,
+                 "peak_mb": None}  # fmt: skip
         return {**facts, "stages": {}, "whole": 1.0 if kind == "decode" else 4.0}
 
     monkeypatch.setattr(bench, "_child", child)

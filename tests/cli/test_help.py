@@ -165,6 +165,17 @@ def test_an_option_of_other_tools_says_what_it_is_here(foreign: str, here: str) 
     assert here in " ".join(run("classify", foreign, "x").output.split())
 
 
+@pytest.mark.parametrize("command", ["timeline", "annotate", "attributes", "extract-features"])
+def test_a_command_that_needs_every_frame_says_so(command: str) -> None:
+    said = " ".join(run(command, "--budget", "fast", "x").output.split())
+    assert f"{command} needs every frame" in said
+
+
+def test_persons_are_told_apart_by_every_frame() -> None:
+    said = run("classify", "x.mp4", "--per", "person", "--budget", "fast").output
+    assert "every frame is looked at" in " ".join(said.split())
+
+
 def test_an_option_that_a_command_lacks_is_not_promised() -> None:
     assert "--jobs" not in run("doctor", "--workers", "3").output
 

@@ -16,7 +16,8 @@ from commands import Ran
 import videmo
 from videmo import store
 from videmo.cli import main
-from videmo.data import Descriptor
+from videmo.data import Descriptor, Faces, Features
+from videmo.stages.pool import pool
 from videmo.write.npz import FeatureFile
 
 LABELS = ("calm", "glad", "tense")
@@ -281,3 +282,57 @@ def test_action_units_of_real_actors_are_learned(
     assert len(head.card["trained"]["subjects"]) == 24 and len(head.card["spec"]["columns"]) == 35
     refused = command("classify", "clip.mp4", "--head", tmp_path / "units")
     assert refused.code == 4 and "learned from a table of numbers" in refused.err
+
+
+def write_faces(path: Path, clips: int, flicker: float) -> Path:
+    """Write clips of 40 frames and their faces, by the recipe of afew7 for features.
+
+    flicker: how much a frame differs from its clip
+    """
+    recipe = store.load("afew7").recipe.for_features()
+    names, meta = [str(n) for n in range(4 * 3)], {"options": recipe.to_dict()}
+    rng = np.random.default_rng(0)
+    with FeatureFile(path, names=names, meta=meta, frames=True) as file:
+        for i in range(clips):
+            rows = np.eye(3)[i % 3] + rng.normal(0, flicker, (40, 3)) + rng.normal(0, 0.2, 3)
+            found = faces_in_frames(rows.astype(np.float32))
+            facts = {"label": LABELS[i % 3], "subject": f"s{i // 3 % 12}"}
+            file.add(f"{i}.mp4", "ok", "", pool([found]), 1.6, [found], **facts)
+    return path
+
+
+def faces_in_frames(rows: np.ndarray) -> Features:
+    count = len(rows)
+    zeros = np.zeros(count, np.float32)
+    index, box, points = np.arange(count), np.zeros((count, 4)), np.zeros((count, 5, 2))
+    faces = Faces(index, index, index / 25, box.astype("f4"), zeros, points.astype("f4"))
+    return Features(rows, faces, count)
+
+
+def test_a_head_learns_how_sure_it_must_be_where_faces_are_kept(
+    command: Command, tmp_path: Path
+) -> None:
+    faces = write_faces(tmp_path / "faces.npz", 240, 0.3)
+    ran = command("train", "head", faces, *FAST, "-o", tmp_path / "head")
+    assert ran.code == 0, ran.err
+    told = store.load(tmp_path / "head").card["budget"]
+    assert told["strides"] == [18, 6] and told["learnt"]["n"] == 120
+    (measured,) = told["measured"].values()
+    assert measured["changed"] <= 0.05 and measured["frames_share"] < 0.8
+    assert "budget fast, other half" in ran.err
+
+
+def test_a_head_whose_frames_differ_much_says_that_it_is_not_worth_it(
+    command: Command, tmp_path: Path
+) -> None:
+    faces = write_faces(tmp_path / "faces.npz", 240, 9.0)
+    assert command("train", "head", faces, *FAST, "-o", tmp_path / "head").code == 0
+    assert "most of the frames" in store.load(tmp_path / "head").card["budget"]["note"]
+
+
+def test_a_head_of_descriptors_alone_says_nothing_of_some_frames(
+    command: Command, tmp_path: Path
+) -> None:
+    features = write_features(tmp_path / "f.npz")
+    assert command("train", "head", features, *FAST, "-o", tmp_path / "head").code == 0
+    assert "budget" not in store.load(tmp_path / "head").card

@@ -5,6 +5,7 @@ python tests/figures.py detector    # faces found and points on 1,000 pictures o
 python tests/figures.py detectors   # each detector: faces found by size, false ones, points, pace
 python tests/figures.py following   # each shared clip with and without: faces, boxes, labels
 python tests/figures.py filmed      # accuracy on filmed stills that have to be found, both ways
+python tests/figures.py budget      # answers from some of the frames: accuracy, labels, time
 python tests/figures.py people      # persons told apart on joined clips: counts, changed numbers
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
@@ -341,6 +342,17 @@ def filmed_stills(given: argparse.Namespace) -> None:
     filmed.report(FERPLUS, given.head, each, given.split)
 
 
+def budgets(given: argparse.Namespace) -> None:
+    """Compare answers from some of the frames with those from all, for one head."""
+    import budgets
+
+    each = max(1, given.n // 60)  # of each label
+    budgets.filmed(FERPLUS, given.head, each, given.split)
+    budgets.long(CLIP, given.head)
+    folders = [SHARED / "clips" / "faces", SHARED / "clips" / "odd"]
+    budgets.clips([Path(clip.path) for clip in find_clips(folders)], given.head)
+
+
 def parity() -> None:
     """Compare engines on the faces of all shared clips, at five frames a second."""
     from parity import compare, show_retinaface
@@ -457,6 +469,7 @@ OF_MANY = {
     "many": many,
     "scale": scaled,
     "filmed": filmed_stills,
+    "budget": budgets,
 }
 OF_A_MODEL = {f.__name__: f for f in (faces, attributes, lfw, persons, curve, covered)}
 

@@ -11,6 +11,7 @@ import click
 
 from videmo.cli.grouped import Command
 from videmo.cli.options import (
+    budget_option,
     changes_of,
     debug_option,
     engine_of,
@@ -22,12 +23,14 @@ EXAMPLES = """\b
 Examples:
   videmo bench clip.mp4
   videmo bench clip.mp4 --compare "--detect-every 1" "--detect-every auto"
+  videmo bench clip.mp4 --compare "--budget exact" "--budget fast"
 """
 
 
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("clip", required=False, type=click.Path(readable=False))
 @recipe_options
+@budget_option
 @engine_options
 @click.option(
     "--compare",
@@ -77,7 +80,9 @@ def _once(kind: str, clip: str, options: dict[str, Any]) -> dict[str, Any]:
     engine = engine_of(options)
     if kind == "decode":
         return measure_decoding(clip, engine)
-    pipeline = load(options["head"], engine=engine, prior=None, **changes_of(options))
+    pipeline = load(
+        options["head"], engine=engine, prior=None, budget=options["budget"], **changes_of(options)
+    )
     return measure_stages(clip, pipeline) if kind == "stages" else measure_answer(clip, pipeline)
 
 
@@ -92,6 +97,7 @@ def variant_text(found: dict[str, Any]) -> str:
         f"{_range(found['faces_per_s'], 'faces/s', 0)}",
         f"looked at whole   {found['frames_detected']} of {found['frames']} frames",
         f"to the first      {_range(found['to_first'])}",
+        *_looked_at(found),
     ]
     if found["peak_mb"]:
         lines.append(f"memory            {found['peak_mb']:.0f} MB at most")
@@ -101,6 +107,13 @@ def variant_text(found: dict[str, Any]) -> str:
         for stage, spent in found["stages"].items()
     ]
     return "\n".join(lines)
+
+
+def _looked_at(found: dict[str, Any]) -> list[str]:
+    """Return how many frames an answer rests on, where they are not all."""
+    if found["looked"] == found["frames"]:
+        return []
+    return [f"looked at         {found['looked']} of {found['frames']} frames"]
 
 
 def _range(of: dict[str, float], unit: str = "", digits: int = 2) -> str:

@@ -13,6 +13,7 @@ from videmo.cli.grouped import Command, section
 from videmo.cli.options import (
     abstain_option,
     baseline_option,
+    budget_option,
     clips_of,
     engine_options,
     format_option,
@@ -85,6 +86,7 @@ column_options = section(
 @input_options
 @window_option
 @recipe_options
+@budget_option
 @prior_option
 @out_option(OutputPath(kept=True))
 @format_option
@@ -118,6 +120,8 @@ def classify(**options: Any) -> None:
             raise click.UsageError("--columns and --bom are of records of clips, not of persons")
         if options["window_"]:
             raise click.UsageError("--window with --per person is videmo timeline --by window")
+        if options["budget"] != "exact":
+            raise click.UsageError("--budget fast: to tell persons apart every frame is looked at")
         by_person(options)
     if options["baseline"]:
         raise click.UsageError("--baseline is a person's: give --per person, or timeline")

@@ -12,6 +12,7 @@ import click
 
 from videmo.cli.grouped import Command
 from videmo.cli.options import (
+    budget_option,
     engine_options,
     is_given,
     message_options,
@@ -83,6 +84,7 @@ FIRST = (
               help="With --root, keep the predictions here.")  # fmt: skip
 @overwrite_option
 @recipe_options
+@budget_option
 @prior_option
 @engine_options
 @message_options

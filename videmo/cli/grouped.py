@@ -88,11 +88,18 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             refuse_dashes(ctx, words)
-            here = _ELSEWHERE.get(error.option_name, "")
-            if not here or (here.startswith("--") and here.split()[0] not in _names(self)):
+            if not (said := self._explained(error)):
                 raise
-            fact = f"No option is called {error.option_name}"
-            raise click.UsageError(f"{fact}; here it is {here}", ctx) from error
+            raise click.UsageError(said, ctx) from error
+
+    def _explained(self, error: click.NoSuchOption) -> str:
+        """Return what an option is called here, or why it is not here; nothing for another."""
+        fact = f"No option is called {error.option_name}"
+        if error.option_name == "--budget" and "--fps" in _names(self):
+            return f"{fact} here: {self.name} needs every frame; it is of classify and evaluate"
+        here = _ELSEWHERE.get(error.option_name, "")
+        known = not here.startswith("--") or here.split()[0] in _names(self)
+        return f"{fact}; here it is {here}" if here and known else ""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""

@@ -64,7 +64,8 @@ def say_pipeline(
     if options["quiet"] or pipeline.head_model is None:
         return
     changed = pipeline.head_model.recipe.differences(pipeline.recipe)
-    if any(not line.startswith(usual or ("\n",)) for line in changed):
+    usual = (*usual, "budget.")  # of which the card tells what it costs
+    if any(not line.startswith(usual) for line in changed):
         name = pipeline.head_model.name
         say(
             f"videmo: note: {name} was trained with another recipe ({'; '.join(changed)}); "

@@ -222,6 +222,18 @@ window_option = section(
     ),
 )
 
+budget_option = section(
+    "What is looked at",
+    click.option(
+        "--budget",
+        type=click.Choice(["exact", "fast"]),
+        default="exact",
+        help="exact: every frame that --fps or --every takes. fast: every 18th of them, then every "
+        "6th, and all only while the answer is not as sure as the head's card says that it must "
+        "be; the record tells in stride and frames_share how far it went.",
+    ),
+)
+
 abstain_option = section(
     "Answer",
     click.option(
@@ -514,6 +526,7 @@ def pipeline_of(options: dict[str, Any], *, features: bool = False) -> Pipeline:
     from videmo.pipeline import load, load_backbone, load_features
 
     backbone, changes = options.get("backbone"), changes_of(options)
+    budget = options.get("budget") or "exact"
     if backbone and is_given("head"):
         raise click.UsageError("--head and --backbone are two recipes; give one")
     engine = engine_of(options)
@@ -522,7 +535,9 @@ def pipeline_of(options: dict[str, Any], *, features: bool = False) -> Pipeline:
     elif features:
         pipeline = load_features(options["head"], engine=engine, **changes)
     else:
-        pipeline = load(options["head"], engine=engine, prior=options.get("prior"), **changes)
+        pipeline = load(
+            options["head"], engine=engine, prior=options.get("prior"), budget=budget, **changes
+        )
     return pipeline if options.get("jobs") or options["engine"] == "ray" else pipeline.prepare()
 
 

@@ -390,6 +390,8 @@ def _command() -> str:
 
 def _summary(card: Mapping[str, Any]) -> list[str]:
     """Return the lines for people."""
+    from videmo.show.training import budget_lines
+
     trained = card["trained"]
     people = f" of {len(trained['subjects'])} subjects" if trained["subjects"] else ""
     chosen = ", ".join(f"{key} {value}" for key, value in trained["chosen"].items())
@@ -397,6 +399,7 @@ def _summary(card: Mapping[str, Any]) -> list[str]:
         f"{card['name']}: {trained['kind']} on {trained['n']} clips{people}, "
         f"{len(trained['classes'])} labels; chosen {chosen}"
     ]
+    lines += budget_lines(card)
     for split, facts in card["measured"].items():
         low, high = facts["interval"]
         lines.append(

@@ -13,9 +13,9 @@ _NAMES = {  # of options in Python -> on the command line, where they are called
 }
 _SAME = (
     "head", "backbone", "fps", "every", "max_side", "frame_rate", "start", "end", "detector",
-    "detect_every", "score", "min_face", "faces", "prior", "device", "engine", "precision",
-    "decoder", "threads", "min_quality", "link", "threshold", "min_frames", "missing", "seen",
-    "labels", "by_meaning",
+    "detect_every", "score", "min_face", "faces", "prior", "budget", "device", "engine",
+    "precision", "decoder", "threads", "min_quality", "link", "threshold", "min_frames", "missing",
+    "seen", "labels", "by_meaning",
 )  # fmt: skip
 _GIVEN = re.compile(rf"(?<![\w./=-])(scores=False|(?:{'|'.join((*_NAMES, *_SAME))})=)([^\s;,()]*)")
 

@@ -38,7 +38,8 @@ def measure_answer(path: str, pipeline: Pipeline) -> Facts:
     spent = time.perf_counter() - begun
     found = given.descriptor
     return {
-        "frames": found.seen, "faces": found.faces, "detected": given.looks.whole, "run": spent,
+        "frames": round(found.seen / given.share), "looked": found.seen,
+        "faces": found.faces, "detected": given.looks.whole, "run": spent,
         "peak_mb": peak_mb(),
     }  # fmt: skip
 
@@ -87,7 +88,8 @@ def _summary(found: Sequence[Facts], alone: Sequence[float]) -> Facts:
     whole = [one["whole"] for one in found]
     first = found[0]
     return {
-        "frames": first["frames"], "faces": first["faces"], "frames_detected": first["detected"],
+        "frames": first["frames"], "looked": first["looked"],
+        "faces": first["faces"], "frames_detected": first["detected"],
         "whole_s": median_and_range(whole), "decode_s": median_and_range(alone),
         "to_decode": median_and_range([a / b for a, b in zip(whole, alone, strict=True)]),
         "start_s": median_and_range([one["whole"] - one["run"] for one in found]),

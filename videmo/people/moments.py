@@ -98,7 +98,7 @@ def load(
     """
     outputs = (IDENTITY,) if (linking or Linking()).by == "identity" else ()
     _check_identity(head, outputs)
-    given = stage_changes(**changes)
+    given: dict[str, Any] = stage_changes(**changes)
     given["detection"] = {"faces": "all", **given.get("detection", {})}
     made = river.load(head, engine=engine, outputs=outputs, prior=prior, **given)
     made.tell(np.zeros((0, 0)))
@@ -136,6 +136,7 @@ def watch(
     def through(features: Iterator[Features]) -> Iterator[Features]:
         return progress(collector(features))
 
+    pipeline.check_every_frame()
     answer = pipeline.answer(path, start=start, end=end, through=through)
     return Watched(answer, Moments.of(collector.batches(), pipeline))
 

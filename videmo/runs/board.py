@@ -6,12 +6,13 @@ writer, and one that is read a moment too early is of the moment before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from multiprocessing.context import SpawnContext
 from typing import NamedTuple
 
 from videmo.data import Features, VideoInfo
-from videmo.stages.decode import Sampling
+from videmo.stages.decode import Sampling, expected_frames
 
 _BEGUN, _SEEN, _EXPECTED = range(3)  # where the numbers of a clip lie
 _SIZE = 3
@@ -85,9 +86,5 @@ class Writer:
 
 def frames_expected(info: VideoInfo, sampling: Sampling) -> int | None:
     """Return about how many frames of a clip are looked at, or None where it does not say."""
-    if info.duration is None or not info.rate:
-        return info.frames and max(1, info.frames // sampling.every)
-    first = max(info.begins, sampling.start or 0.0)
-    shown = min(info.duration, sampling.end or info.duration) - first
-    rate = min(info.rate, sampling.fps) if sampling.fps else info.rate / sampling.every
-    return max(1, round(shown * rate))
+    frames = expected_frames(info, sampling)
+    return max(1, round(frames)) if math.isfinite(frames) else None

@@ -20,7 +20,8 @@ Record = dict[str, Any]
 @overload
 def classify(  # type: ignore[overload-overlap]  # a str is a path, not the letters of one
     clips: Source | Array, head: str | Path = ..., *, times: Any = ..., start: float | None = ...,
-    end: float | None = ..., prior: str | Path | None = ..., engine: Engine | None = ...,
+    end: float | None = ..., prior: str | Path | None = ..., budget: str = ...,
+    engine: Engine | None = ...,
     fps: float | None = ..., every: int | None = ..., max_side: int | None = ...,
     frame_rate: float | None = ..., detector: str | None = ...,
     detect_every: int | str | None = ...,
@@ -29,7 +30,8 @@ def classify(  # type: ignore[overload-overlap]  # a str is a path, not the lett
 @overload
 def classify(
     clips: Iterable[Source], head: str | Path = ..., *, start: float | None = ...,
-    end: float | None = ..., prior: str | Path | None = ..., engine: Engine | None = ...,
+    end: float | None = ..., prior: str | Path | None = ..., budget: str = ...,
+    engine: Engine | None = ...,
     fps: float | None = ..., every: int | None = ..., max_side: int | None = ...,
     frame_rate: float | None = ..., detector: str | None = ...,
     detect_every: int | str | None = ...,
@@ -43,6 +45,7 @@ def classify(
     start: float | None = None,
     end: float | None = None,
     prior: str | Path | None = None,
+    budget: str = "exact",
     engine: Engine | None = None,
     fps: float | None = None,
     every: int | None = None,
@@ -63,6 +66,8 @@ def classify(
     times: (N,) s of frames in memory; without them `frame_rate` says how quickly they follow
     start, end: s of presentation time; the part that is looked at
     prior: natural, balanced or a file; how common each emotion is held to be
+    budget: exact looks at every frame that fps or every takes; fast at some, and at more while the
+        answer is not as sure as the head's card says that it must be
     fps, every: look at so many frames a second, or at every so many; not both
     max_side: px; shrink frames whose longer side is longer
     frame_rate: pictures/s of a folder of them, or of frames in memory; 25 unless given
@@ -82,7 +87,7 @@ def classify(
         "detector": detector, "detect_every": detect_every, "score": score, "min_face": min_face,
         "faces": faces,
     }  # fmt: skip
-    pipeline = load(head, engine=engine, prior=prior, **recipe)
+    pipeline = load(head, engine=engine, prior=prior, budget=budget, **recipe)
     if isinstance(clips, (str, os.PathLike, np.ndarray)):
         return pipeline.predict(_source(clips, times, frame_rate), start=start, end=end)
     return _records(clips, pipeline, start, end)

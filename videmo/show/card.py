@@ -35,6 +35,7 @@ def _lines(name: str, card: Facts) -> Iterator[str]:
         ("Terms", ("license",)),
         ("Source", ("source",)),
         ("Measured", ("measured", "evaluated")),
+        ("Answers from some of the frames", ("budget",)),
         ("Shares", ("shares",)),
         ("Training", ("trained",)),
         ("What else was tried", ("tried",)),

@@ -26,9 +26,23 @@ def training_table(card: Facts, out: Path) -> str:
         "",
         *_columns([("label", "clips", "recall", "95 % interval"), *_recalls(card["measured"])]),
         "",
+        *budget_lines(card),
         f"use it: videmo classify CLIPS --head {_path(out)}",
     ]  # fmt: skip
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def budget_lines(card: Facts) -> list[str]:
+    """Return what --budget fast comes to with a head, if its card tells it."""
+    told = card.get("budget") or {}
+    if "note" in told:
+        return [f"budget fast: not worth it: {told['note']}"]
+    return [
+        f"budget fast, {split.replace('_', ' ')}: {facts['frames_share']:.1%} of the frames, "
+        f"{facts['changed']:.1%} of the labels other, accuracy {facts['difference']:+.1%} "
+        f"({facts['difference_interval'][0]:+.1%} to {facts['difference_interval'][1]:+.1%})"
+        for split, facts in told.get("measured", {}).items()
+    ]
 
 
 def _rows(measured: Facts) -> Iterator[tuple[str, ...]]:

@@ -79,7 +79,11 @@ class Moments:
 STATS = ("mean", "std", "min", "max")  # what Moments knows; a new one is a property of it as well
 
 
-def pool(batches: Iterable[Features], pooling: Pooling | None = None) -> Descriptor:
+def pool(
+    batches: Iterable[Features],
+    pooling: Pooling | None = None,
+    before: Accumulator | None = None,
+) -> Descriptor:
     """Return one vector for the clip: the statistics of its faces' features, side by side.
 
     The order is `pooling.stats`, by default mean, std (population), min, max, as in the AFEW
@@ -90,11 +94,12 @@ def pool(batches: Iterable[Features], pooling: Pooling | None = None) -> Descrip
 
     batches: features of shape (M, D), M may be 0; with `pooling.of` the output of that name takes
         their place
+    before: other frames of the clip, by the same pooling, that these are added to
     Returns values of shape (len(stats) * D,), or with `within` (len(stats) * len(within) * D,),
     empty where no face was seen.
     """
     pooling = pooling or Pooling()
-    whole = _Accumulator()
+    whole = before or Accumulator()
     for features in batches:
         whole.look(features.seen)
         whole.add(_rows_of(features, pooling.of), features.faces, pooling)
@@ -107,13 +112,13 @@ def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> 
     `seen` of each counts the frames of the whole clip.
     """
     pooling = pooling or Pooling()
-    tracks: dict[int, _Accumulator] = {}
+    tracks: dict[int, Accumulator] = {}
     seen = 0
     for features in batches:
         seen += features.seen
         for number in _distinct(features.faces.track):
             here = features.faces.track == number
-            one = tracks.setdefault(number, _Accumulator())
+            one = tracks.setdefault(number, Accumulator())
             one.add(_rows_of(features, pooling.of)[here], features.faces[here], pooling)
     for one in tracks.values():
         one.look(seen)
@@ -121,7 +126,7 @@ def pool_tracks(batches: Iterable[Features], pooling: Pooling | None = None) -> 
 
 
 @dataclass
-class _Accumulator:
+class Accumulator:
     """What is kept of the faces that belong together."""
 
     moments: Moments = field(default_factory=Moments)

@@ -34,6 +34,7 @@ from videmo.files import cache_dir, sha256
 from videmo.files.download import checked_name
 from videmo.files.scratch import scratch
 from videmo.recipe import Recipe
+from videmo.stages.budget import Budget
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.heads import Head, HeadSpec, make_head
 from videmo.stages.heads.attributes import EMOTION
@@ -145,6 +146,20 @@ class Model:
         """Return how common the labels of an output were in the training; raises ModelError."""
         labels, told = self.backbone_spec().outputs[output], self.card.get("shares", {})
         return ClassShares.of_card(told.get(output), labels, self.name)
+
+    def budget(self) -> Budget:
+        """Return how sure its answers from some of the frames must be, as its card says.
+
+        Raises ModelError where it does not say it, or says that it is not worth it.
+        """
+        told = self.card.get("budget")
+        if not isinstance(told, Mapping) or not told.get("strides"):
+            why = str(told["note"]) if isinstance(told, Mapping) and told.get("note") else (
+                "its card does not tell how sure an answer from some of the frames must be"
+            )  # fmt: skip
+            raise ModelError(f"{self.name}: budget=fast is not for it: {why}; use budget=exact")
+        facts = {key: told[key] for key in ("strides", "leads", "fewest") if key in told}
+        return Recipe.from_dict({**self.recipe.to_dict(), "budget": facts}).budget
 
     def weights(self) -> dict[str, Array]:
         """Return its tensors by name; raises CorruptModel where they cannot be read."""

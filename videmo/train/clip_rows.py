@@ -20,6 +20,7 @@ from videmo.labels import LABELS
 from videmo.recipe import Recipe
 from videmo.runs.csv_text import csv_rows, separator_of
 from videmo.runs.inputs import Clip, read_manifest
+from videmo.train.budget import Pooled, joined, thinned
 from videmo.train.datasets.files import SPLITS
 
 Bool = npt.NDArray[np.bool_]
@@ -48,6 +49,7 @@ class ClipRows:
     recipe: Mapping[str, Any] | None = None  # how the values are made of a clip
     classes: Text = ()  # the labels in their order, where that is given
     shared: bool = False  # whether a subject may be in several splits, as in some published ones
+    thinned: Pooled | None = None  # the same from some of the frames, where their faces are kept
 
     def __len__(self) -> int:
         return len(self.path)
@@ -58,7 +60,11 @@ class ClipRows:
             name: tuple(x for x, here in zip(getattr(self, name), wanted, strict=True) if here)
             for name in ("place", *_FACTS)
         }
-        return replace(self, **texts, values=self.values[wanted], answered=self.answered[wanted])
+        thinned = None if self.thinned is None else self.thinned[wanted]
+        return replace(
+            self, **texts, values=self.values[wanted], answered=self.answered[wanted],
+            thinned=thinned,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +97,7 @@ def read_features(paths: Sequence[str]) -> ClipRows:
         whole[name] = tuple(x for table in tables for x in getattr(table, name))
     for name in ("values", "answered"):
         whole[name] = np.concatenate([getattr(table, name) for table in tables])
+    whole["thinned"] = joined([table.thinned for table in tables])
     return replace(first, **whole)
 
 
@@ -201,9 +208,10 @@ def check_enough(rows: ClipRows, targets: Targets, folds: int) -> None:
 
 
 def _read_features(path: str) -> ClipRows:
-    from videmo.write import load_features
+    from videmo.write import frames_of, load_features
 
-    table = load_features(path, frames=False)
+    beside = path.lower().endswith(".parquet") and not os.path.exists(frames_of(path))
+    table = load_features(path, frames=not beside)
     answered = table.status == "ok"
     place = [f"{path}: row {i} ({clip})" for i, clip in enumerate(table.path, 1)]
     if not isinstance(table.meta.get("options"), Mapping):
@@ -216,7 +224,7 @@ def _read_features(path: str) -> ClipRows:
     return ClipRows(
         (path,), tuple(place), tuple(map(str, table.path)), **texts, values=table.features,
         answered=answered, columns=tuple(map(str, table.feature_names)),
-        recipe=table.meta["options"],
+        recipe=table.meta["options"], thinned=thinned(table),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from videmo import __version__, store
 from videmo.data import F32, I64
 from videmo.errors import InputError, OutputError
 from videmo.evaluate import leaks
+from videmo.train.budget import Readings, card_part, judge, learn_leads, readings
 from videmo.train.clip_rows import Bool, ClipRows, Targets, check_enough, targets_of
 from videmo.train.head import (
     HeadTraining,
@@ -20,6 +21,7 @@ from videmo.train.head import (
     TrainedHead,
     cross_validate,
     evaluate_probabilities,
+    fit,
     fit_best,
     nested_folds,
     split_folds,
@@ -124,11 +126,43 @@ def train_head(
     trained = _trained(answered, known, head, options, text)
     trained["without_face"] = len(faceless.truth)
     card = _card(rows, known, head, text) | {"trained": trained, "measured": measured}
+    card |= _budget(answered, known, head, options)
     model = store.save(out, card, head.arrays, overwrite=overwrite)
     if predictions:
         unfitted = _predicted_rows(answered, known, unseen, options)
         write_predictions(predictions, known.labels, unfitted, rows.take(~rows.answered))
     return model
+
+
+def _budget(
+    rows: ClipRows, known: Targets, head: TrainedHead, options: HeadTraining
+) -> dict[str, Any]:
+    """Return how sure answers from some of the frames must be, where the rows can tell it.
+
+    Leads are learnt on one half of the clips, by a head of the same kind that learned from the
+    other half, and are measured the other way round or, where there are any, on val and test.
+    """
+    if rows.thinned is None:
+        return {}
+    train = np.flatnonzero(known.split == "train")
+    groups = None if known.groups is None else known.groups[train]
+    try:
+        (one, other), *_ = split_folds(known.truth[train], groups, 2, options.seed)
+    except InputError:  # too few subjects to be parted
+        return {}
+
+    def heard(learned: I64, asked: I64) -> Readings:
+        half = fit(rows.values[train[learned]], known.truth[train[learned]], head.params, options)
+        assert rows.thinned is not None
+        return readings(rows.thinned[train[asked]], half.calibrated(head.temperature))
+
+    budget = learn_leads(heard(one, other))
+    measured = {
+        split: judge(readings(rows.thinned[here], head), budget, known.truth[here])
+        for split in ("val", "test")
+        if (here := known.split == split).any()
+    } or {"other half": judge(heard(other, one), budget, known.truth[train[one]])}
+    return {"budget": card_part(budget, {"n": len(other)}, measured)}
 
 
 def _predicted_rows(

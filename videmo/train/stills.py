@@ -152,13 +152,29 @@ def _tracks(
 ) -> list[FaceTrack]:
     """Return the tracks of one part, from `out` if they lie there."""
     path = out / f"tracks_{part}.npz"
+    return read_tracks(path, data, TRACK_SPLITS[part], each, backbone, TRACK_OPTIONS, seed)
+
+
+def read_tracks(
+    path: Path,
+    data: str,
+    pictures: tuple[str, slice],
+    each: int,
+    backbone: store.Model,
+    options: TrackOptions,
+    seed: int,
+) -> list[FaceTrack]:
+    """Return the tracks in a file, which is made if it is not there.
+
+    pictures: FER+'s split, and which of its pictures; each: tracks of a label
+    """
     if not path.exists():
-        split, chosen = TRACK_SPLITS[part]
+        split, chosen = pictures
         faces = read_ferplus(data, split)
         faces = replace(faces, pixels=faces.pixels[chosen], votes=faces.votes[chosen])
         labels = [meaning(label) for label in label_set("afew7")]
-        tracks = make_tracks(faces, labels, each, _extract(backbone), TRACK_OPTIONS, seed)
-        out.mkdir(parents=True, exist_ok=True)
+        tracks = make_tracks(faces, labels, each, _extract(backbone), options, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
             path,
             values=np.concatenate([track.values for track in tracks]),

@@ -7,7 +7,7 @@ it for some frames. Tracks of one or several faces become the descriptors of cli
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 
+Bool = NDArray[np.bool_]
 # grey faces (M, S, S) -> features (M, D) and the probabilities of the network's emotions (M, E)
 FeatureExtractor = Callable[[NDArray[np.uint8]], tuple[F32, F32]]
 
@@ -142,14 +143,29 @@ def group_descriptors(
     First mean and std over the faces of a frame (std is 0 for one), then mean and std of both
     over the frames, divided by the row's length (HSEmotion VGAF_train.ipynb).
     """
+    clips, truth = group_clips(tracks, options, seed), group_labels(options)
+    return np.stack([_group_descriptor(*clip) for clip in clips]), truth
+
+
+def group_labels(options: GroupOptions) -> I64:
+    """Return the labels (K,) of the clips of groups, in the order of vgaf3."""
+    return np.arange(options.clips, dtype=np.int64) % len(label_set("vgaf3"))
+
+
+def group_clips(
+    tracks: Sequence[FaceTrack], options: GroupOptions, seed: int
+) -> Iterator[tuple[F32, Bool]]:
+    """Yield each clip of a group: features (N, P, D) of P people, and whether they are seen (N, P).
+
+    In each frame one is seen at least.
+    """
     rng = np.random.default_rng(seed)
     by_label: dict[str, list[FaceTrack]] = {}
     for track in tracks:
         by_label.setdefault(track.label, []).append(track)
     order = [meaning(label) for label in label_set("vgaf3")]
-    truth = np.arange(options.clips) % len(order)
-    rows = [_group_descriptor(by_label, order[label], options, rng) for label in truth]
-    return np.stack(rows), truth.astype(np.int64)
+    for label in group_labels(options):
+        yield _group(by_label, order[label], options, rng)
 
 
 def _expressions(
@@ -258,13 +274,13 @@ def _as_recorded(
     return jpeg(shown, torch.full((count,), float(rng.integers(*options.jpeg_quality))))
 
 
-def _group_descriptor(
+def _group(
     by_label: dict[str, list[FaceTrack]],
     valence: str,
     options: GroupOptions,
     rng: np.random.Generator,
-) -> F32:
-    """Return the descriptor of one group that shows `valence`."""
+) -> tuple[F32, Bool]:
+    """Return one group that shows `valence`; see `group_clips`."""
     faces = int(rng.integers(options.faces[0], options.faces[1] + 1))
     frames = round(math.exp(rng.uniform(*np.log(options.frames))))
     calm = rng.random(faces) < rng.uniform(0, options.bystanders)
@@ -274,8 +290,14 @@ def _group_descriptor(
     people = [_fit_to_length(by_label[name], frames, rng) for name in names]
     seen = rng.random((frames, faces)) >= rng.uniform(0, options.missed)
     seen[~seen.any(1), 0] = True
-    values = np.stack(people, 1)  # (frames, faces, D)
-    rows = [statistics(values[i, seen[i]], ("mean", "std")) for i in range(frames)]
+    return np.stack(people, 1), seen
+
+
+def _group_descriptor(values: F32, seen: Bool) -> F32:
+    """Return the descriptor of a group's clip."""
+    rows = [
+        statistics(frame[here], ("mean", "std")) for frame, here in zip(values, seen, strict=True)
+    ]
     return unit(statistics(np.stack(rows), ("mean", "std")))
 
 

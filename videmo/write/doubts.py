@@ -35,7 +35,8 @@ def _cover(descriptor: Any) -> list[str]:
 def _persons(answer: Any) -> list[str]:
     """Return that the answer may be of several persons, which overlap alone cannot tell."""
     tracks, several = answer.seen.tracks, answer.looks.several
-    said = [f"its faces are {tracks} tracks with cuts, gaps or jumps between"] if tracks > 1 else []
+    parted = tracks > 1 and answer.stride == 1  # in frames far apart one face seldom overlaps
+    said = [f"its faces are {tracks} tracks with cuts, gaps or jumps between"] if parted else []
     if several > OTHERS * answer.descriptor.frames:
         said.append(f"{several} frames show more than one face")
     step = "these may be several persons, whom videmo classify --per person tells apart"

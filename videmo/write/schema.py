@@ -202,7 +202,12 @@ TABLES: dict[str, tuple[str, tuple[Key, ...]]] = {
               "clipped to -1..1", null=True, free=True, digits=SCORE_DIGITS,
               of=lambda found, name=name: getattr(found.answer.affect, name, None))  # type: ignore[misc]
           for name in AFFECT),
-        *_COUNTS, _DETECTED,
+        *_COUNTS,
+        Key("stride", "count", "with --budget fast: each so many-th of the frames that there are "
+            "to look at was; 1 is all of them", free=True, of=attrgetter("answer.stride")),
+        Key("frames_share", "share", "... which is this share of them", free=True,
+            digits=TIME_DIGITS, of=attrgetter("answer.share")),
+        _DETECTED,
         Key("left_out", "count", "faces of too little quality to count, with --min-quality",
             free=True, of=attrgetter("answer.looks.left_out")),
         Key("tracks", "count", "unbroken runs of a face that counted, by overlap alone: several "

@@ -11,12 +11,13 @@ stands at 10 h begins at 0. `Sampling.start` and `Sampling.end` are in these tim
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -63,6 +64,27 @@ class Sampling:
         POSITIVE.check_given("end", self.end)
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise InputError(f"end ({self.end} s) is not after start ({self.start} s)")
+
+
+@dataclass
+class Tally:
+    """How many frames a Sampling takes of a clip, as the latest pass over it has counted them."""
+
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Thinned(Sampling):
+    """Of the frames that a Sampling takes, some: spread as evenly, and counted in its `tally`."""
+
+    stride: int = 1  # each so many-th of them, from the first
+    but: int | None = None  # ... without each so many-th of them, which were looked at before
+    tally: Tally = field(default_factory=Tally, compare=False)  # of all of them
+
+    def keeps(self, number: int) -> bool:
+        """Return whether the frame of this number, among those that the Sampling takes, is one."""
+        before = self.but is not None and number % self.but == 0
+        return number % self.stride == 0 and not before
 
 
 class Decoder(Protocol):
@@ -135,6 +157,17 @@ def open_video(
     return video
 
 
+def can_read_again(path: str | os.PathLike[str]) -> bool:
+    """Return whether a source may be read twice; a pipe may not."""
+    if not isinstance(path, (str, Path)):
+        from videmo.stages.decode.arrays import Frames
+
+        if isinstance(path, Frames):
+            return True
+    path = os.fsdecode(path)
+    return os.path.isfile(path) or os.path.isdir(path) or is_url(path)
+
+
 def _is_picture(path: str) -> bool:
     """Return whether a file is one by its name or its first bytes.
 
@@ -177,8 +210,19 @@ class Sampler:
         self._first = 0 if sampling.start is None else -1  # number that `every` counts from
         self._slack = min(SLACK, 0.1 / sampling.fps) if sampling.fps else 0.0
         self._tick = 0  # the next one
+        self._thinned = sampling if isinstance(sampling, Thinned) else None
+        self._taken = 0
 
     def __call__(self, index: int, time: float) -> bool:
+        taken = self._takes(index, time)
+        if self._thinned is None or not taken:
+            return taken
+        number, self._taken = self._taken, self._taken + 1
+        self._thinned.tally.frames = self._taken
+        return self._thinned.keeps(number)
+
+    def _takes(self, index: int, time: float) -> bool:
+        """Return whether the options take it, before they are thinned out."""
         s = self._sampling
         if (s.start is not None and time < s.start - ROUNDING) or self.past(time):
             return False
@@ -205,6 +249,24 @@ def sampled_indices(time: F64, sampling: Sampling) -> I64:
     """
     pick = Sampler(sampling)
     return np.array([i for i, t in enumerate(time.tolist()) if pick(i, t)], np.int64)
+
+
+def expected_frames(info: VideoInfo, sampling: Sampling) -> float:
+    """Return about how many frames are taken, as far as the clip says; infinite where it is mute.
+
+    It is the file that says it, so that the same file is read in the same way everywhere.
+    """
+    rate, frames = info.rate or 0.0, float(info.frames or 0)
+    length = info.duration or (frames / rate if rate else 0.0)
+    if not length:
+        return frames / sampling.every if frames and sampling.fps is None else math.inf
+    first = max(info.begins, sampling.start or 0.0)
+    span = max(0.0, min(length, sampling.end or length) - first)
+    if sampling.fps:
+        return span * min(sampling.fps, rate or math.inf)
+    shown = length - info.begins
+    frames = frames or shown * rate
+    return frames * span / shown / sampling.every if frames > 0 and shown > 0 else math.inf
 
 
 class Frame(NamedTuple):
