@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--fer", metavar="PYTHON")
     parser.add_argument("--facenet", metavar="PYTHON")
     given = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # who installs videmo has its bytecode
     whole_processes(given.clip, given.rounds)
     running(given.clip, given.rounds)
     others(given.clip, given.rounds, {"fer": given.fer, "facenet": given.facenet})

@@ -126,3 +126,19 @@ def test_a_sum_is_that_of_its_own_network(there: Path) -> None:
     for suffix in (rooms.GRAPH, rooms.WEIGHTS, rooms.SUMS):
         there.with_suffix(suffix).rename(there.with_name("1" * 64).with_suffix(suffix))
     assert rooms._read(there.with_name("1" * 64), tuple(KEPT)) == {}
+
+
+def test_what_was_used_longest_ago_goes_where_there_is_too_much(
+    cache: Path, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, asked = made
+    for facts in ("one", "two"):
+        compiled(facts, make, threads=1)
+    for age, blob in enumerate(blobs(cache)):
+        os.utime(blob.with_suffix(".sha256"), (age, age))
+    compiled("one", make, threads=1)  # which is used now
+    monkeypatch.setattr(rooms, "MOST", sum(blob.stat().st_size for blob in blobs(cache)) + 500)
+    compiled("three", make, threads=1)
+    assert len(blobs(cache)) == 2 and len(list((cache / "compiled").iterdir())) == 4
+    compiled("one", make, threads=1)
+    assert len(asked) == 3  # "two" has gone

@@ -4,7 +4,8 @@ What is kept is some files of one name, and the SHA-256 of each (.sha256, as `sh
 it): a graph (.xml) and its numbers (.bin), or what was compiled of one (.blob). What does not agree
 with its sum is made again. The name is the sum of all that the network is made of, its weights
 first. Whoever can write a file can write its sum, so only files that nobody else may write are
-read; who may write as this user may change videmo itself.
+read; who may write as this user may change videmo itself. What was used longest ago goes where more
+than `MOST` bytes are kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from videmo.files.openvino import compile_network, cpu_settings, import_openvino
 from videmo.files.scratch import scratch
 
 CACHE_VERSION = "2"  # of what is kept; another number where another graph is to be made of the same
+MOST = 1 << 29  # bytes; a network has some 15 million, and each version of OpenVINO wants its own
 GRAPH, WEIGHTS, BLOB, SUMS = ".xml", ".bin", ".blob", ".sha256"
 
 
@@ -76,7 +78,11 @@ def _read(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
         whole = _own(path.with_suffix(SUMS)) == _sums(path, there)
     except OSError:
         return {}
-    return there if whole else {}
+    if not whole:
+        return {}
+    with suppress(OSError):  # a cache that may only be read
+        path.with_suffix(SUMS).touch()
+    return there
 
 
 def _own(path: Path) -> bytes:
@@ -102,6 +108,18 @@ def _write(path: Path, content: Mapping[str, bytes]) -> None:
             part.write_bytes(of)
             part.chmod(0o600)
             part.replace(path.with_suffix(suffix))
+    _tidy(path.parent)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what was used longest ago beyond `MOST` bytes; who is reading it has it open."""
+    kept = 0
+    for sums in sorted(folder.glob(f"*{SUMS}"), key=lambda one: one.stat().st_mtime, reverse=True):
+        files = list(folder.glob(f"{sums.stem}.*"))
+        kept += sum(file.stat().st_size for file in files)
+        if kept > MOST:
+            for file in files:
+                file.unlink()
 
 
 def _sums(path: Path, content: Mapping[str, bytes]) -> bytes:
