@@ -83,3 +83,21 @@ def test_what_cannot_be_drawn_is_said_in_a_line(run, tmp_path, rows, arguments, 
 def test_what_classify_wrote_is_no_timeline(run, tmp_path):
     (tmp_path / "t.csv").write_text("path,status,label,p_happy\na.mp4,ok,Happy,1\n")
     assert "has no column 'person', so is no timeline" in run("t.csv", "-o", "t.png")[2]
+
+
+def test_a_workbook_of_a_timeline_is_drawn(run, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for line in (HEAD, *ROWS):
+        book.active.append([float(c) if c.replace(".", "").isdigit() else c or None
+                            for c in line.split(",")])  # fmt: skip
+    book.create_sheet("notes").append(["not a row"])
+    book.save(tmp_path / "t.xlsx")
+    assert run("t.xlsx", "-o", "x.svg") == (0, "", "")
+    assert run("t.csv", "-o", "c.svg") == (0, "", "")
+    assert words(tmp_path / "x.svg") == words(tmp_path / "c.svg")
+    whole = (tmp_path / "t.xlsx").read_bytes()
+    for broken in (b"no workbook", whole[:2000], whole[:-30]):
+        (tmp_path / "b.xlsx").write_bytes(broken)
+        code, _, said = run("b.xlsx", "-o", "b.svg")
+        assert code == 2 and "b.xlsx: no workbook, or damaged" in said

@@ -215,7 +215,7 @@ def test_an_output_of_somebody_else_is_not_gone_on_with(command: Command) -> Non
 
 def test_a_table_is_not_read_back(command: Command) -> None:
     assert command(*classify(out="out.txt")).code == 0
-    with pytest.raises(OutputError, match="table cannot be read back"):
+    with pytest.raises(OutputError, match="table is to be looked at"):
         command(*classify("--resume", out="out.txt"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,26 @@ def test_bids_events_have_onset_duration_and_trial_type(tmp_path):
     assert rows[0]["valence"] == "n/a" and rows[0]["p_happy"] == "0.860000"
 
 
+def test_a_sidecar_describes_every_column_of_bids_events_and_says_what_made_them(tmp_path):
+    made_by = {"videmo": "1.2", "head": "afew7", "recipe": "8d8a", "decoder": None}
+    out = written(tmp_path, "bids", *(one | {"provenance": made_by} for one in ROWS))
+    told = json.loads(out.with_suffix(".json").read_text())
+    assert told.pop("GeneratedBy") == [
+        {"Name": "videmo", "Version": "1.2", "Settings": {"head": "afew7", "recipe": "8d8a"}}
+    ]
+    assert [*told] == out.read_text().splitlines()[0].split("\t")
+    assert all(column["Description"] for column in told.values())
+    assert [*told["trial_type"]["Levels"]] == [*LABELS] and told["onset"]["Units"] == "s"
+
+
+def test_events_on_the_standard_output_have_no_sidecar(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stream = io.StringIO()
+    with open_writer("bids", None, labels=LABELS, stream=stream) as writer:
+        writer.write(ROWS[0])
+    assert stream.getvalue().startswith("onset") and not [*tmp_path.iterdir()]
+
+
 def test_fex_has_the_columns_of_py_feat(tmp_path):
     text = written(tmp_path, "fex", row(), NONE).read_text()
     face, none = csv.DictReader(io.StringIO(text))
@@ -210,3 +231,17 @@ def test_a_workbook_that_was_given_up_leaves_nothing(tmp_path, monkeypatch):
 def test_a_clip_without_a_face_is_a_whole_file(tmp_path, format_):
     assert written(tmp_path, format_, NONE).exists()
     assert written(tmp_path, format_).exists(), "no row at all"
+
+
+def test_our_workbooks_are_read_over_all_their_sheets(tmp_path, monkeypatch):
+    pytest.importorskip("openpyxl")
+    from videmo.write.xlsx import rows
+
+    monkeypatch.setattr("videmo.write.xlsx.ROWS", 2)
+    found = [*rows(written(tmp_path, "xlsx", *ROWS, NONE))]
+    assert [one["person"] for one in found] == [1, 2, 1, None]
+    assert [one["path"] for one in found] == ["a/clip.mp4"] * 4
+    assert found[1]["end"] == 3723.25 and found[0]["p_happy"] == 0.86
+    monkeypatch.setattr("videmo.write.xlsx._LARGEST", 100)
+    with pytest.raises(InputError, match="save it as CSV"):
+        next(rows(tmp_path / "clip.xlsx"))

@@ -30,7 +30,7 @@ def plot(timeline: str, **options: Any) -> None:
     """Draw a timeline: for each person which label is how probable when.
 
     TIMELINE is what videmo timeline wrote, with rows by frame, window or segment: CSV, TSV, NDJSON,
-    JSON or Parquet. Where a person is not seen the picture is hatched.
+    JSON, Parquet or Excel. Where a person is not seen the picture is hatched.
     """
     from videmo.evaluate.timelines import read_timeline
     from videmo.files.extras import require

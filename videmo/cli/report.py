@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from videmo.evaluate.pairs import PredictedClip
     from videmo.runs.inputs import Clip
 
-RECORDS = (".csv", ".tsv", ".ndjson", ".jsonl", ".json", ".parquet")  # suffixes of records
+RECORDS = (".csv", ".tsv", ".ndjson", ".jsonl", ".json", ".parquet", ".xlsx")  # suffixes of records
 
 EXAMPLES = """\b
 Examples:
@@ -69,9 +69,9 @@ def report(**options: Any) -> None:
     """Make a page of a clip, of many clips, or of records: one HTML file, for a browser.
 
     Of a clip: the answer, its doubt, who showed what when, and the faces that were counted. Of
-    several, and of what classify has written (CSV, TSV, NDJSON, JSON, Parquet): a table to sort,
-    the worst and the least certain first, and the confusion matrix where the truth is known. The
-    page holds all that it shows, and asks nothing of any network.
+    several, and of what classify has written (CSV, TSV, NDJSON, JSON, Parquet, Excel): a table to
+    sort, the worst and the least certain first, and the confusion matrix where the truth is known.
+    The page holds all that it shows, and asks nothing of any network.
     """
     from videmo.files.extras import require
     from videmo.write.names import kind_of

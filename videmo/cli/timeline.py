@@ -287,19 +287,34 @@ def _files(plan: _Plan, clips: Sequence[Clip], options: dict[str, Any]) -> dict[
     from videmo.people.names import file_names
     from videmo.write.sink import check_place, output_errors, refuse_existing, refuse_source
 
+    sources = [clip.path for clip in clips]
     if not plan.folder:
+        _check_sidecars([plan.out] if plan.out else [], plan, sources, options)
         return {}
     names = file_names(clips, EVERY[plan.format].suffixes[0], taken=(INDEX,))
     files = {clip: os.path.join(plan.folder, names[clip]) for clip in clips}
     with output_errors(plan.folder):
         os.makedirs(plan.folder, exist_ok=True)
-    sources = [clip.path for clip in clips]
     for file in (*files.values(), os.path.join(plan.folder, INDEX)):
         check_place(file)
         refuse_source(file, sources)
     for file in files.values() if not options["resume"] else ():
         refuse_existing(file, overwrite=bool(options["overwrite"]))
+    _check_sidecars([*files.values()], plan, sources, options)
     return files
+
+
+def _check_sidecars(
+    files: Sequence[str], plan: _Plan, sources: Sequence[str], options: dict[str, Any]
+) -> None:
+    """Refuse what lies where the sidecars of BIDS events are to be."""
+    from videmo.write.events import sidecar_of
+    from videmo.write.sink import refuse_existing, refuse_source
+
+    for file in files if plan.format == "bids" else ():
+        if place := sidecar_of(file):
+            refuse_source(place, sources)
+            refuse_existing(place, overwrite=bool(options["overwrite"] or options["resume"]))
 
 
 def _baseline(options: dict[str, Any], pipeline: Pipeline, plan: _Plan) -> Baseline | None:

@@ -43,7 +43,8 @@ class Row:
 
 
 def read_rows(file: str) -> list[Row]:
-    """Return the rows of a CSV or TSV with a header, NDJSON, JSON, Parquet or a feature file.
+    """Return the rows of a CSV or TSV with a header, NDJSON, JSON, Parquet, an Excel workbook or a
+    feature file.
 
     The first character tells which; separators are commas, semicolons or tabs, whichever the
     header has most of. Empty rows are passed over.
@@ -55,6 +56,8 @@ def read_rows(file: str) -> list[Row]:
         rows = _feature_rows(file)
     elif file.lower().endswith(".parquet"):
         rows = _parquet_rows(file)
+    elif file.lower().endswith(".xlsx"):
+        rows = _workbook_rows(file)
     else:
         text = _text(file)
         file = "standard input" if file == "-" else file
@@ -148,6 +151,13 @@ def _parquet_rows(file: str) -> list[Row]:
     from videmo.write.parquet_reader import rows
 
     return [Row(file, n, cells) for n, cells in enumerate(rows(file), 1)]
+
+
+def _workbook_rows(file: str) -> list[Row]:
+    from videmo.write.xlsx import rows
+
+    found = (Row(file, n, _named(cells)) for n, cells in enumerate(rows(file), 2))
+    return [row for row in found if any(value is not None for value in row.cells.values())]
 
 
 def _feature_rows(file: str) -> list[Row]:

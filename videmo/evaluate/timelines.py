@@ -39,7 +39,7 @@ class ClipTimeline:
 
 
 def read_timeline(file: str, clip: str | None = None) -> ClipTimeline:
-    """Return one clip of what `videmo timeline` wrote: CSV, TSV, NDJSON, JSON or Parquet.
+    """Return one clip of what `videmo timeline` wrote: as a table, NDJSON or JSON.
 
     clip: which of several
 

@@ -63,8 +63,10 @@ def read_finished(out: str, file: str, expected: Expected) -> FinishedOutput:
     Raises OutputError where it differs from what is expected, but for clips that it lacks.
     """
     if expected.format not in FORMATS:
-        raise OutputError(out, f"is complete, and {expected.format} cannot be read back; "
-                          "--overwrite makes it again")  # fmt: skip
+        raise OutputError(
+            out, f"is complete, and {expected.format} is to be looked at: ndjson, json, csv, tsv, "
+            "parquet and npz are gone on with; --overwrite makes it again"
+        )  # fmt: skip
     receipt = _read_receipt(out)
     if receipt and (found := differences(receipt["kind"], expected.kind)):
         raise _other_clips(out, found)

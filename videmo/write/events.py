@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from videmo.write.cues import is_cue
 from videmo.write.formats import cell, csv_line, tsv_line
 from videmo.write.record import RecordWriter
 from videmo.write.schema import AFFECT, TIME_DIGITS
+from videmo.write.sink import open_file
 
 FEX = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 _RECT = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight")
@@ -19,7 +22,8 @@ _RECT = ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight")
 class Bids(RecordWriter):
     """BIDS events: onset and duration in s, trial_type is the label; n/a is what is not known.
 
-    One recording; rows of persons alone, in order of onset, as the standard wants.
+    One recording; rows of persons alone, in order of onset, as the standard wants. Beside a file
+    lies its sidecar, which describes the columns and says what made them.
     """
 
     def begin(self) -> None:
@@ -27,9 +31,47 @@ class Bids(RecordWriter):
         self._scores = [f"p_{label.lower()}" for label in self.labels]
         names = ["onset", "duration", "trial_type", "person", *self._scores, *AFFECT, "coverage"]
         self.sink.write(tsv_line([*names, "stim_file"]))
+        self._made_by: Mapping[str, Any] = {}
+
+    def finish(self) -> None:
+        """Write the sidecar."""
+        if place := sidecar_of(self.sink.name):
+            sidecar = open_file(place)
+            sidecar.write(json.dumps(self._described(), indent=2, ensure_ascii=False) + "\n")
+            sidecar.close()
+
+    def _described(self) -> dict[str, Any]:
+        """Return what a sidecar holds (BIDS 1.10, tabular files, and GeneratedBy)."""
+        scores = {
+            name: {"Description": f"Probability of the label {label}, 0 to 1"}
+            for name, label in zip(self._scores, self.labels, strict=True)
+        }
+        levels = {label: f"The expression {label} is the most probable" for label in self.labels}
+        made_by = {key: value for key, value in self._made_by.items() if value and key != "videmo"}
+        return {
+            "onset": {"Description": "When it begins to be shown", "Units": "s"},
+            "duration": {"Description": "How long it is shown", "Units": "s"},
+            "trial_type": {
+                "LongName": "Facial expression",
+                "Description": "The label of the highest mean probability over the faces",
+                "Levels": levels,
+            },
+            "person": {
+                "Description": "Number of the person within the clip, as they first appear: 1, 2"
+            },
+            **scores,
+            "valence": {"Description": "Pleasantness, -1 to 1; n/a where the network tells none"},
+            "arousal": {"Description": "Excitement, -1 to 1; n/a where the network tells none"},
+            "coverage": {"Description": "Share of the frames looked at that show the person"},
+            "stim_file": {"Description": "The clip, as it was named"},
+            "GeneratedBy": [
+                {"Name": "videmo", "Version": self._made_by.get("videmo"), "Settings": made_by}
+            ],
+        }
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Write one row, if it is of a person."""
+        self._made_by = self._made_by or record.get("provenance") or {}
         if not is_cue(record):
             return
         scores = record.get("scores") or {}
@@ -67,6 +109,12 @@ class Fex(RecordWriter):
         known.append("" if who is None else f"Person_{who}")
         known += [cell(record.get(name)) for name in ("height", "width")]
         self.sink.write(csv_line(known))
+
+
+def sidecar_of(out: str) -> str | None:
+    """Return where the sidecar of an events file lies; None for what is no file of that kind."""
+    stem, suffix = os.path.splitext(out)
+    return f"{stem}.json" if suffix.lower() == ".tsv" else None
 
 
 def _rect(box: Sequence[float]) -> list[float]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Mapping
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
+from videmo.errors import InputError
 from videmo.files.extras import missing_dependency
 from videmo.write.record import RecordWriter, plain, tidy
 
+_SHEET = "videmo "  # how the names of our sheets begin
+_LARGEST = 4 << 30  # bytes unpacked; a full sheet of ours has 1 GB
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, LookupError,
+            AttributeError, SyntaxError, NotImplementedError, OverflowError)  # fmt: skip
 ROWS = 1_048_575  # that a sheet takes under its header
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _LONGEST = 32_767  # characters of a cell
@@ -22,6 +31,46 @@ def workbook() -> Any:
     except ImportError as error:
         raise missing_dependency("openpyxl") from error
     return openpyxl
+
+
+def rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a workbook under its header: of its first sheet, and of all of ours.
+
+    Of a formula it is the value that was last saved. Rows that are empty are empty here too.
+    Raises InputError for a file that cannot be read, MissingDependency.
+    """
+    name, openpyxl = os.fspath(path), workbook()
+    _check_size(name)
+    try:
+        book = openpyxl.load_workbook(name, read_only=True, data_only=True)
+        with closing(book):
+            ours = [s for s in book.worksheets if s.title.startswith(_SHEET)]
+            for sheet in ours or book.worksheets[:1]:
+                yield from _rows_of(sheet)
+    except (*_DAMAGED, openpyxl.utils.exceptions.InvalidFileException) as error:
+        raise InputError(f"{name}: no workbook, or damaged; save it again as .xlsx") from error
+
+
+def _rows_of(sheet: Any) -> Iterator[dict[str, Any]]:
+    lines = sheet.iter_rows(values_only=True)
+    names = [str(cell or "").strip() for cell in next(lines, ())]
+    for line in lines:
+        yield {name: cell for name, cell in zip(names, line, strict=False) if name}
+
+
+def _check_size(name: str) -> None:
+    """Raise InputError for what is no archive, or unpacks to more than any workbook of rows."""
+    try:
+        with zipfile.ZipFile(name) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise InputError(f"{name}: cannot be read ({said}); check the path") from error
+    except _DAMAGED as error:
+        raise InputError(f"{name}: no workbook, or damaged; save it again as .xlsx") from error
+    if size > _LARGEST:
+        raise InputError(f"{name}: unpacks to {size >> 20} MB, {_LARGEST >> 20} are read; "
+                         "save it as CSV")  # fmt: skip
 
 
 class Xlsx(RecordWriter):
@@ -61,7 +110,7 @@ class Xlsx(RecordWriter):
 
     def _open_sheet(self) -> None:
         self._sheets, self._rows = self._sheets + 1, 0
-        self._sheet = self._book.create_sheet(f"videmo {self._sheets}")
+        self._sheet = self._book.create_sheet(f"{_SHEET}{self._sheets}")
         self._sheet.freeze_panes = "A2"
         self._sheet.append([self._text(column.name) for column in self.columns])
 

@@ -40,6 +40,7 @@ from videmo.stages.decode.container import (
     set_threads,
 )
 from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
+from videmo.stages.decode.joined import unread_recording
 
 LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
 MAX_FAILURES = 100  # packets in a row that cannot be read before the file is taken to have ended
@@ -181,6 +182,7 @@ class _Reader:
             self.declared = declared_of(self._container, self._stream)
             self._clock = clock_of(self._container, self.declared)
             self._given, self._lost, self._corrupt, self._torn = 0, 0, 0, 0
+            self._end = 0  # bytes, of what was read
             self._lost_at, self._corrupt_at, self._torn_at = 0.0, 0.0, 0.0  # s, of the first
             self._first_error, self._last = "", -1
             self._sorted: I64 | None = None
@@ -268,6 +270,8 @@ class _Reader:
             self._warn(text)
         if whole:
             self._miss()
+            if more := unread_recording(self._path, self.container, self._end):
+                self._warn(more)
 
     def lasts(self, declared: float | None, whole: bool) -> float | None:
         """Return the time at which the picture ends: as declared, but not before the last frame.
@@ -324,6 +328,7 @@ class _Reader:
             try:
                 packet = next(packets)
                 failures = 0
+                self._end = (packet.pos or 0) + packet.size if packet.size else self._end
             except StopIteration:
                 return
             except read_errors() as error:
