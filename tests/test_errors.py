@@ -43,6 +43,7 @@ EXAMPLES = [
     MissingDependency("ray", "cluster"),
     OutputError("out.csv", "is a folder"),
     MergeError("b.mp4: is in no part; run its shard again"),
+    errors.OutOfMemory("std::bad_alloc"),
     errors.ReaderGone("standard output"),
     errors.InputGone("clips"),
 ]

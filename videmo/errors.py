@@ -14,6 +14,7 @@ VidemoError
     RecipeMismatch        a head and its features disagree     .differences
   MissingDependency     an optional package is absent          .package .extra
   OutputError           a result cannot be written             .path .reason
+  OutOfMemory           memory ran out, or a limit is too low  .reason
   MergeError            the parts of a run make no whole
   ReaderGone            nobody reads an output any more      .path
   InputGone             a folder of a run's inputs is not there any more    .path
@@ -25,6 +26,8 @@ step in one line. A wrong *program* (an array of the wrong shape) gets ValueErro
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
 from functools import partial
 
@@ -184,6 +187,19 @@ class OutputError(VidemoError):
         return type(self), (self.path, self.reason)
 
 
+class OutOfMemory(VidemoError):
+    """Memory ran out, or a limit on it is too low."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"memory ran out ({reason}); give fewer jobs or max_side=, or raise its limit (ulimit -v)"
+        )
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason,)
+
+
 class MergeError(VidemoError):
     """The parts that the shards of a run wrote make no whole."""
 
@@ -212,6 +228,27 @@ class InputGone(VidemoError):
 
 def _there_is(known: tuple[str, ...]) -> str:
     return f"there is {', '.join(known)}" if known else "none is installed"
+
+
+_MEMORY = re.compile(
+    "bad_alloc|can't alloc|(?:cannot|unable to|failed to) alloc|(?:out of|insufficient) memory|"
+    "failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
+
+
+def out_of_memory(error: BaseException) -> OutOfMemory | None:
+    """Return what to say where memory was the cause, which libraries call by many names."""
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, OutOfMemory):
+            return cause
+        lacks = isinstance(cause, MemoryError) or getattr(cause, "errno", 0) == errno.ENOMEM
+        if lacks or _MEMORY.search(str(cause)):
+            said = " ".join(str(cause).split()) or type(cause).__name__
+            return OutOfMemory(said if len(said) <= 200 else f"... {said[-196:]}")
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def reason(error: VidemoError) -> str:

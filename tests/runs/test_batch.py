@@ -55,7 +55,7 @@ def test_the_part_of_a_clip_is_named_in_its_record(pipeline, demo):
 
 
 @pytest.mark.parametrize("raised", [ZeroDivisionError, TypeError, struct.error, AssertionError,
-                                    SyntaxError, MemoryError, Exception])  # fmt: skip
+                                    SyntaxError, Exception])  # fmt: skip
 def test_what_no_stage_foresaw_costs_one_record(pipeline, demo, monkeypatch, raised):
     real = pipeline.answer
 
@@ -73,6 +73,20 @@ def test_what_no_stage_foresaw_costs_one_record(pipeline, demo, monkeypatch, rai
     assert good["status"] == "ok"
     failure = batch.attempt(Clip("odd"), pipeline)
     assert 'raise raised("a fault\\nof ours")' in failure.trace and "Traceback" in failure.trace
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [MemoryError(), OSError(12, "Cannot allocate memory"), RuntimeError("x.cpp:8: std::bad_alloc"),
+     RuntimeError("can't start new thread")],
+)  # fmt: skip
+def test_memory_that_ran_out_is_told_so_whoever_says_it(pipeline, monkeypatch, raised):
+    def answer(path, **more):
+        raise raised
+
+    monkeypatch.setattr(pipeline, "answer", answer)
+    failure = batch.attempt(Clip("any"), pipeline)
+    assert failure.error == "OutOfMemory" and "memory ran out" in failure.message
 
 
 @pytest.mark.parametrize("raised", batch.ENDS_A_RUN)

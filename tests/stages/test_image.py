@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videmo.errors import MissingDependency
+from videmo.errors import MissingDependency, OutOfMemory
 from videmo.stages.image import Still, brightness, resize, sharpness, to_grey, warp
 
 
@@ -203,11 +203,31 @@ def test_grey_takes_any_number_of_pictures() -> None:
     assert to_grey(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0, 8, 8, 3)
 
 
-def test_an_opencv_that_cannot_be_loaded_says_how_to_mend_it(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", None)  # as without libGL: the import fails
-    with pytest.raises(
-        MissingDependency, match="--force-reinstall --no-deps opencv-python-headless"
-    ):
+class Broken:
+    """Finds cv2, whose import then fails, as it does without libGL or where memory is short."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "cv2":
+            raise ImportError(self.said)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "step"),
+    [
+        ("libGL.so.1: cannot open shared object file", MissingDependency,
+         "cannot be loaded .libGL.*--force-reinstall --no-deps opencv-python-headless"),
+        ("libavcodec.so: failed to map segment from shared object", OutOfMemory, "ulimit -v"),
+    ],
+)  # fmt: skip
+def test_an_opencv_that_cannot_be_loaded_says_how_to_mend_it(
+    monkeypatch, said: str, error: type[Exception], step: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(said), *sys.meta_path])
+    with pytest.raises(error, match=step):
         resize(np.zeros((4, 4, 3), np.uint8), 2, 2)
 
 

@@ -29,6 +29,7 @@ from videmo.errors import (
     ReaderGone,
     VidemoError,
     VideoError,
+    out_of_memory,
 )
 from videmo.files.extras import SOURCES, missing_dependency
 
@@ -185,6 +186,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         say(f"videmo: error: {_of_the_system(error)}")
+        code = 1
+    except Exception as error:
+        drop_output()
+        if debug or not (lack := out_of_memory(error)):
+            raise
+        say(f"videmo: error: {error_text(lack)}")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from videmo.errors import MissingDependency
+from videmo.errors import MissingDependency, VidemoError, out_of_memory
 
 
 class Requirement(NamedTuple):
@@ -58,10 +58,21 @@ def require(*modules: str) -> None:
             raise missing_dependency(module)
 
 
-def missing_dependency(module: str) -> MissingDependency:
-    """Return the error of a module that is not installed, with the command that installs it."""
+def missing_dependency(module: str) -> VidemoError:
+    """Return the error of a module that is not installed, with the command that installs it.
+
+    Where it is told while an import has failed that is there, that says why.
+    """
     package, extra = SOURCES.get(module, Requirement(module))
+    error = sys.exc_info()[1]
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return out_of_memory(error) or _not_loaded(package, error)
     return MissingDependency(package, extra or None, step=install_command(package, extra))
+
+
+def _not_loaded(package: str, error: ImportError) -> MissingDependency:
+    again = f"{_pip()} --force-reinstall --no-deps {shlex.quote(package)}"
+    return MissingDependency(package, reason=f"cannot be loaded ({error})", step=again)
 
 
 def install_command(package: str, extra: str = "") -> str:

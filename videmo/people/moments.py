@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain
@@ -29,8 +29,7 @@ from videmo.pipeline import Answer, Engine, FeatureHook, Pipeline
 from videmo.recipe import stage_changes
 from videmo.stages.heads.attributes import AFFECT, IDENTITY, Affect, per_face
 from videmo.stages.quality import quality
-from videmo.write.sink import output_errors
-from videmo.write.spool import put, unspooled
+from videmo.write.spool import begun, put, spool_errors, unspooled
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +185,10 @@ def spooled_moments(path: str, pipeline: Pipeline, linking: Linking | None = Non
     def through(river: Iterator[Features]) -> Iterator[Features]:
         draft = f"{path}.draft"
         try:
-            with output_errors(path):
-                file = open(draft, "wb")  # noqa: SIM115
-            with closing(file):
+            with begun(draft) as file:
                 collector = MomentCollector(pipeline, linking, partial(_put, path, file))
                 yield from collector(river)
-            with output_errors(path), open(draft, "rb") as source, open(path, "wb") as whole:
+            with spool_errors(path), open(draft, "rb") as source, open(path, "wb") as whole:
                 for batch in collector.numbered(unspooled(source, os.path.getsize(draft))):
                     put(whole, batch)
         finally:
@@ -202,7 +199,7 @@ def spooled_moments(path: str, pipeline: Pipeline, linking: Linking | None = Non
 
 
 def _put(path: str, file: IO[bytes], batch: Features) -> None:
-    with output_errors(path):
+    with spool_errors(path):
         put(file, batch)
 
 

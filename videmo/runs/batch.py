@@ -9,7 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from videmo.data import Descriptor, Failure, VideoInfo
-from videmo.errors import InputError, MissingDependency, ModelError, OutputError, reason
+from videmo.errors import (
+    InputError,
+    MissingDependency,
+    ModelError,
+    OutputError,
+    out_of_memory,
+    reason,
+)
 from videmo.pipeline import Answer, FeatureHook, OpenHook, Pipeline
 from videmo.write.schema import Findings, record_of
 
@@ -93,8 +100,10 @@ def _nothing(path: str) -> Answer:
 
 
 def _unforeseen(clip: Input, error: Exception) -> Failure:
-    text = " ".join(str(error).split()) or "no further words"
     trace = "".join(traceback.format_exception(error))
+    if lack := out_of_memory(error):
+        return Failure(clip.path, type(lack).__name__, str(lack), trace)
+    text = " ".join(str(error).split()) or "no further words"
     return Failure(clip.path, type(error).__name__, f"unexpected: {text}; please report it", trace)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from videmo.data import F64, U8, Array
-from videmo.errors import MissingDependency
+from videmo.files.extras import missing_dependency
 
 FINE = 1.4  # px of the source for each of the result, from which detail is smoothed away first
 
@@ -172,9 +172,5 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingDependency(
-            "opencv-python-headless",
-            reason=f"cannot be loaded ({error})",
-            step="pip install --force-reinstall --no-deps opencv-python-headless",
-        ) from error
+        raise missing_dependency("cv2") from error
     return cv2

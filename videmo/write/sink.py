@@ -294,7 +294,8 @@ def output_errors(name: str) -> Iterator[None]:
         raise ReaderGone(name) from error
     except OSError as error:
         said = (error.strerror or str(error)).lower()
-        reason = _REASONS.get(error.errno or 0, f"cannot be written ({said})")
+        step = "is the disk full? free some space or write to another disk"  # NumPy gives no number
+        reason = _REASONS.get(error.errno or 0, f"cannot be written ({said}); {step}")
         raise OutputError(name, reason) from error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from typing import IO
 
@@ -18,18 +20,33 @@ def spooled(path: str) -> Callable[[Iterator[Features]], Iterator[Features]]:
     """Return what passes features on and keeps them in a file, for `unspooled` to read."""
 
     def through(river: Iterator[Features]) -> Iterator[Features]:
-        with output_errors(path):
-            file = open(path, "wb")  # noqa: SIM115
-        try:
+        with begun(path) as file:
             for features in river:
-                with output_errors(path):
+                with spool_errors(path):
                     put(file, features)
                 yield features
-        finally:
-            with output_errors(path):  # the last bytes may find no room
-                file.close()
 
     return through
+
+
+@contextmanager
+def begun(path: str) -> Iterator[IO[bytes]]:
+    """Yield a new file, whose last bytes may find no room as well as the first."""
+    with spool_errors(path):
+        file = open(path, "wb")  # noqa: SIM115
+    try:
+        yield file
+    finally:
+        with spool_errors(path):
+            file.close()
+
+
+def spool_errors(path: str) -> AbstractContextManager[None]:
+    """Return what turns an OSError into an OutputError for where the output lies, which is known.
+
+    path: of a file in a scratch folder there
+    """
+    return output_errors(os.path.abspath(os.path.join(path, *[os.pardir] * 2)))
 
 
 def put(file: IO[bytes], features: Features) -> None:

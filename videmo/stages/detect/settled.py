@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from videmo.data import F64, U8, Array, Faces, FrameBatch
-from videmo.errors import CorruptModel
+from videmo.errors import CorruptModel, out_of_memory
 from videmo.files.compiled import compiled
 from videmo.files.openvino import runner
 from videmo.files.wheels import PackagedNetwork, read_network
@@ -103,7 +103,8 @@ class SettledDetector(ABC):
             return compiled(facts, lambda: self.make_network(content), threads=threads)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise CorruptModel(self.network.name, "a network that compiles", reason) from error
+            failure = CorruptModel(self.network.name, "a network that compiles", reason)
+            raise out_of_memory(error) or failure from error
 
 
 def padded(pixels: U8, height: int, width: int, colour: tuple[int, int, int]) -> U8:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videmo.data import F32, U8
-from videmo.errors import CorruptModel, InputError
+from videmo.errors import CorruptModel, InputError, out_of_memory
 from videmo.files import cache_dir, sha256
 from videmo.files.compiled import compiled, load_or_convert
 from videmo.files.openvino import from_torch, import_openvino, runner
@@ -94,7 +94,8 @@ def _compile(
         return compiled(facts, make, threads=threads, precision=hint)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise CorruptModel(str(path), "a graph that compiles", reason) from error
+        failure = CorruptModel(str(path), "a graph that compiles", reason)
+        raise out_of_memory(error) or failure from error
 
 
 def _refuse_large(path: Path, model: Any) -> None:
