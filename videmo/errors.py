@@ -192,7 +192,8 @@ class OutOfMemory(VidemoError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"memory ran out ({reason}); give fewer jobs or max_side=, or raise its limit (ulimit -v)"
+            f"memory ran out ({reason}); give fewer jobs, or max_side=, or raise its limit "
+            "(ulimit -v)"
         )
         self.reason = reason
 
