@@ -12,7 +12,7 @@ import numpy as np
 
 from videmo.data import U8
 from videmo.errors import VideoError
-from videmo.files.extras import missing_dependency
+from videmo.files.extras import install_command
 from videmo.stages.decode import Sampling, hdr
 from videmo.stages.decode.formats import refuse_large
 from videmo.stages.decode.probe import DAMAGED, boxes, check_readable
@@ -54,7 +54,7 @@ def _joined(path: str, pixels: int) -> tuple[U8, tuple[str, ...]]:
     try:
         import pillow_heif
     except ImportError as error:
-        step = missing_dependency("pillow_heif").step
+        step = install_command("pillow-heif", "heic")
         raise VideoError(path, f"a photograph in tiles; {step} brings what reads it") from error
     if os.path.getsize(path) > 4 * pixels:  # it is read whole
         raise VideoError(
