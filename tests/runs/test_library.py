@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,29 @@ def test_a_list_of_clips_gives_a_record_each_and_none_raises(demo: Path) -> None
     assert [*frame.columns[:6]] == ["path", "status", "label", "score", "p_angry", "p_disgust"]
     assert frame.p_happy[0] == records[0]["scores"]["Happy"] and frame.label[1] is not None
     assert frame.error_message[1] == "no such file; check the path"
+
+
+def test_what_is_given_is_taken_by_what_it_is(
+    demo: Path, prediction: Prediction, seen: FrameBatch
+) -> None:
+    path = str(demo).encode()
+    assert videmo.classify(path, end=0.4, every=2).label == prediction.label
+    assert next(videmo.classify(np.array([str(demo)]), end=0.2))["status"] == "ok"
+    again = videmo.classify([*seen.pixels], times=seen.time)
+    assert again.scores.tobytes() == prediction.scores.tobytes()
+    with pytest.raises(ValueError, match="clips have their own"):
+        videmo.classify([demo], times=[0.0])
+    with pytest.raises(InputError, match="there is none"):
+        videmo.classify(seen.pixels[:0], times=[])
+
+
+@pytest.mark.parametrize("what", [None, 3, io.BytesIO(b"x")])
+def test_what_is_no_path_is_told_so(what: object) -> None:
+    for ask in (videmo.classify, videmo.extract_features):
+        with pytest.raises(TypeError, match="expected a path"):
+            ask(what)
+    with pytest.raises(TypeError, match="expected a path"):
+        next(videmo.attributes(what, ("age",)))
 
 
 def test_a_list_that_names_no_clip_is_said_before_the_first_record(tmp_path: Path) -> None:

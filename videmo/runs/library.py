@@ -12,6 +12,7 @@ import numpy as np
 from videmo.data import Array, Descriptor, Prediction
 from videmo.pipeline import Engine, Pipeline, Source, load, load_features
 
+PATHS = (str, bytes, os.PathLike)
 ATTRIBUTES = ("age", "gender", "ethnicity")
 
 Record = dict[str, Any]
@@ -60,7 +61,7 @@ def classify(
     """Return the probability of each emotion for a clip, or yield a record for each of many.
 
     clips: a video, a picture or a folder of pictures; or frames in memory, uint8 RGB
-        (N, H, W, 3): then a Prediction. Or a list of videos, folders of videos and patterns: then
+        (N, H, W, 3), or a list of them: then a Prediction. Or a list of videos, folders of videos and patterns: then
         records like those of the command line, one for every clip, as they are made; none raises.
     head: a trained head, or a network that names the emotion of each face; a name or a folder
     times: (N,) s of frames in memory; without them `frame_rate` says how quickly they follow
@@ -87,9 +88,12 @@ def classify(
         "detector": detector, "detect_every": detect_every, "score": score, "min_face": min_face,
         "faces": faces,
     }  # fmt: skip
+    clips = _given(clips)
     pipeline = load(head, engine=engine, prior=prior, budget=budget, **recipe)
-    if isinstance(clips, (str, os.PathLike, np.ndarray)):
+    if isinstance(clips, (*PATHS, np.ndarray)):
         return pipeline.predict(_source(clips, times, frame_rate), start=start, end=end)
+    if times is not None:
+        raise ValueError("times are of frames in memory, and clips have their own")
     return _records(clips, pipeline, start, end)
 
 
@@ -113,7 +117,7 @@ def extract_features(
     Raises VideoError, NoFaceError, ModelError as `classify` does.
     """
     pipeline = load_features(head, engine=engine, frame_rate=frame_rate, **recipe)
-    return pipeline.describe(_source(clip, times, frame_rate), start=start, end=end)
+    return pipeline.describe(_source(_given(clip), times, frame_rate), start=start, end=end)
 
 
 def attributes(
@@ -181,9 +185,24 @@ def _clips(clips: Any, start: float | None, end: float | None) -> list[Any]:
 
     from videmo.runs.inputs import Clip, find_clips
 
-    if isinstance(clips, (str, os.PathLike)):
+    clips = _given(clips)
+    if isinstance(clips, PATHS):
         return [Clip(os.fsdecode(clips), start, end)]
     return [replace(clip, start=start, end=end) for clip in find_clips(clips)]
+
+
+def _given(clips: Any) -> Any:
+    """Return an array of paths as a list, and a list of frames as an array.
+
+    Raises TypeError for what is no path, such as an open file.
+    """
+    if isinstance(clips, np.ndarray) and clips.dtype.kind in "USO":
+        return clips.tolist()
+    if isinstance(clips, (list, tuple)) and clips and isinstance(clips[0], np.ndarray):
+        return np.stack(clips)
+    if not isinstance(clips, PATHS) and (hasattr(clips, "read") or not hasattr(clips, "__iter__")):
+        raise TypeError(f"clips are {type(clips).__name__}, expected a path, paths, or frames")
+    return clips
 
 
 def _source(clip: Any, times: Any, frame_rate: float | None) -> Source:
@@ -194,4 +213,4 @@ def _source(clip: Any, times: Any, frame_rate: float | None) -> Source:
         return Frames(clip, times, frame_rate or 25.0)
     if times is not None:
         raise ValueError("times are of frames in memory, and a file has its own")
-    return clip  # type: ignore[no-any-return]
+    return os.fsdecode(clip) if isinstance(clip, bytes) else clip

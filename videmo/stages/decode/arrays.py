@@ -35,6 +35,8 @@ class Frames:
             raise ValueError(
                 f"frames are {pixels.dtype} {pixels.shape}, expected uint8 (N, H, W, 3), RGB"
             )
+        if not len(pixels):
+            raise InputError("frames in memory: there is none; give one or more")
         object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "time", self._times(len(pixels)))
 
