@@ -61,8 +61,9 @@ def classify(
     """Return the probability of each emotion for a clip, or yield a record for each of many.
 
     clips: a video, a picture or a folder of pictures; or frames in memory, uint8 RGB
-        (N, H, W, 3), or a list of them: then a Prediction. Or a list of videos, folders of videos and patterns: then
-        records like those of the command line, one for every clip, as they are made; none raises.
+        (N, H, W, 3), or a list of them: then a Prediction. Or a list of videos, folders of videos
+        and patterns: then records like those of the command line, one for every clip, as they are
+        made; none raises.
     head: a trained head, or a network that names the emotion of each face; a name or a folder
     times: (N,) s of frames in memory; without them `frame_rate` says how quickly they follow
     start, end: s of presentation time; the part that is looked at

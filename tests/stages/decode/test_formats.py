@@ -51,6 +51,29 @@ def test_the_listener_hears_who_asks() -> None:
     assert len(heard.asked) == 2
 
 
+@pytest.mark.parametrize("decoder", ["auto", "decord"])
+def test_a_second_picture_in_a_file_is_told_of(tmp_path: Path, clip: Path, decoder: str) -> None:
+    import av
+
+    path = tmp_path / "two cameras.mkv"
+    with av.open(str(clip)) as source, av.open(str(path), "w") as both:
+        picture = source.streams.video[0]
+        streams = [both.add_stream_from_template(picture) for _ in range(2)]
+        for packet in source.demux(picture):
+            if packet.dts is None:
+                continue
+            content, times = bytes(packet), (packet.pts, packet.dts, packet.time_base)
+            for stream in streams:
+                copy = av.Packet(content)
+                copy.pts, copy.dts, copy.time_base = times
+                copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+                both.mux(copy)
+    with open_video(path, decoder) as video, open_video(clip, decoder) as one:
+        assert [len(each) for each in video.read(Sampling())] == [5]
+        (told,) = video.warnings
+        assert "holds 2 video streams, of which number 1" in told and not one.warnings
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -92,7 +92,7 @@ def open_container(path: str, pixels: int) -> tuple[Any, Any]:
 
 
 def _video_stream(container: Any, path: str) -> Any:
-    streams = [s for s in container.streams.video if not _is_cover(s)]
+    streams = _pictures(container)
     best = container.streams.best("video")
     if not streams:
         raise VideoError(path, "no video stream; it holds sound or other data only")
@@ -104,6 +104,21 @@ def _video_stream(container: Any, path: str) -> Any:
     if stream.codec_context is None:
         raise VideoError(path, "its video codec is unknown here; convert it to H.264")
     return stream
+
+
+def _pictures(container: Any) -> list[Any]:
+    return [stream for stream in container.streams.video if not _is_cover(stream)]
+
+
+def unread_streams(container: Any, stream: Any) -> str | None:
+    """Return what is to be told of other pictures in a file, as of a second camera or channel."""
+    from av.stream import Disposition
+
+    whole = [one for one in _pictures(container) if not one.disposition & Disposition.dependent]
+    if len(whole) < 2 or stream not in whole:
+        return None
+    which = f"number {whole.index(stream) + 1} ({stream.width} x {stream.height} px)"
+    return f"holds {len(whole)} video streams, of which {which} alone is looked at"
 
 
 def _is_tile(stream: Any, streams: Sequence[Any]) -> bool:

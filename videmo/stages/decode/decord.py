@@ -43,6 +43,7 @@ class Decord(Decoder):
             if refused := _unsupported(header):
                 raise VideoError(path, f"{refused}; use decoder=pyav")
             packets = header.packets()
+            self.warnings += header.warnings
         if refused := misnumbered(header.container, packets):
             raise VideoError(path, f"decord {refused}; use decoder=pyav")
         self._time = header.seconds(np.sort(packets.stamps))

@@ -38,6 +38,7 @@ from videmo.stages.decode.container import (
     read_errors,
     read_packets,
     set_threads,
+    unread_streams,
 )
 from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
 from videmo.stages.decode.joined import unread_recording
@@ -180,6 +181,8 @@ class _Reader:
             self.aspect, self.container = pixel_aspect(self._stream), self._container.format.name
             refuse_large(path, *_square_size(self._stream.codec_context, self.aspect), pixels)
             self.declared = declared_of(self._container, self._stream)
+            if others := unread_streams(self._container, self._stream):
+                warn(others)
             self._clock = clock_of(self._container, self.declared)
             self._given, self._lost, self._corrupt, self._torn = 0, 0, 0, 0
             self._end = 0  # bytes, of what was read
