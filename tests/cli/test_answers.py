@@ -399,7 +399,7 @@ def test_workers_shards_and_resumed_runs_say_the_same(
 
 def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same(faces, moving, tmp_path) -> None:
     from videmo.runs.journal import Journal
-    from videmo.runs.workers import run_clip
+    from videmo.runs.worker import run_clip
 
     clips = [Clip(str(path)) for path in sorted(moving.iterdir())]
     with Journal(tmp_path / "out.csv") as journal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 from click.testing import CliRunner
@@ -37,6 +38,20 @@ def test_a_command_does_not_wait_for_the_others() -> None:
         "sys.exit(str(loaded) if loaded else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_clip_does_not_wait_for_what_many_need(demo: Path) -> None:
+    code = (
+        "import sys; from videmo.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "others = {'multiprocessing', 'pebble', 'socket', 'concurrent.futures', 'ray', 'torch',\n"
+        "          'sklearn', 'pandas', 'matplotlib', 'jinja2', 'videmo.runs.journal'}\n"
+        "sys.exit(str(others & set(sys.modules)) if others & set(sys.modules) else 0)"
+    )
+    command = [sys.executable, "-c", code, "classify", "-q", "--end", "0.1", str(demo)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -28,7 +28,7 @@ from videmo.runs.cluster.bundles import Bundle, bundles_of, resolved
 from videmo.runs.cluster.connection import LOCAL, ClusterOptions, connected, ray_library, room_for
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip, find_clips
-from videmo.runs.workers import InProcessExecutor, PipelineSpec
+from videmo.runs.worker import InProcessExecutor, PipelineSpec
 from videmo.write.spool import unspooled
 
 if not find_spec("ray"):

@@ -16,7 +16,7 @@ from videmo import store
 from videmo.data import Descriptor, Faces, Features, VideoInfo
 from videmo.errors import InputError, ModelNotFound
 from videmo.pipeline import Answer
-from videmo.runs.workers import PipelineSpec
+from videmo.runs.worker import PipelineSpec
 from videmo.stages.decode import Sampling
 
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from videmo.runs.executor import ClipResult
     from videmo.runs.inputs import Clip
     from videmo.runs.journal import Journal
+    from videmo.runs.processes import ProcessExecutor
     from videmo.runs.resume import Expected, FinishedOutput
-    from videmo.runs.workers import InProcessExecutor, ProcessExecutor
+    from videmo.runs.worker import InProcessExecutor
 
     Keep = Callable[[Clip, ClipResult, Record], None]
     # is told where to write, the clips in their order, what was found, and what made it
@@ -294,12 +295,7 @@ class Run:
         self, bar: NoProgress
     ) -> Iterator[InProcessExecutor | ProcessExecutor | ClusterExecutor]:
         """Yield what looks at clips: this process, with --jobs others, or a cluster."""
-        from videmo.runs.workers import (
-            InProcessExecutor,
-            PipelineSpec,
-            ProcessExecutor,
-            WorkerOptions,
-        )
+        from videmo.runs.worker import InProcessExecutor, PipelineSpec, WorkerOptions
 
         jobs, timeout = self.options.get("jobs"), self.options.get("clip_timeout")
         ray = self.options["engine"] == "ray"
@@ -315,6 +311,8 @@ class Run:
                 pipeline = self.pipeline.prepare()
                 yield InProcessExecutor(pipeline, faces, bar.watch, self.linking, bar.opened)
                 return
+            from videmo.runs.processes import ProcessExecutor  # which few runs need
+
             workers = WorkerOptions(jobs, timeout)
             spec = PipelineSpec.of(self.pipeline, workers, faces, self.linking)
             with ProcessExecutor(spec, workers, bar.heard) as processes:
@@ -325,10 +323,8 @@ class Run:
         """Yield a folder beside the journal for faces and for copies of clips, if there are any."""
         from videmo.files.remote import is_url
         from videmo.files.scratch import scratch, sweep
-        from videmo.runs.journal import beside
 
-        out = self.options.get("out")
-        where = os.path.dirname(beside(str(out))) if keeps_journal(out) else None
+        where = self._beside_the_journal()
         if not self.frames and not any(is_url(clip.path) for clip in self.clips):
             if where is not None:
                 sweep(where)
@@ -338,10 +334,19 @@ class Run:
             self.pipeline.engine = replace(self.pipeline.engine, scratch=folder)
             yield folder
 
+    def _beside_the_journal(self) -> str | None:
+        """Return the folder of the journal, if one is kept."""
+        out = self.options.get("out")
+        if not keeps_journal(out):
+            return None
+        from videmo.runs.journal import beside
+
+        return os.path.dirname(beside(str(out)))
+
     def _cluster(self, faces: str | None) -> ClusterExecutor:
         from videmo.runs.cluster import ClusterExecutor
         from videmo.runs.cluster.connection import ClusterOptions
-        from videmo.runs.workers import PipelineSpec
+        from videmo.runs.worker import PipelineSpec
 
         names = ("clip_timeout", "ray_address", "gpus_per_worker")
         workers = ClusterOptions(self.options["jobs"] or 0, *(self.options[name] for name in names))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from multiprocessing.context import SpawnContext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from videmo.data import Features, VideoInfo
 from videmo.stages.decode import Sampling, expected_frames
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext
 
 _BEGUN, _SEEN, _EXPECTED = range(3)  # where the numbers of a clip lie
 _SIZE = 3

@@ -45,7 +45,7 @@ from videmo.runs.executor import (
     worker_died,
 )
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import PipelineSpec
+from videmo.runs.worker import PipelineSpec
 from videmo.write.sink import output_errors
 
 WINDOW = 64  # clips a worker, the oldest awaited to the newest; tests/figures/scale.py says why

@@ -12,7 +12,7 @@ from videmo.errors import CorruptModel
 from videmo.files import cache_dir, sha256
 from videmo.recipe import Recipe
 from videmo.runs.cluster.connection import ray_library
-from videmo.runs.workers import PipelineSpec
+from videmo.runs.worker import PipelineSpec
 
 
 @dataclass(frozen=True)

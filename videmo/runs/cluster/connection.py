@@ -15,7 +15,7 @@ from videmo.errors import InputError
 from videmo.files.extras import missing_dependency
 from videmo.files.scratch import scratch
 from videmo.pipeline import Engine, cpus
-from videmo.runs.workers import WorkerOptions
+from videmo.runs.worker import WorkerOptions
 
 LOCAL = "local"  # Ray's word for a cluster of this machine alone
 OBJECT_STORE = 128 << 20  # bytes that a cluster of this machine alone keeps in shared memory

@@ -13,7 +13,7 @@ from videmo.pipeline import Pipeline
 from videmo.runs.cluster.bundles import Bundle, resolved
 from videmo.runs.executor import ClipResult, Provenance
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import PipelineSpec, run_clip
+from videmo.runs.worker import PipelineSpec, run_clip
 
 Reply = tuple[ClipResult, bytes | None]  # and the features of the faces, if they are wanted
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from videmo.data import F32, Array
@@ -11,6 +13,7 @@ CENTRE, SIZE = 0.1, 0.2  # what one unit of the network's answer moves or stretc
 OVERLAP = 0.4  # share of the union above which the less certain of two boxes is dropped
 
 
+@lru_cache(8)  # of a clip there are one or two sizes
 def anchors(height: int, width: int) -> F32:
     """Return cx, cy and side in px of every anchor of a picture of whole strides: (A, 3)."""
     parts = []
@@ -19,7 +22,9 @@ def anchors(height: int, width: int) -> F32:
         grid = np.stack([x, y], -1).reshape(-1, 1, 2) * step + step / 2
         grid = np.broadcast_to(grid, (len(grid), len(sides), 2)).reshape(-1, 2)
         parts.append(np.column_stack([grid, np.tile(sides, len(grid) // len(sides))]))
-    return np.concatenate(parts).astype(np.float32)
+    whole = np.concatenate(parts).astype(np.float32)
+    whole.flags.writeable = False  # it is handed out again
+    return whole
 
 
 def decode(anchor: F32, box: F32, points: F32) -> tuple[Array, Array]:

@@ -23,12 +23,8 @@ from videmo.pipeline import Answer, Engine, _cgroup_cpus, cpus, load
 from videmo.runs.board import Board, Underway
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip
-from videmo.runs.workers import (
-    PipelineSpec,
-    ProcessExecutor,
-    WorkerOptions,
-    _reachable,
-)
+from videmo.runs.processes import ProcessExecutor, _reachable
+from videmo.runs.worker import PipelineSpec, WorkerOptions
 from videmo.write.spool import spooled, unspooled
 
 
@@ -118,7 +114,7 @@ def test_processes_that_are_killed_while_they_wait_cost_no_answer(jobs: int) -> 
 def test_processes_that_always_end_before_a_clip_are_one_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("videmo.runs.workers._pool", lambda jobs, board: DeadPool())
+    monkeypatch.setattr("videmo.runs.processes._pool", lambda jobs, board: DeadPool())
     with (
         ProcessExecutor(work(), WorkerOptions(1)) as processes,
         pytest.raises(VidemoError, match="--resume"),
@@ -182,7 +178,7 @@ def test_models_that_end_the_process_are_one_clear_error() -> None:
 
 
 def test_jobs_times_threads_is_what_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videmo.runs.workers.cpus", lambda: 8)
+    monkeypatch.setattr("videmo.runs.worker.cpus", lambda: 8)
     assert WorkerOptions(3).engine(Engine()).threads == 2
     assert WorkerOptions(20).engine(Engine()).threads == 1
     assert WorkerOptions(4).engine(Engine(threads=2)).threads == 2

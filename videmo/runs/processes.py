@@ -17,18 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import uuid4
 
-from videmo import store
-from videmo.data import POSITIVE, Failure
-from videmo.errors import InputError, ModelError, VidemoError
-from videmo.pipeline import Engine, FeatureHook, OpenHook, Pipeline, cpus
-from videmo.recipe import Recipe
-from videmo.runs.batch import attempt
+from videmo.errors import ModelError, VidemoError
+from videmo.pipeline import Pipeline
 from videmo.runs.board import Board, Underway
 from videmo.runs.executor import (
     ClipResult,
@@ -39,12 +33,10 @@ from videmo.runs.executor import (
     worker_died,
 )
 from videmo.runs.inputs import Clip
-from videmo.write.spool import spooled
+from videmo.runs.worker import PipelineSpec, WorkerOptions, run_clip
 
 if TYPE_CHECKING:
     from pebble import ProcessFuture, ProcessPool
-
-    from videmo.people.linking import Linking
 
 
 _OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
@@ -63,96 +55,6 @@ class Task(NamedTuple):
     clip: Clip
     result: ProcessFuture[ClipResult]
     place: int | None
-
-
-@dataclass(frozen=True)
-class PipelineSpec:
-    """What each worker builds its pipeline of: small enough to be sent, and the same for all."""
-
-    recipe: Recipe
-    head: str | None  # folder of the model
-    engine: Engine
-    outputs: tuple[str, ...] = ()
-    faces: str | None = None  # a folder for the features of every face, if they are wanted
-    linking: Linking | None = None  # the moments of every face are wanted in their place
-
-    @classmethod
-    def of(
-        cls,
-        pipeline: Pipeline,
-        options: WorkerOptions,
-        faces: str | None = None,
-        linking: Linking | None = None,
-    ) -> PipelineSpec:
-        """Return the spec of a pipeline, which need not be prepared, for one of several workers."""
-        head = str(pipeline.head_model.folder.absolute()) if pipeline.head_model else None
-        engine = options.engine(pipeline.engine)
-        return cls(pipeline.recipe, head, engine, tuple(pipeline.outputs), faces, linking)
-
-    def build(self) -> Pipeline:
-        """Return the pipeline, with its models loaded."""
-        head = store.load(self.head) if self.head else None
-        return Pipeline(self.recipe, head, self.engine, outputs=self.outputs).prepare()
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """How many work at once, and for how long on one clip."""
-
-    jobs: int  # processes
-    timeout: float | None = None  # s that a clip may take
-
-    def __post_init__(self) -> None:
-        POSITIVE.check_given("timeout of a clip", self.timeout)
-
-    def engine(self, engine: Engine) -> Engine:
-        """Return the engine of one worker: jobs x threads is what this process may use.
-
-        Raises InputError for more threads than that.
-        """
-        there = cpus()
-        if engine.threads and engine.threads * self.jobs > max(there, self.jobs):
-            raise InputError(
-                f"{self.jobs} jobs of {engine.threads} threads are more than the {there} CPUs that "
-                "may be used; give fewer --jobs or --threads"
-            )
-        return replace(engine, threads=engine.threads or max(1, there // self.jobs))
-
-
-class InProcessExecutor:
-    """Looks at clips one after the other in this process.
-
-    faces: a folder for the features of every face, if they are wanted
-    watch, on_open: as in `Pipeline.answer`
-    linking: moments of the faces are wanted in place of their features
-    """
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        faces: str | None,
-        watch: FeatureHook,
-        linking: Linking | None = None,
-        on_open: OpenHook | None = None,
-    ) -> None:
-        self.pipeline, self.faces, self.watch, self.linking = pipeline, faces, watch, linking
-        self.on_open = on_open
-
-    @property
-    def provenance(self) -> Provenance:
-        """What makes the numbers."""
-        return self.pipeline.provenance
-
-    def map(self, clips: Iterable[Clip], on_start: OnStart) -> Iterator[tuple[Clip, ClipResult]]:
-        """Yield every clip with its result, in their order."""
-        for clip in clips:
-            on_start(clip.path)
-            how = self.faces, self.watch, self.linking, self.on_open
-            yield clip, run_clip(self.pipeline, clip, *how)
-
-    def again(self, clips: Sequence[Clip]) -> Iterator[tuple[Clip, ClipResult]]:
-        """Yield clips with their results; who reads this outlives what ends a worker."""
-        return self.map(clips, lambda path: None)
 
 
 class ProcessExecutor:
@@ -361,35 +263,3 @@ def _run(spec: PipelineSpec, clip: Clip, place: int | None) -> ClipResult:
         return run_clip(pipeline, clip, spec.faces, linking=spec.linking)
     told = _board.writer(place)
     return run_clip(pipeline, clip, spec.faces, told.watch, spec.linking, told.opened)
-
-
-def run_clip(
-    pipeline: Pipeline,
-    clip: Clip,
-    faces: str | None,
-    watch: FeatureHook = lambda river: river,
-    linking: Linking | None = None,
-    on_open: OpenHook | None = None,
-) -> ClipResult:
-    """Return the result of one clip; the features of its faces go to a new file in `faces`.
-
-    linking: how persons are told apart, where moments are wanted in place of features
-
-    Raises OutputError where that file cannot be written.
-    """
-    if faces is None:
-        return ClipResult(attempt(clip, pipeline, watch, on_open))
-    path = os.path.join(faces, uuid4().hex)
-    keep = _moments(path, pipeline, linking) if linking else spooled(path)
-    answer = attempt(clip, pipeline, lambda river: watch(keep(river)), on_open)
-    if isinstance(answer, Failure):
-        with suppress(OSError):
-            os.unlink(path)
-        return ClipResult(answer)
-    return ClipResult(answer, path)
-
-
-def _moments(path: str, pipeline: Pipeline, linking: Linking) -> FeatureHook:
-    from videmo.people.moments import spooled_moments  # for few runs, and it takes a while to load
-
-    return spooled_moments(path, pipeline, linking)
