@@ -17,10 +17,10 @@ from videmo.people.moments import watch
 from videmo.pipeline import Pipeline, load_backbone
 from videmo.runs.batch import attempt, record
 from videmo.runs.inputs import Clip
-from videmo.stages.budget import Budget
+from videmo.stages.budget import NEVER, Budget
 from videmo.write.schema import keys
 
-SURE, UNSURE = (0.0, 0.0), (1.0, 1.0)
+SURE, UNSURE = (0.0, 0.0), (NEVER, NEVER)
 
 
 def searching(leads: tuple[float, float], **engine: int) -> Pipeline:
@@ -48,7 +48,7 @@ def test_a_sure_answer_rests_on_few_frames(smile, exact):
 
 
 def test_the_next_level_adds_to_what_was_seen(smile):
-    answer = searching((1.0, 0.0)).answer(smile)
+    answer = searching((NEVER, 0.0)).answer(smile)
     assert (answer.stride, answer.descriptor.seen, answer.descriptor.frames) == (6, 13, 13)
     assert answer.share == pytest.approx(13 / 75)
 
@@ -77,8 +77,8 @@ def test_a_part_of_a_clip_is_searched_by_its_own_frames(smile):
 
 
 def test_an_answer_from_some_frames_does_not_depend_on_batches_and_threads(smile):
-    first = searching((1.0, 0.0)).answer(smile)
-    again = searching((1.0, 0.0), batch_mb=1, threads=1).answer(smile)
+    first = searching((NEVER, 0.0)).answer(smile)
+    again = searching((NEVER, 0.0), batch_mb=1, threads=1).answer(smile)
     assert first.prediction.scores.tobytes() == again.prediction.scores.tobytes()
     assert first.seen == again.seen
 

@@ -70,7 +70,7 @@ def test_rounds_go_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_that_fails_is_named() -> None:
-    with pytest.raises(InputError, match=r"--detector whatever: .*does not exist"):
+    with pytest.raises(InputError, match=r"--detector whatever: .*no detector is called"):
         bench._child("answer", "x.mp4", ["--detector", "whatever"])
 
 

@@ -37,6 +37,14 @@ def test_a_level_ends_the_search_when_the_first_label_leads_far_enough() -> None
     assert not TWO.ends(level, np.array([0.75, 0.25, 0.0]), frames=2)
 
 
+def test_more_frames_need_less_of_a_lead() -> None:
+    level = Level(18, None, 0.6)
+    least = {3: 0.6, 6: 0.6 / 2**0.5, 9: 0.6 / 3**0.5, 900: 0.6 / 3**0.5}
+    for frames, enough in least.items():
+        for lead_, sure in ((enough + 1e-6, True), (enough - 1e-6, False)):
+            assert TWO.ends(level, np.array([lead_ + 0.1, 0.1]), frames) is sure
+
+
 def test_the_lead_is_that_over_the_next_label() -> None:
     assert lead(np.array([[0.2, 0.5, 0.3], [0.5, 0.5, 0.0]])) == pytest.approx([0.2, 0.0])
     assert lead(np.ones((2, 1))).tolist() == [1, 1]
@@ -48,7 +56,7 @@ def test_the_lead_is_that_over_the_next_label() -> None:
         ((18,), (), "1 strides and 0 leads"), ((18, 4), (0.1, 0.1), "no multiple of 4"),
         ((6, 6), (0.1, 0.1), "no multiple of 6"), ((6, 18), (0.1, 0.1), "no multiple of 18"),
         ((1,), (0.1,), "a stride of budget"), ((2.5,), (0.1,), "a stride of budget"),
-        ((2,), (1.1,), "a lead of budget"), ((2,), (math.nan,), "a lead of budget"),
+        ((2,), (2.1,), "a lead of budget"), ((2,), (math.nan,), "a lead of budget"),
     ],
 )  # fmt: skip
 def test_levels_that_cannot_be_are_refused(strides: tuple, leads: tuple, said: str) -> None:

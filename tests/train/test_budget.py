@@ -53,7 +53,7 @@ def test_files_of_which_one_keeps_no_faces_tell_nothing():
 def readings(coarse: np.ndarray, exact: np.ndarray, stride: int = 4) -> Readings:
     """Return what is said of clips of two labels, by the probability of the first."""
     scores = {s: np.stack([p, 1 - p], 1) for s, p in ((stride, coarse), (1, exact))}
-    faces = {s: np.full(len(coarse), 25) for s in scores}
+    faces = {s: np.full(len(coarse), 3) for s in scores}
     return Readings(scores, faces, np.full(len(coarse), 100))
 
 
@@ -69,7 +69,7 @@ def test_the_lead_is_the_least_that_few_clips_with_another_label_reach():
 
 def test_from_few_clips_nothing_is_learnt():
     few = np.full(99, 0.9)
-    assert learn_leads(readings(few, few), (4,)).leads == (1.0,)
+    assert learn_leads(readings(few, few), (4,)).leads == (2.0,)
 
 
 def test_later_levels_may_change_more():
@@ -83,7 +83,7 @@ def test_later_levels_may_change_more():
 
 def test_the_search_ends_at_the_first_level_that_is_sure():
     found = readings(np.array([0.9, 0.6, 0.9]), np.full(3, 0.9))
-    found = Readings(found.scores, {4: np.array([25, 25, 2]), 1: found.faces[1]}, found.frames)
+    found = Readings(found.scores, {4: np.array([3, 3, 2]), 1: found.faces[1]}, found.frames)
     assert search(found, Budget((4,), (0.5,))).tolist() == [4, 1, 1]
 
 

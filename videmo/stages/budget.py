@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from videmo.data import COUNT, SHARE, Array, Range
+from videmo.data import COUNT, F64, Array, Range
 from videmo.errors import InputError, UnknownName
 
 EXACT, FAST = "exact", "fast"
 BUDGETS = (EXACT, FAST)
 STRIDES = (18, 6)  # those that heads learn leads for
+NEVER = 2.0  # a lead that no answer has, however many frames it rests on
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Level:
 
     stride: int  # each so many-th of the frames that the recipe samples is looked at
     before: int | None  # the stride of the level before, whose frames are not looked at again
-    lead: float  # of the first label over the next, 0..1, with which the search ends
+    lead: float  # see `Budget.leads`
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Budget:
 
     strides: tuple[int, ...] = ()  # of the sampled frames, coarsest first, each a multiple of the
     # next, so that a level goes on from what the one before has seen
-    leads: tuple[float, ...] = ()  # for each of them: see `Level`
+    leads: tuple[float, ...] = ()  # for each of them: by how much the first label of an answer
+    # that ends the search leads the next, if it rests on `fewest` frames; see `certainty`
     fewest: int = 3  # frames with a face that an answer of a level must rest on
 
     def __post_init__(self) -> None:
@@ -43,7 +45,7 @@ class Budget:
         for stride in self.strides:
             Range(2, whole=True).check("a stride of budget", stride)
         for lead in self.leads:
-            SHARE.check("a lead of budget", lead)
+            Range(0, NEVER).check("a lead of budget", lead)
         for coarse, fine in pairwise(self.strides):
             if coarse % fine or coarse == fine:
                 raise InputError(f"{coarse} is no multiple of {fine}, the next stride of budget")
@@ -69,7 +71,20 @@ class Budget:
 
     def ends(self, level: Level, scores: Array, frames: int) -> bool:
         """Return whether the probabilities (C,) of so many frames with a face are sure enough."""
-        return frames >= self.fewest and float(lead(scores)) >= level.lead
+        return bool(self.sure(level, lead(scores), np.array(frames)))
+
+    def sure(self, level: Level, leads: Array, frames: Array) -> Array:
+        """Return whether leads (...) of answers from so many frames with a face (...) suffice."""
+        return np.asarray((frames >= self.fewest) & (leads * self.certainty(frames) >= level.lead))
+
+    def certainty(self, frames: Array) -> F64:
+        """Return how much more a lead counts that rests on so many frames than one on `fewest`.
+
+        The error of a mean falls with the root of its frames. It counts no more than that of three
+        times the fewest, for frames are not independent.
+        """
+        some = np.clip(frames, self.fewest, 3 * self.fewest)
+        return np.asarray(np.sqrt(some / self.fewest))
 
 
 def lead(scores: Array) -> Array:

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from videmo.data import F32, I64, Faces, Features
+from videmo.data import F32, F64, I64, Faces, Features
 from videmo.errors import ModelError
 from videmo.recipe import Recipe
-from videmo.stages.budget import STRIDES, Budget, Level, lead
+from videmo.stages.budget import NEVER, STRIDES, Budget, Level, lead
 from videmo.stages.pool import FEATURES, Pooling, pool
 from videmo.write.feature_table import FeatureTable
 
@@ -146,6 +146,10 @@ class Readings:
         """The label (K,) of each clip from all frames."""
         return np.asarray(self.scores[1].argmax(1), np.int64)
 
+    def leads(self, stride: int) -> F64:
+        """By how much the first label (K,) leads the next."""
+        return np.asarray(lead(self.scores[stride]))
+
     def answers(self, level: Level, fewest: int) -> Any:
         """Return which clips (K,) a level has enough frames of to answer."""
         return (self.frames > level.stride * (fewest - 1)) & (self.faces[level.stride] >= fewest)
@@ -167,15 +171,14 @@ def learn_leads(
 
     found: of clips that the head did not learn from, or it is surer of them than of others
     """
-    levels = Budget(tuple(strides), (1.0,) * len(strides))
+    levels = Budget(tuple(strides), (NEVER,) * len(strides))
     leads = []
     for place, level in enumerate(levels.levels(math.inf), 1):
         can = found.answers(level, levels.fewest)
-        scores = found.scores[level.stride][can]
-        other = scores.argmax(1) != found.exact[can]
-        allowed = int(changed * place / (len(strides) + 1) * len(scores))
-        enough = len(scores) >= ENOUGH
-        leads.append(_least(lead(scores)[other], allowed) if enough else 1.0)
+        other = found.scores[level.stride].argmax(1) != found.exact
+        asked = found.leads(level.stride) * levels.certainty(found.faces[level.stride])
+        allowed = int(changed * place / (len(strides) + 1) * can.sum())
+        leads.append(_least(asked[can & other], allowed) if can.sum() >= ENOUGH else NEVER)
     return Budget(tuple(strides), tuple(leads))
 
 
@@ -185,7 +188,7 @@ def _least(leads: Any, allowed: int) -> float:
     if len(surest) <= allowed:
         return 0.0
     above: int = math.floor(surest[allowed] * 10**DIGITS) + 1
-    return min(1.0, float(above / 10**DIGITS))
+    return min(NEVER, float(above / 10**DIGITS))
 
 
 def search(found: Readings, budget: Budget) -> I64:
@@ -193,7 +196,7 @@ def search(found: Readings, budget: Budget) -> I64:
     ends = np.ones(len(found.frames), np.int64)
     for stride, least in zip(budget.strides[::-1], budget.leads[::-1], strict=True):
         level = Level(stride, None, least)
-        sure = lead(found.scores[stride]) >= least
+        sure = budget.sure(level, found.leads(stride), found.faces[stride])
         ends[found.answers(level, budget.fewest) & sure] = stride  # the coarser one comes first
     return ends
 

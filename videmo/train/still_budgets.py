@@ -30,9 +30,10 @@ from videmo.train.head import TrainedHead, fit
 from videmo.train.stills import TRACK_OPTIONS, read_tracks
 from videmo.train.synthetic import FaceTrack, GroupOptions, group_clips, group_labels
 
-FRAMES = (24, 150)  # of a clip, evenly on a log scale: shorter ones are not worth a search
+FRAMES = (24, 150)  # of a track, evenly on a log scale
+SHORTEST = 13  # frames of a clip that is looked at in levels; see `_parts`
 TRIED = (0.0025, 0.005, 0.01, 0.02, 0.05)  # shares of clips that may get another label
-GROUPS = 600  # clips of groups in each part
+GROUPS = {"fit": 600, "learned": 2000, "val": 600}  # clips; a lead hangs on the surest few
 SPLITS = {  # FER+'s split, and which of its pictures: of people whom the backbone has not met
     "fit": ("val", slice(0, None, 4)),  # what a classifier learns from that is tried on the next
     "learned": ("val", slice(2, None, 4)),  # what the leads are learnt on
@@ -66,7 +67,7 @@ def learn(heads: Sequence[Path], data: str, out: Path, each: int, seed: int) -> 
     }
     learnt = {
         "data": Path(data).name,
-        "pictures": "FER+ val, which the backbone has not met: filmed for 24 to 150 frames",
+        "pictures": "FER+ val, which the backbone has not met: filmed for 13 to 150 frames",
         "command": f"python -m videmo.train.still_budgets --data {Path(data).name} --out tracks "
         f"--each {each} --seed {seed} {' '.join(head.name for head in heads)}",
     }
@@ -98,7 +99,10 @@ def _singles(model: store.Model, tracks: Tracks, seed: int) -> dict[str, tuple[P
     """Return the clips of one person each. Nothing was learned from any that the leads are of."""
     order = [meaning(label) for label in label_set("afew7")]
     # nothing but a temperature is fitted, so that there is nothing to keep apart
-    parts = {"learned": [*tracks["fit"], *tracks["learned"]], "val": tracks["val"]}
+    parts = {
+        "learned": _parts([*tracks["fit"], *tracks["learned"]], seed),
+        "val": _parts(tracks["val"], seed),
+    }
     return {
         part: (
             pooled(map(_single, of), model.recipe.pooling),
@@ -108,17 +112,29 @@ def _singles(model: store.Model, tracks: Tracks, seed: int) -> dict[str, tuple[P
     }
 
 
+def _parts(tracks: Sequence[FaceTrack], seed: int) -> list[FaceTrack]:
+    """Return tracks, each whole and up to some frame, so that short ones are as many as long."""
+    rng, parts = np.random.default_rng(seed), []
+    for track in tracks:
+        frames = len(track.values)
+        some = round(float(np.exp(rng.uniform(np.log(SHORTEST), np.log(frames)))))
+        parts += [track, replace(track, values=track.values[:some],
+                                 probabilities=track.probabilities[:some])]  # fmt: skip
+    return parts
+
+
 def _single(track: FaceTrack) -> SeenFaces:
     frames = len(track.probabilities)
     return SeenFaces(track.probabilities, np.arange(frames), frames)
 
 
 def _groups(model: store.Model, tracks: Tracks, seed: int) -> dict[str, tuple[Pooled, I64]]:
-    options = GroupOptions(clips=GROUPS, frames=FRAMES)
-    return {
-        part: (pooled(_grouped(of, options, seed), model.recipe.pooling), group_labels(options))
-        for part, of in tracks.items()
-    }
+    found = {}
+    for part, of in tracks.items():
+        options = GroupOptions(clips=GROUPS[part], frames=(SHORTEST, FRAMES[1]))
+        rows = pooled(_grouped(of, options, seed), model.recipe.pooling)
+        found[part] = rows, group_labels(options)
+    return found
 
 
 def _grouped(tracks: Sequence[FaceTrack], options: GroupOptions, seed: int) -> Iterator[SeenFaces]:
