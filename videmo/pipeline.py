@@ -44,6 +44,7 @@ from videmo.errors import (
     RecipeMismatch,
     VidemoError,
 )
+from videmo.files.extras import versions
 from videmo.recipe import Recipe, stage_changes
 from videmo.stages.budget import EXACT, Level, check_budget
 from videmo.stages.crop import crop
@@ -366,7 +367,15 @@ class Pipeline:
             "decoder": None,
             "device": f"{self.backbone.device} {self.backbone.precision}".removesuffix(" fp32"),
             "recipe": self.recipe.fingerprint(),
+            "libraries": self._libraries(),
         }
+
+    def _libraries(self) -> str:
+        """Return what decodes, resizes and computes, with versions, for they round differently."""
+        computing = ("openvino", "torch") if self._engine == "torch" else ("openvino",)
+        decoding = ("decord",) if self.engine.decoder == "decord" else ()
+        found = versions("cv2", *computing, "av", *decoding, "PIL")
+        return ", ".join(f"{name} {version}" for name, version in found.items())
 
     @cached_property
     def backbone(self) -> Backbone:

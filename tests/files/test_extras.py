@@ -12,7 +12,13 @@ import pytest
 
 from videmo.errors import MissingDependency
 from videmo.files import extras
-from videmo.files.extras import SOURCES, install_command, missing_dependency, require
+from videmo.files.extras import (
+    SOURCES,
+    install_command,
+    missing_dependency,
+    require,
+    versions,
+)
 
 GIT = {"url": "https://example.org/videmo.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
 
@@ -105,3 +111,16 @@ def test_what_is_there_is_not_missing_and_what_is_not_is_named(
 
 def test_a_package_that_videmo_always_brings_is_installed_by_its_own_name() -> None:
     assert missing_dependency("PIL").step == "pip install pillow"
+
+
+def test_versions_are_those_of_the_packages_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert versions("av", "cv2")["av"] == metadata.version("av")
+    there = {"opencv-contrib-python": "5.1"}
+
+    def version(package: str) -> str:
+        if package not in there:
+            raise metadata.PackageNotFoundError(package)
+        return there[package]
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert versions("cv2", "torch") == {"opencv-contrib-python": "5.1"}

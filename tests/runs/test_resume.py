@@ -359,3 +359,30 @@ def test_the_first_failure_ends_records_that_nobody_goes_on_with(
     said = capsys.readouterr()
     assert end.value.code == 1 and "stopped at the first clip that failed" in said.err
     assert [json.loads(line)["status"] for line in said.out.splitlines()] == ["ok", "error"]
+
+
+def test_another_version_of_a_library_is_told_and_stops_no_run(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_version(version: str) -> None:
+        monkeypatch.setattr("videmo.pipeline.versions", lambda *modules: {"opencv": version})
+
+    whole = Path("clips/b.gif").read_bytes()
+    for out in ("out.ndjson", "out.csv", "out.parquet"):
+        with_version("4.14")
+        Path("clips/b.gif").write_bytes(b"no picture")
+        with pytest.raises(VidemoError, match="--fail-fast"):
+            command(*classify("--fail-fast", out=out))
+        with_version("5.0")
+        Path("clips/b.gif").write_bytes(whole)
+        assert command(*classify("--resume", out=out)).code == 0
+        toys.clip(Path(f"clips/{out}.gif"), [GREEN])
+        assert command(*classify("--resume", out=out)).code == 0, "a whole output, too"
+    told = [json.loads(line)["provenance"] for line in Path("out.ndjson").read_text().splitlines()]
+    assert [made["libraries"] for made in told] == ["opencv 4.14", *["opencv 5.0"] * 3]
+    assert "libraries" not in Path("out.csv").read_text()
+    parts = [f"{name}.ndjson" for name in ("a", "b")]
+    for part, version in zip(parts, ("4.14", "5.0"), strict=True):
+        with_version(version)
+        assert command("classify", f"clips/{part[0]}.gif", "--head", "./red", "-o", part).code == 0
+    assert command("merge", *parts, "-o", "both.ndjson").code == 0

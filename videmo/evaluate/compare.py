@@ -35,7 +35,7 @@ from videmo.write.record import plain
 
 _MADE_BY = (  # what a record tells of its making, and may differ between the runs
     "videmo", "head", "head_sha256", "backbone", "backbone_sha256", "detector", "detector_sha256",
-    "decoder", "device", "recipe",
+    "decoder", "device", "recipe", "libraries",
 )  # fmt: skip
 
 

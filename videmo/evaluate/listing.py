@@ -12,7 +12,7 @@ from videmo.show.list_page import ListedClip
 
 _MADE_BY = (
     "videmo", "head", "head_sha256", "backbone", "backbone_sha256", "detector", "detector_sha256",
-    "device", "recipe",
+    "device", "recipe", "libraries",
 )  # fmt: skip
 
 

@@ -48,6 +48,12 @@ SOURCES = {
 }
 
 
+_PACKAGES = {  # of modules that several packages bring
+    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
+            "opencv-contrib-python"),
+}  # fmt: skip
+
+
 def require(*modules: str) -> None:
     """Raise MissingDependency for the first of these modules that is not installed.
 
@@ -73,6 +79,24 @@ def missing_dependency(module: str) -> VidemoError:
 def _not_loaded(package: str, error: ImportError) -> MissingDependency:
     again = f"{_pip()} --force-reinstall --no-deps {shlex.quote(package)}"
     return MissingDependency(package, reason=f"cannot be loaded ({error})", step=again)
+
+
+def versions(*modules: str) -> dict[str, str]:
+    """Return the versions of those that are installed, by the names of their packages.
+
+    Of OpenCV, which has four, that of the first that is there.
+    """
+    from importlib import metadata
+
+    found: dict[str, str] = {}
+    for module in modules:
+        for package in _PACKAGES.get(module, (SOURCES[module].package,)):
+            try:
+                found[package] = metadata.version(package)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
 
 
 def install_command(package: str, extra: str = "") -> str:

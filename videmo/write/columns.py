@@ -110,7 +110,7 @@ def _columns(key: Key, labels: Sequence[str] = ()) -> list[Column]:
     """Return the columns of a key: one, or those of what it holds."""
     if key.type in PARTS:
         before = "error_" if key.type == "error" else ""
-        return [_inner(key, part, before + part.name) for part in PARTS[key.type]]
+        return [_inner(key, part, before + part.name) for part in PARTS[key.type] if not part.free]
     if key.type == "shares":
         return _shares(key, labels)
     if key.type == "changes":

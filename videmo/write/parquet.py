@@ -140,11 +140,13 @@ def write_records(
     """
     sink = open_file(out)
     groups = RowGroups(sink, column_types(columns))
+    once: Mapping[str, Any] = meta.get("provenance") or {}
     groups.meta = {META: meta_text({**meta, "provenance": {}})}
     with sink.guard():
         for n, row in enumerate(rows):
             if not n:
                 made = {name: row.get(name) for name in PROVENANCE} | {"decoder": None}
+                made |= {name: value for name, value in once.items() if name not in made}
                 groups.meta = {META: meta_text({**meta, "provenance": made})}
             groups.add(plain([row.get(name) for name in columns]))
         groups.close()

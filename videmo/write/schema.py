@@ -100,9 +100,16 @@ PARTS = {
         Key("decoder", "text", "what read the clip", null=True),
         Key("device", "text", "what ran the network"),
         Key("recipe", "text", "fingerprint of every choice that changes a number"),
+        Key(
+            "libraries",
+            "text",
+            "versions of what decodes, resizes and computes; in JSON, and once in the metadata of "
+            "Parquet and NPZ",
+            free=True,
+        ),
     ),
 }
-PROVENANCE = tuple(key.name for key in PARTS["provenance"])
+PROVENANCE = tuple(key.name for key in PARTS["provenance"] if not key.free)  # of every row
 
 
 def _status(found: Findings) -> str:

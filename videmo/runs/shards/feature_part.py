@@ -57,13 +57,14 @@ class FeaturePart(Part):
         return f"{self.name} (clip {row + 1})"
 
     def write(self, out: Out, parts: Sequence[Part], order: Iterable[tuple[Part, int]]) -> None:
-        """Write a feature file; where devices differ, its meta names them all."""
+        """Write a feature file; where devices or libraries differ, its meta names them all."""
         tables = [part.table for part in parts if isinstance(part, FeaturePart)]
         used = [table for table in tables if len(table)] or tables
-        devices = sorted({str(table.meta.get("device")) for table in used})
         meta = dict(used[0].meta)
-        if len(devices) > 1:
-            meta["device"] = ", ".join(devices)
+        for name in ("device", "libraries"):
+            told = sorted({str(table.meta.get(name)) for table in used})
+            if len(told) > 1:
+                meta[name] = "; ".join(told) if name == "libraries" else ", ".join(told)
         frames = used[0].frame_offsets is not None
         target = str(out)
         with open_features(target, names=self.columns, meta=meta, frames=frames) as file:
