@@ -64,8 +64,8 @@ def record(path: str = "a/b.mp4", **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def failed(path: str = "bad.mp4") -> dict[str, Any]:
-    error = {"type": "VideoError", "message": f"{path}: no video stream"}
+def failed(path: str = "bad.mp4", why: str = "no video stream") -> dict[str, Any]:
+    error = {"type": "VideoError", "message": f"{path}: {why}"}
     return record(path, status="error", label=None, scores=None, frames=0, face_frames=0, faces=0,
                   coverage=0.0, duration=None, error=error)  # fmt: skip
 
@@ -386,6 +386,20 @@ def test_no_row_on_a_terminal_is_wider_than_it(
     assert cell_len(rule) == cell_len(rows[0]) <= max(width, 45)  # what a row must have takes 45
     assert all(cell_len(row) <= max(width, 45) for row in (head, *rows))
     assert "end.mp4" in rows[0] and rows[0].endswith("58/61")
+
+
+def test_what_a_terminal_has_no_room_for_stands_below_the_row_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    stream, words = Terminal(), "a fact of some length, then another; and at its end what to do"
+    with open_writer("table", None, labels=LABELS, stream=stream) as writer:
+        for each in (record(warnings=[words]), failed(why=words), failed(why="short")):
+            writer.write(each)
+    shown = stream.getvalue()
+    assert " ".join(shown.split()).count(words) == 2 and f"warning: {words[:30]}" in shown
+    assert shown.splitlines()[-1].endswith("error      short")
 
 
 @posix

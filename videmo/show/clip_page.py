@@ -124,6 +124,9 @@ def _doubts(moments: Moments, pipeline: Pipeline) -> Iterator[str]:
             for n, k in zip(who.tolist(), count.tolist(), strict=True)
         ]
         yield f"The answer is of several persons: {', '.join(shares)}; each has a strip below"
+    others = [name_of(n) for n in np.unique(moments.person).tolist() if n and n not in who]
+    if others:
+        yield f"Others are seen and do not count: {', '.join(others)}; each has a strip below"
 
 
 def _tick(time: float) -> str:

@@ -53,14 +53,15 @@ class Table(RecordWriter):
         line = self._text(
             (shorten(self._name(record), self._clip, self._cut, keep="end"), ""), _GAP
         )
-        if status in _STATUS:
-            self._state(line, record, *_STATUS[status])
-        else:
+        below = [f"warning: {warning}" for warning in record.get("warnings") or ()]
+        if status not in _STATUS:
             self._answer(line, record)
+        elif why := self._state(line, record, *_STATUS[status]):
+            below.insert(0, why)
         self._print(line)
-        for warning in record.get("warnings") or ():
-            text = self._last(f"warning: {self._clean(str(warning))}", self._width - len(_GAP))
-            self._print(self._text((_GAP + text, "dim")))
+        for text in below:
+            for part in self._wrapped(self._clean(text)):
+                self._print(self._text((_GAP + part, "dim")))
 
     def _settle(self) -> None:
         """Share the width out: what a row must have, then bar, next labels, and the name."""
@@ -113,8 +114,11 @@ class Table(RecordWriter):
         seen = f"{record.get('face_frames', 0)}/{record.get('frames', 0)}"
         line.append(_GAP).append(seen.rjust(len("with face")))
 
-    def _state(self, line: Text, record: Mapping[str, Any], word: str, style: str) -> None:
-        """Append why there is no label, across the columns that would have held it."""
+    def _state(self, line: Text, record: Mapping[str, Any], word: str, style: str) -> str:
+        """Append why there is no label, across the columns that would have held it.
+
+        Return what is to stand below the row, where there is no room for it.
+        """
         error = record.get("error") or {}
         frames = record.get("frames", 0)
         why = (
@@ -125,7 +129,13 @@ class Table(RecordWriter):
             else f"in {frames} {'frame' if frames == 1 else 'frames'} looked at"
         )
         line.append(shorten(word, self._label, self._cut), f"bold {style}").append(_GAP)
-        line.append(self._last(self._clean(why), self._width - line.cell_len))
+        from rich.cells import cell_len
+
+        why = self._clean(why)
+        if self._tty and cell_len(why) > self._width - line.cell_len:
+            return why
+        line.append(why)
+        return ""
 
     def _name(self, record: Mapping[str, Any]) -> str:
         """Return the path, with the span and the track where it is a part of a clip."""
@@ -141,9 +151,12 @@ class Table(RecordWriter):
         safe = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
         return "".join(safe).encode(self._encoding, "backslashreplace").decode(self._encoding)
 
-    def _last(self, text: str, cells: int) -> str:
-        """Shorten what ends a line, but only where a terminal would wrap it."""
-        return shorten(text, max(1, cells), self._cut).rstrip() if self._tty else text
+    def _wrapped(self, text: str) -> list[str]:
+        """Return what stands below a row in lines, whole: its end says what to do."""
+        if not self._tty:
+            return [text]
+        room = max(_NAME, self._width - len(_GAP))
+        return [line.plain.rstrip() for line in self._text(text).wrap(self._console, room)]
 
     def _text(self, *parts: str | tuple[str, str]) -> Text:
         from rich.text import Text
