@@ -6,6 +6,8 @@ import json
 import shlex
 import shutil
 import sys
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,10 +50,7 @@ SOURCES = {
 }
 
 
-_PACKAGES = {  # of modules that several packages bring
-    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
-            "opencv-contrib-python"),
-}  # fmt: skip
+_KNOWN_AS = {"cv2": "opencv", "PIL": "pillow"}
 
 
 def require(*modules: str) -> None:
@@ -82,20 +81,17 @@ def _not_loaded(package: str, error: ImportError) -> MissingDependency:
 
 
 def versions(*modules: str) -> dict[str, str]:
-    """Return the versions of those that are installed, by the names of their packages.
+    """Return the versions of these modules, as they are known; those that are missing are not.
 
-    Of OpenCV, which has four, that of the first that is there.
+    As the modules say it: reading metadata loads what reads e-mail, and sockets with it.
     """
-    from importlib import metadata
+    from videmo.files.quiet import quiet
 
     found: dict[str, str] = {}
     for module in modules:
-        for package in _PACKAGES.get(module, (SOURCES[module].package,)):
-            try:
-                found[package] = metadata.version(package)
-                break
-            except metadata.PackageNotFoundError:
-                continue
+        with suppress(ImportError), quiet():
+            version = str(getattr(import_module(module), "__version__", ""))
+            found[_KNOWN_AS.get(module, module)] = version.partition("-")[0]  # without a build
     return found
 
 
