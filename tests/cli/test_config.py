@@ -9,7 +9,7 @@ import pytest
 
 from videmo.cli import videmo
 from videmo.cli.config import config_file, defaults_for, read_config
-from videmo.cli.options import changes_of
+from videmo.cli.options.recipe import changes_of
 from videmo.errors import InputError
 
 TEXT = """

@@ -11,17 +11,11 @@ import click
 from videmo.cli.frames import frame_progress
 from videmo.cli.grouped import Command, section
 from videmo.cli.messages import say_device, say_pipeline
-from videmo.cli.options import (
-    changes_of,
-    engine_of,
-    engine_options,
-    message_options,
-    out_option,
-    prior_option,
-    progress_option,
-    recipe_options,
-    span_options,
-)
+from videmo.cli.options.engine import engine_of, engine_options
+from videmo.cli.options.inputs import span_options
+from videmo.cli.options.messages import message_options, progress_option
+from videmo.cli.options.outputs import out_option
+from videmo.cli.options.recipe import changes_of, prior_option, recipe_options
 from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.types import Persons

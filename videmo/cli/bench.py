@@ -10,14 +10,9 @@ from typing import Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import (
-    budget_option,
-    changes_of,
-    debug_option,
-    engine_of,
-    engine_options,
-    recipe_options,
-)
+from videmo.cli.options.engine import engine_of, engine_options
+from videmo.cli.options.messages import debug_option
+from videmo.cli.options.recipe import budget_option, changes_of, recipe_options
 
 EXAMPLES = """\b
 Examples:

@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command, section
-from videmo.cli.options import (
+from videmo.cli.options.engine import engine_options, pipeline_of, worker_options
+from videmo.cli.options.inputs import clips_of, input_options, window_option
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import format_option, out_option, resume_options
+from videmo.cli.options.recipe import (
     abstain_option,
     baseline_option,
     budget_option,
-    clips_of,
-    engine_options,
-    format_option,
-    input_options,
-    message_options,
-    out_option,
-    pipeline_of,
     prior_option,
     recipe_options,
-    resume_options,
-    window_option,
-    worker_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs
 from videmo.cli.run import Run, keeps_journal

@@ -8,7 +8,8 @@ import click
 
 from videmo.cli.evaluate import format_of
 from videmo.cli.grouped import Command
-from videmo.cli.options import message_options, out_option
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import out_option
 from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.pairing import (
     bootstrap_options,

@@ -7,7 +7,7 @@ import sys
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import debug_option
+from videmo.cli.options.messages import debug_option
 
 EXAMPLES = """\b
 Examples:

@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import (
-    budget_option,
-    engine_options,
-    is_given,
-    message_options,
-    out_option,
-    pipeline_of,
-    prior_option,
-    recipe_options,
-)
+from videmo.cli.options import is_given
+from videmo.cli.options.engine import engine_options, pipeline_of
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import out_option
+from videmo.cli.options.recipe import budget_option, prior_option, recipe_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.pairing import (
     bootstrap_options,

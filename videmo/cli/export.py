@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import debug_option, out_option, quiet_option
+from videmo.cli.options.messages import debug_option, quiet_option
+from videmo.cli.options.outputs import out_option
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.types import ModelName

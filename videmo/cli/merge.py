@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import (
-    clips_of,
-    message_options,
-    out_option,
-    search_options,
-    span_options,
-)
+from videmo.cli.options.inputs import clips_of, search_options, span_options
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import out_option
 from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 

@@ -10,13 +10,8 @@ import click
 
 from videmo.cli.grouped import Group
 from videmo.cli.models_import import import_
-from videmo.cli.options import (
-    cache_options,
-    debug_option,
-    progress_option,
-    quiet_option,
-    use_cache,
-)
+from videmo.cli.options.engine import cache_options, use_cache
+from videmo.cli.options.messages import debug_option, progress_option, quiet_option
 from videmo.cli.streams import say
 from videmo.cli.types import ModelName, Number
 from videmo.errors import InputError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import cache_options, debug_option, quiet_option, use_cache
+from videmo.cli.options.engine import cache_options, use_cache
+from videmo.cli.options.messages import debug_option, quiet_option
 from videmo.cli.outputs import overwrite_option
 from videmo.cli.streams import say
 

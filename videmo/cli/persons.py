@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import (
-    changes_of,
-    clips_of,
-    engine_of,
-    engine_options,
-    format_option,
-    input_options,
-    message_options,
-    option_group,
-    out_option,
-    recipe_options,
-)
+from videmo.cli.options import option_group
+from videmo.cli.options.engine import engine_of, engine_options
+from videmo.cli.options.inputs import clips_of, input_options
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import format_option, out_option
+from videmo.cli.options.recipe import changes_of, recipe_options
 from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.types import Number

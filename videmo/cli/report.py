@@ -10,20 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command, section
-from videmo.cli.options import (
-    changes_of,
-    clips_of,
-    engine_of,
-    engine_options,
-    input_options,
-    message_options,
-    out_option,
-    pipeline_of,
-    prior_option,
-    progress_option,
-    recipe_options,
-    worker_options,
-)
+from videmo.cli.options.engine import engine_of, engine_options, pipeline_of, worker_options
+from videmo.cli.options.inputs import clips_of, input_options
+from videmo.cli.options.messages import message_options, progress_option
+from videmo.cli.options.outputs import out_option
+from videmo.cli.options.recipe import changes_of, prior_option, recipe_options
 from videmo.cli.outputs import check_outputs, overwrite_option
 from videmo.cli.streams import say
 

@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command, section
-from videmo.cli.options import (
+from videmo.cli.options import option_group
+from videmo.cli.options.engine import engine_of, engine_options, worker_options
+from videmo.cli.options.inputs import clips_of, input_options
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import out_option, resume_options
+from videmo.cli.options.recipe import (
     abstain_option,
     baseline_option,
     changes_of,
-    clips_of,
-    engine_of,
-    engine_options,
-    input_options,
-    message_options,
-    option_group,
-    out_option,
     prior_option,
     recipe_options,
-    resume_options,
-    worker_options,
 )
 from videmo.cli.outputs import OutputPath, check_outputs
 from videmo.cli.run import Run, keeps_journal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options import debug_option, quiet_option
+from videmo.cli.options.messages import debug_option, quiet_option
 from videmo.cli.outputs import overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.types import Number

@@ -11,17 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Group
-from videmo.cli.options import (
-    changes_of,
-    clips_of,
-    engine_of,
-    engine_options,
-    is_chosen,
-    is_given,
-    message_options,
-    out_option,
-    recipe_options,
-)
+from videmo.cli.options import is_chosen, is_given
+from videmo.cli.options.engine import engine_of, engine_options
+from videmo.cli.options.inputs import clips_of
+from videmo.cli.options.messages import message_options
+from videmo.cli.options.outputs import out_option
+from videmo.cli.options.recipe import changes_of, recipe_options
 from videmo.cli.outputs import OutputPath, check_outputs, overwrite_option
 from videmo.cli.streams import say
 from videmo.cli.train_backbone import backbone
