@@ -111,3 +111,22 @@ def test_words_cannot_move_the_cursor_of_a_terminal(place: Path) -> None:
         os.close(ours)
         assert b"\x1b[2J" not in said and "\x9b" not in said.decode(), command
         assert rb"\x1b[2J" in said, said
+
+
+def test_the_end_of_the_process_is_short_but_not_for_those_who_wait_for_it() -> None:
+    code = (
+        "import atexit, sys, threading, time\n"
+        "atexit.register(print, 'at exit')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('a thread'))).start()\n"
+        "from videmo.__main__ import command; command()"
+    )
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a thread" in done.stdout and done.stdout.splitlines()[-1] == "at exit"
+
+
+def test_a_profiler_sees_the_end_of_the_process() -> None:
+    command = [sys.executable, "-m", "cProfile", "-m", "videmo", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "function calls" in done.stdout
