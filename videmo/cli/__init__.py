@@ -153,7 +153,10 @@ def _say_usage(error: click.ClickException) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    if "train" not in words:  # which alone has work for the threads of NumPy's linear algebra:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # they spin for 0.2 s as they begin
     guard_streams()
     quiet_libraries(debug=debug)
     try:
