@@ -96,7 +96,7 @@ def test_a_clip_that_hangs_is_given_up() -> None:
 def test_a_clip_that_cannot_be_read_or_held_is_a_failure_as_ever() -> None:
     broken, hungry, last = look(["broken 1", "hungry 2", "quick 3"], jobs=1)
     assert isinstance(broken, Failure) and broken.error == "InputError"
-    assert isinstance(hungry, Failure) and hungry.error == "MemoryError"
+    assert isinstance(hungry, Failure) and hungry.error == "OutOfMemory"
     assert numbers([last]) == [3]
 
 
