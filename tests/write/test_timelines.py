@@ -138,6 +138,13 @@ def test_bids_events_have_onset_duration_and_trial_type(tmp_path):
         "0.0000", "1.5000", "Happy",
     )  # fmt: skip
     assert rows[0]["valence"] == "n/a" and rows[0]["p_happy"] == "0.860000"
+    assert (rows[0]["stim_file"], rows[0]["clip"]) == ("n/a", "a/clip.mp4")
+
+
+def test_a_clip_of_the_stimuli_is_named_as_bids_looks_for_it(tmp_path):
+    text = written(tmp_path, "bids", row(path="/data/set/stimuli/films/1.mp4")).read_text()
+    (told,) = csv.DictReader(io.StringIO(text), delimiter="\t")
+    assert told["stim_file"] == "films/1.mp4" and told["clip"].startswith("/data/set/")
 
 
 def test_a_sidecar_describes_every_column_of_bids_events_and_says_what_made_them(tmp_path):

@@ -30,7 +30,7 @@ class Bids(RecordWriter):
         """Write the header."""
         self._scores = [f"p_{label.lower()}" for label in self.labels]
         names = ["onset", "duration", "trial_type", "person", *self._scores, *AFFECT, "coverage"]
-        self.sink.write(tsv_line([*names, "stim_file"]))
+        self.sink.write(tsv_line([*names, "stim_file", "clip"]))
         self._made_by: Mapping[str, Any] = {}
 
     def finish(self) -> None:
@@ -63,7 +63,8 @@ class Bids(RecordWriter):
             "valence": {"Description": "Pleasantness, -1 to 1; n/a where the network tells none"},
             "arousal": {"Description": "Excitement, -1 to 1; n/a where the network tells none"},
             "coverage": {"Description": "Share of the frames looked at that show the person"},
-            "stim_file": {"Description": "The clip, as it was named"},
+            "stim_file": {"Description": "The clip, where it lies in the folder stimuli"},
+            "clip": {"Description": "The clip, as it was named"},
             "GeneratedBy": [
                 {"Name": "videmo", "Version": self._made_by.get("videmo"), "Settings": made_by}
             ],
@@ -79,7 +80,8 @@ class Bids(RecordWriter):
         known = [cell(float(record["start"]), TIME_DIGITS), length, cell(record.get("label"))]
         known.append(cell(record["person"]))
         known += [cell(scores.get(label)) for label in self.labels]
-        known += [cell(record.get(name)) for name in (*AFFECT, "coverage", "path")]
+        known += [cell(record.get(name)) for name in (*AFFECT, "coverage")]
+        known += [cell(_stimulus(str(record["path"]))), cell(record["path"])]
         self.sink.write(tsv_line([text or "n/a" for text in known]))
 
 
@@ -109,6 +111,13 @@ class Fex(RecordWriter):
         known.append("" if who is None else f"Person_{who}")
         known += [cell(record.get(name)) for name in ("height", "width")]
         self.sink.write(csv_line(known))
+
+
+def _stimulus(path: str) -> str | None:
+    """Return a clip's path as seen from the folder stimuli, in which alone BIDS looks for it."""
+    parts = path.replace(os.sep, "/").split("/")
+    places = [n for n, part in enumerate(parts[:-1]) if part == "stimuli"]
+    return "/".join(parts[places[-1] + 1 :]) if places else None
 
 
 def sidecar_of(out: str) -> str | None:
