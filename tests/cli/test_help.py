@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -236,3 +238,23 @@ def test_colour_is_as_it_was_asked_for(
     given = ("--head", str(tmp_path / "red"), "--format", "table", "--color", asked)
     said = run("classify", str(tmp_path / "a.gif"), *given).stdout
     assert ("\x1b[" in said) is coloured
+
+
+@pytest.mark.filterwarnings("ignore:.*make_default_short_help:DeprecationWarning")  # click-man's
+def test_every_command_has_a_man_page_by_the_line_of_the_guide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("click_man")
+    guide = Path(__file__).parents[2] / "examples" / "install.md"
+    (line,) = re.findall(r'^\$ python -c "(.*write_man_pages.*)"$', guide.read_text("utf-8"), re.M)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (pages := tmp_path / ".local/share/man/man1").mkdir(parents=True)
+    exec(line, {})
+    made = {path.stem.replace("-", " ") for path in pages.iterdir()}
+    assert {path.replace("-", " ") for path in COMMANDS} <= made
+    said = (pages / "videmo-classify.1").read_text("utf-8").replace("\\-", "-")
+    assert "--fail-fast" in said and "PATHS are video files" in said
+    if groff := shutil.which("groff"):
+        done = subprocess.run([groff, "-man", "-Tutf8", "-ww", "-z", *map(str, pages.iterdir())],
+                              capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 0 and "error" not in done.stderr
