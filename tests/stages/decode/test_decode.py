@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import clips
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from videmo.stages.decode import (
     Frame,
     ImageFolder,
     Sampling,
+    Thinned,
     batches,
     open_video,
     prefetch,
@@ -354,9 +357,11 @@ def test_auto_seeks_what_is_far_behind(
     clip = clips.make(tmp_path / name, 700)
     sought: list[int] = []  # stamps of key frames
 
-    def from_key(reading: pyav._Reader, key: int, shown: I64) -> Iterator[tuple[int, object]]:
+    def from_key(
+        reading: pyav._Reader, key: int, shown: I64, few: frozenset[int] | None
+    ) -> Iterator[tuple[int, object]]:
         sought.append(key)
-        return found(reading, key, shown)
+        return found(reading, key, shown, few)
 
     found = pyav._Reader.from_key
     monkeypatch.setattr(pyav._Reader, "from_key", from_key)
@@ -367,12 +372,69 @@ def test_auto_seeks_what_is_far_behind(
         (Sampling(start=26, end=27.5, fps=3), 1),
         (Sampling(start=26, every=7), 1),
         (Sampling(start=2), 0),
+        (Thinned(stride=18), 1),  # which frames are looked at is left to us
+        (Thinned(stride=6, but=18), 1),
+        (Thinned(stride=18, start=2, end=9), 1),
     ):
         sought.clear()
         with open_video(clip) as video:
             got = [clips.number(p) for b in video.read(sampling) for p in b.pixels]
         assert got == sampled_indices(np.arange(700) / 25, sampling).tolist()
         assert len(sought) == seeks, sampling
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_nobody_wants_and_no_frame_needs_is_not_decoded(tmp_path: Path, threads: int) -> None:
+    clip = _with_pairs(tmp_path / "clip.mp4", 100)
+    some = Thinned(stride=6)
+    with open_video(clip, threads=threads) as video:
+        whole, got = (
+            [(int(n), p) for b in read for n, p in zip(b.index, b.pixels, strict=True)]
+            for read in (video.read(Sampling()), video.read(some))
+        )
+    assert [number for number, _ in got] == [*range(0, 100, 6)] and some.tally.frames == 100
+    assert all((whole[number][1] == pixels).all() for number, pixels in got)
+    decoded = _decoded(clip, frozenset(range(0, 100, 6)))
+    assert len(decoded) < 70, "between two that are needed lie two that are not"
+
+
+def _with_pairs(path: Path, frames: int) -> Path:
+    """Write a clip in which two frames in three are needed by no other."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.max_b_frames = 2
+        rng = np.random.default_rng(0)
+        for number in range(frames):
+            pixels = rng.integers(0, 255, (48, 64, 3), np.uint8) // 4 + number
+            frame = av.VideoFrame.from_ndarray(pixels.astype(np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def _decoded(clip: Path, wanted: frozenset[int]) -> list[int]:
+    """Return the stamps of what FFmpeg decodes where those of the wanted frames are 0, 1, 2, ..."""
+    with av.open(str(clip)) as container:
+        (stream,), found = container.streams.video, []
+        tick = 1 / (stream.time_base * 25)
+        for packet in container.demux(stream):
+            needed = packet.pts is not None and packet.pts / tick in wanted
+            stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            found += [frame.pts for frame in stream.decode(packet)]
+    return found
+
+
+def test_damage_is_told_where_few_frames_are_looked_at(tmp_path: Path) -> None:
+    clips.make(tmp_path / "whole.mp4", 400, gop=50)
+    clips.damage(tmp_path / "whole.mp4", tmp_path / "clip.mp4", 2000)
+    told = []
+    for sampling in (Sampling(), Thinned(stride=18)):
+        with open_video(tmp_path / "clip.mp4") as video:
+            list(video.read(sampling))
+            told.append((video.warnings, video.info.duration))
+    assert told[0] == told[1] and told[0][0]
 
 
 def test_one_pass_goes_on_where_seeking_meets_damage(

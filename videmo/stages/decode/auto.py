@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from videmo.data import FrameBatch
 from videmo.errors import VideoError
-from videmo.stages.decode import Decoder, Sampling, batches
+from videmo.stages.decode import Decoder, Sampling, Thinned, batches
 from videmo.stages.decode.formats import MAX_PIXELS
 from videmo.stages.decode.pyav import PyAV
 
@@ -18,7 +18,8 @@ class Auto(Decoder):
 
     Where a file is not made for seeking, or is damaged, one pass goes on with the next frame. All
     frames of the part are decoded, few as may be wanted: what is between them may be damaged, and
-    that is to be told.
+    that is to be told. Only where it is left to us which frames are looked at (`Thinned`), those
+    between them that no other needs are left alone.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Auto(Decoder):
 
     def read(self, sampling: Sampling) -> Iterator[FrameBatch]:
         last = -1
-        if _is_far(sampling, self.info.duration):
+        if isinstance(sampling, Thinned) or _is_far(sampling, self.info.duration):
             try:
                 for frames in batches(self._pyav.read_by_seeking(sampling), self._bytes):
                     last = int(frames.index[-1])

@@ -7,6 +7,7 @@ import os
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from videmo.files.extras import missing_dependency
 from videmo.stages.decode.clock import Clock
 from videmo.stages.decode.formats import ffmpeg_options
 from videmo.stages.decode.probe import check_readable, why_unreadable
+
+LATER = 32  # kinds of side data that an FFmpeg may have beyond those that PyAV knows
 
 
 class Packets(NamedTuple):
@@ -206,3 +209,42 @@ def clock_of(container: Any, declared: Declared) -> Clock:
     step = 1 / (declared.rate or 25.0)
     counted = declared.frames is not None
     return Clock(_seconds(container.start_time), step, leaps=leaps, counted=counted)
+
+
+def orientation(frame: Any) -> tuple[bool, bool, bool, bool]:
+    """Return whether to swap x and y, then to flip x, then y; and whether that is a mirror.
+
+    Read from FFmpeg's display matrix (libavutil/display.h): x' = a x + c y, y' = b x + d y.
+    """
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        matrix = _named(frame).side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    swap = abs(a) + abs(d) < abs(b) + abs(c)
+    along_x, along_y = (c, b) if swap else (a, d)
+    return swap, along_x < 0, along_y < 0, swap != ((along_x < 0) != (along_y < 0))
+
+
+def _named(frame: Any) -> Any:
+    """Return a frame without the side data that PyAV has no name for, or it lists none at all.
+
+    So it is with the EXIF of Motion-JPEG and HEIC, which FFmpeg keeps from version 8 on.
+    """
+    from av.filter import Graph
+    from av.sidedata.sidedata import Type
+
+    kinds: Any = Type
+    graph, unnamed = Graph(), 1 + max(kind.value for kind in kinds)
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+    )
+    filters = [
+        graph.add("sidedata", f"mode=delete:type={number}")
+        for number in range(unnamed, unnamed + LATER)
+    ]
+    graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
