@@ -59,3 +59,19 @@ def test_records_of_windows_look_at_every_frame_once(clip: str, tmp_path: Path) 
     assert [int(row["frames"]) for row in told] == [20, 20, 16]
     spans = [(float(row["start"]), row["end"]) for row in told]
     assert spans == [(0, "2.0000"), (2, "4.0000"), (4, "")]
+
+
+def test_shares_of_windows_are_merged_to_the_bytes_of_one_run(clip: str, tmp_path: Path) -> None:
+    toys.network(tmp_path / "red", "emotion")
+    clips.make(tmp_path / "b.mp4", 30, rate=10)
+    inputs = [clip, str(tmp_path / "b.mp4")]
+    parts = [str(tmp_path / f"{k}.csv") for k in range(3)]
+    for k, part in enumerate(parts):
+        share = ["--shard", f"{k}/2"] if k else []
+        given = ["--head", str(tmp_path / "red"), "--window", "2", "-o", part, *share]
+        assert CliRunner().invoke(videmo, ["classify", *inputs, *given]).exit_code == 0
+    expected = [word for one in inputs for word in ("--expect", one)]
+    given = ["merge", *parts[1:], "-o", str(tmp_path / "m.csv"), *expected]
+    assert CliRunner().invoke(videmo, given).exit_code == 1, "whole clips are not expected"
+    assert CliRunner().invoke(videmo, [*given, "--window", "2"]).exit_code == 0
+    assert (tmp_path / "m.csv").read_bytes() == Path(parts[0]).read_bytes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from videmo.cli.grouped import Command
-from videmo.cli.options.inputs import clips_of, search_options, span_options
+from videmo.cli.options.inputs import clips_of, search_options, span_options, window_option
 from videmo.cli.options.messages import message_options
 from videmo.cli.options.outputs import out_option
 from videmo.cli.outputs import check_outputs, overwrite_option
@@ -33,6 +33,7 @@ Examples:
               "A manifest (.csv, .tsv), folders, patterns, files.")  # fmt: skip
 @search_options
 @span_options
+@window_option
 @click.option("--partial", is_flag=True, help="Write what there is, where clips are missing.")
 @message_options
 def merge(parts: tuple[str, ...], **options: Any) -> None:
@@ -42,7 +43,7 @@ def merge(parts: tuple[str, ...], **options: Any) -> None:
     attributes. A clip that is missing or in two parts with different records, and parts of
     different models or recipes are errors (exit code 1), and nothing is written. Without --expect
     nobody can know what is missing; the order is then that of a folder. --ext, --include,
-    --exclude, --start and --end are to be given as they were to the shards.
+    --exclude, --start, --end and --window are to be given as they were to the shards.
     """
     from videmo.runs.shards.merge import merge as put_together
 

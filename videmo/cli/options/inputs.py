@@ -132,7 +132,7 @@ def clips_of(options: dict[str, Any]) -> list[Clip]:
     if length := options.get("window_"):
         from videmo.runs.windows import windows
 
-        clips = windows(clips, length, options["frame_rate"] or 25.0)
+        clips = windows(clips, length, options.get("frame_rate") or 25.0)
     if options.get("dry_run"):
         _list(clips)
     return clips
