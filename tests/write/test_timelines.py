@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,14 @@ def test_a_sheet_that_is_full_is_followed_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr("videmo.write.xlsx.ROWS", 2)
     out = written(tmp_path, "xlsx", *ROWS)
     assert [sheet.max_row for sheet in openpyxl.load_workbook(out)] == [3, 2]
+
+
+def test_a_workbook_does_not_tell_when_it_was_written(tmp_path):
+    """So --resume ends with the same bytes."""
+    pytest.importorskip("openpyxl")
+    with zipfile.ZipFile(written(tmp_path, "xlsx", *ROWS)) as archive:
+        assert {part.date_time[0] for part in archive.infolist()} == {1980}
+        assert b"dcterms:" not in archive.read("docProps/core.xml").replace(b"xmlns:dcterms", b"")
 
 
 def test_a_workbook_that_was_given_up_leaves_nothing(tmp_path, monkeypatch):

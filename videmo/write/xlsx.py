@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, Type
             AttributeError, SyntaxError, NotImplementedError, OverflowError)  # fmt: skip
 ROWS = 1_048_575  # that a sheet takes under its header
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_TIMES = re.compile("<dcterms:(created|modified).*?</dcterms:\\1>")
 _LONGEST = 32_767  # characters of a cell
 
 
@@ -73,6 +75,29 @@ def _check_size(name: str) -> None:
                          "save it as CSV")  # fmt: skip
 
 
+class _Timeless(zipfile.ZipFile):
+    """An archive whose bytes do not tell when it was written, as openpyxl would have it.
+
+    So a run that was stopped ends with the bytes of one that was not.
+    """
+
+    def writestr(self, name: Any, data: Any, *_: Any, **__: Any) -> None:  # type: ignore[override]
+        """Add a part."""
+        if name == "docProps/core.xml":
+            data = _TIMES.sub("", data if isinstance(data, str) else data.decode())
+        super().writestr(self._info(name), data)
+
+    def write(self, filename: Any, arcname: Any = None, *_: Any, **__: Any) -> None:
+        """Add a part that is in a file."""
+        with open(filename, "rb") as source, self.open(self._info(arcname), "w") as part:
+            shutil.copyfileobj(source, part)
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        info = zipfile.ZipInfo(name)  # of 1980
+        info.compress_type = self.compression
+        return info
+
+
 class Xlsx(RecordWriter):
     """Rows under a header that stays in sight, texts as texts: none is ever a formula.
 
@@ -96,8 +121,11 @@ class Xlsx(RecordWriter):
 
     def finish(self) -> None:
         """Write the workbook."""
+        from openpyxl.writer.excel import ExcelWriter
+
         content = io.BytesIO()
-        self._book.save(content)
+        self._book.properties.creator = "videmo"
+        ExcelWriter(self._book, _Timeless(content, "w", zipfile.ZIP_DEFLATED)).save()
         with self.sink.guard():
             self.sink.file.write(content.getbuffer())
 
