@@ -52,13 +52,13 @@ def test_threads_that_share_a_pipeline_get_the_answers_of_one(engine: str, detec
 
 
 def test_models_are_loaded_once_however_many_threads_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, make = [], videmo.pipeline.make_backbone
+    made, make = [], videmo.pipeline.models.make_backbone
 
     def counted(*arguments: object, **more: object) -> object:
         made.append(1)
         return make(*arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(videmo.pipeline, "make_backbone", counted)
+    monkeypatch.setattr(videmo.pipeline.models, "make_backbone", counted)
     pipeline = pipeline_of("openvino", "whole")
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(lambda _: pipeline.prepare() is pipeline, range(8)))

@@ -11,7 +11,7 @@ import pytest
 
 from videmo.doctor import bench
 from videmo.errors import InputError
-from videmo.pipeline import StageTimer
+from videmo.pipeline.river import StageTimer
 
 STAGES = ["decode", "find", "track", "crop", "embed", "pool"]
 

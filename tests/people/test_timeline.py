@@ -186,7 +186,7 @@ def test_a_network_without_identity_tells_persons_by_overlap_alone(tmp_path):
 
 @pytest.mark.parametrize("by", ["frame", "segment", "person"])
 def test_rows_of_a_long_clip_take_less_memory_than_its_moments(monkeypatch, by: str):
-    monkeypatch.setattr("videmo.pipeline.TOLD", 1000)
+    monkeypatch.setattr("videmo.pipeline.clips.TOLD", 1000)
     pipeline, m = load("afew7"), 20_000
     wide = len(pipeline.outputs[pipeline.recipe.pooling.of])
     time = np.arange(m) // 4 / 10
@@ -206,5 +206,5 @@ def test_what_a_head_tells_of_many_rows_is_told_in_blocks(rng, monkeypatch):
     pipeline = load("afew7")
     rows = rng.dirichlet(np.ones(len(pipeline.outputs[pipeline.recipe.pooling.of])), 500)
     whole = pipeline.tell(rows)
-    monkeypatch.setattr("videmo.pipeline.TOLD", 7)
+    monkeypatch.setattr("videmo.pipeline.clips.TOLD", 7)
     assert (pipeline.tell(rows) == whole).all()

@@ -19,7 +19,8 @@ from toys import ToySpec
 
 from videmo.data import Failure
 from videmo.errors import InputError, ModelError, ModelNotFound, VidemoError
-from videmo.pipeline import Answer, Engine, _cgroup_cpus, cpus, load
+from videmo.pipeline import Answer, Engine, cpus, load
+from videmo.pipeline.engine import _cgroup_cpus
 from videmo.runs.board import Board, Underway
 from videmo.runs.executor import with_retries
 from videmo.runs.inputs import Clip

@@ -365,7 +365,7 @@ def test_another_version_of_a_library_is_told_and_stops_no_run(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def with_version(version: str) -> None:
-        monkeypatch.setattr("videmo.pipeline.versions", lambda *modules: {"opencv": version})
+        monkeypatch.setattr("videmo.pipeline.clips.versions", lambda *modules: {"opencv": version})
 
     whole = Path("clips/b.gif").read_bytes()
     for out in ("out.ndjson", "out.csv", "out.parquet"):

@@ -13,7 +13,8 @@ import numpy as np
 from videmo.data import F32, F64, I64
 from videmo.people.moments import Moments
 from videmo.people.timeline import Timing, smoothed, spells
-from videmo.pipeline import TOLD, Pipeline
+from videmo.pipeline import Pipeline
+from videmo.pipeline.clips import TOLD
 
 WIDTH = 1.0  # s over which what is shown of a face is averaged
 _NEAR = 1e-3  # s; a frame may be told its time a little otherwise

@@ -1,53 +1,31 @@
-"""The river from a video to an emotion: the one place that knows the order of the stages."""
+"""A recipe with its models, and what it says of a clip."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import (
-    Callable,
-    Collection,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from videmo import store
-from videmo.data import (
-    F32,
-    F64,
-    Array,
-    Crops,
-    Descriptor,
-    Faces,
-    Features,
-    FrameBatch,
-    Prediction,
-    Range,
-    VideoInfo,
-)
+from videmo.data import F32, F64, Array, Descriptor, Features, Prediction, VideoInfo
 from videmo.errors import (
     FewFacesError,
     InputError,
     ModelError,
     NoFaceError,
     RecipeMismatch,
-    VidemoError,
 )
 from videmo.files.extras import versions
-from videmo.recipe import Recipe, stage_changes
-from videmo.stages.budget import EXACT, Level, check_budget
-from videmo.stages.crop import crop
+from videmo.pipeline.engine import Engine
+from videmo.pipeline.findings import Findings, OutputCollector
+from videmo.pipeline.models import LoadedModels
+from videmo.pipeline.river import Link, StageTimer, river, run_ahead
+from videmo.recipe import Recipe
+from videmo.stages.budget import Level
 from videmo.stages.decode import (
     Decoder,
     Sampling,
@@ -55,20 +33,15 @@ from videmo.stages.decode import (
     can_read_again,
     expected_frames,
     open_video,
-    prefetch,
 )
-from videmo.stages.decode.formats import MAX_PIXELS
-from videmo.stages.detect import Detection, Detector, detect, select
-from videmo.stages.detect import detector as make_detector
-from videmo.stages.embed import Backbone, embed, make_backbone
-from videmo.stages.follow import Following, Looks, follow, whole_looks
-from videmo.stages.heads import Head, WindowHead, predict
-from videmo.stages.heads.attributes import AFFECT, Affect, affect, per_face
-from videmo.stages.heads.prior import NATURAL
+from videmo.stages.detect import Detection, Detector
+from videmo.stages.embed import Backbone
+from videmo.stages.follow import Looks, whole_looks
+from videmo.stages.heads import WindowHead, predict
+from videmo.stages.heads.attributes import AFFECT, Affect
 from videmo.stages.heads.windows import WindowMean
-from videmo.stages.pool import FEATURES, Accumulator, Moments, pool, reweigh
-from videmo.stages.quality import QualityTally, Seen, sift
-from videmo.stages.track import track
+from videmo.stages.pool import FEATURES, pool, reweigh
+from videmo.stages.quality import Seen
 
 Source = str | os.PathLike[str]  # a path, or frames in memory: `videmo.stages.decode.arrays.Frames`
 
@@ -77,24 +50,6 @@ DETECTED = "frames_detected"  # of a record: frames that were looked at as a who
 TOLD = 1 << 14  # rows of which a head tells at once; the answers do not depend on it
 SEARCHED = ("stride", "frames_share")  # of a record: how far the search for a sure answer went
 DECODE_THREADS = 2  # threads at most that decode: the stages behind need the others
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What may change the pace but not the numbers."""
-
-    device: str = "auto"  # auto, cpu, cuda, cuda:N, mps
-    engine: str = "auto"  # auto, openvino, torch
-    precision: str = "auto"  # auto, fp32, bf16, fp16: of the backbone's arithmetic
-    decoder: str = "auto"  # auto, decord, pyav
-    threads: int = 0  # 0: as many as this process may use
-    detector_weights: str | None = None  # where a copy of the detector's own weights lies
-    megapixels: float = MAX_PIXELS / 1e6  # of a frame, that are read; larger ones are errors
-    batch_mb: int = 16  # MiB of pixels in one batch of frames; about five batches live at once
-    scratch: str | None = None  # where copies of clips at URLs lie; None: with temporary files
-
-    def __post_init__(self) -> None:
-        Range(0, open=True).check("megapixels", self.megapixels)
 
 
 @dataclass(frozen=True)
@@ -111,42 +66,6 @@ class Answer:
     seen: Seen = field(default_factory=Seen)  # how well the faces that count can be seen
     stride: int = 1  # each so many-th of the frames that the recipe samples was looked at
     share: float = 1.0  # ... which is this share of them
-
-
-Link = Callable[[str, Iterator[Any]], Generator[Any, None, None]]  # of one stage to the next
-
-
-def _run_ahead(stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
-    """Return what a stage gives; decoding, and finding and cutting, go on in threads of their own.
-
-    So three threads are at work: these two, and the one in which the network sees the crops.
-    """
-    return prefetch(items) if stage in ("decode", "crop") else (item for item in items)
-
-
-class StageTimer:
-    """Takes the time of each stage, one after the other in one thread."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}  # stage -> s, of all that come before it as well
-        self._now = time.perf_counter
-
-    def __call__(self, stage: str, items: Iterator[Any]) -> Generator[Any, None, None]:
-        self._until.setdefault(stage, 0.0)  # a clip may be read more than once
-        while True:
-            begun = self._now()
-            item = next(items, None)
-            self._until[stage] += self._now() - begun
-            if item is None:
-                return
-            yield item
-
-    @property
-    def spent(self) -> dict[str, float]:
-        """The s that each stage took by itself."""
-        until = sorted(self._until.items(), key=lambda item: item[1])  # the first stage first
-        before = [0.0, *(s for _, s in until)]
-        return {stage: s - b for (stage, s), b in zip(until, before, strict=False)}
 
 
 FeatureHook = Callable[[Iterator[Features]], Iterator[Features]]
@@ -184,7 +103,6 @@ class Pipeline:
         outputs: Collection[str] = (),
     ) -> None:
         self.recipe, self.engine = recipe, engine or Engine()
-        self._loading, self._process = threading.RLock(), 0  # the one that has loaded the models
         self.head_model = head.as_head() if head else None
         self._spec = self.head_model.head_spec() if self.head_model else None
         self.backbone_model = store.load(recipe.backbone)
@@ -195,6 +113,9 @@ class Pipeline:
             )  # fmt: skip
         wanted = (*outputs, *self._pooled())
         self.outputs = _outputs(self.backbone_model, wanted)  # name -> labels in order
+        self._models = LoadedModels(
+            recipe.detection, self.backbone_model, self.head_model, self.engine, self.outputs
+        )
         if self._spec and self._spec.level == "window" and recipe.detection.faces == "all":
             raise InputError(
                 "the head reads one face a frame through time; give faces=largest or faces=best"
@@ -269,32 +190,18 @@ class Pipeline:
         engine or device that is not there, ModelError, MissingDependency; VidemoError in a process
         that was forked off one that had loaded them.
         """
-        with self._loading:
-            if self._process not in (0, os.getpid()):
-                raise VidemoError(
-                    f"process {self._process} loaded these models, and a fork does not take their "
-                    "threads along; call videmo.load in this process, or start it by spawn"
-                )
-            if self._engine == "openvino":  # it reads two networks at once
-                beside = threading.Thread(target=self._try_detector)
-                beside.start()
-                try:
-                    _ = self.backbone
-                finally:
-                    beside.join()
-            _ = self.detector, self.backbone
-            if self.head_model is not None:
-                _ = self._head
-            self._process = os.getpid()
+        self._models.prepare()
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but what belongs to a process: loaded models and the lock on loading them."""
-        own = ("_loading", "_process", "backbone", "detector", "_head")
-        return {name: value for name, value in vars(self).items() if name not in own}
+    @property
+    def backbone(self) -> Backbone:
+        """The network, compiled when it is first wanted."""
+        return self._models.backbone
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _loading=threading.RLock(), _process=0)
+    @property
+    def detector(self) -> Detector:
+        """The face detector, made when it is first wanted."""
+        return self._models.detector
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -329,7 +236,7 @@ class Pipeline:
 
     def _told(self, rows: F64) -> F32:
         prior = self.recipe.pooling.prior
-        return self._head((reweigh(rows, prior) if prior else rows).astype(np.float32))
+        return self._models.head((reweigh(rows, prior) if prior else rows).astype(np.float32))
 
     @property
     def extra_keys(self) -> tuple[str, ...]:
@@ -372,56 +279,13 @@ class Pipeline:
 
     def _libraries(self) -> str:
         """Return what decodes, resizes and computes, with versions, for they round differently."""
-        computing = ("openvino", "torch") if self._engine == "torch" else ("openvino",)
+        computing = ("openvino", "torch") if self.engine.runs == "torch" else ("openvino",)
         decoding = ("decord",) if self.engine.decoder == "decord" else ()
         found = versions("cv2", *computing, "av", *decoding, "PIL")
         return ", ".join(f"{name} {version}" for name, version in found.items())
 
-    @cached_property
-    def backbone(self) -> Backbone:
-        """The network, compiled when it is first wanted."""
-        model = self.backbone_model
-        return make_backbone(
-            model.backbone_spec(), model.folder,
-            engine=self._engine, device=self.engine.device, threads=self._threads,
-            outputs=tuple(self.outputs), precision=self.engine.precision,
-        )  # fmt: skip
-
-    @cached_property
-    def detector(self) -> Detector:
-        """The face detector, made when it is first wanted."""
-        weights = self.engine.detector_weights
-        options = self.recipe.detection
-        return make_detector(
-            replace(options, faces="all"),  # which of them count is chosen afterwards
-            threads=self._threads,
-            device="cpu" if self._engine == "openvino" else self.backbone.device,
-            weights=Path(weights) if weights else None,
-            engine=self.engine.engine,
-        )
-
-    def _try_detector(self) -> None:
-        with suppress(Exception):  # who asks for it hears what is wrong
-            _ = self.detector
-
-    @property
-    def _engine(self) -> str:
-        """What runs the backbone."""
-        if self.engine.engine != "auto":
-            return self.engine.engine
-        return "openvino" if self.engine.device in ("auto", "cpu") else "torch"
-
-    @property
-    def _threads(self) -> int:
-        return self.engine.threads or cpus()
-
-    @cached_property
-    def _head(self) -> Head:
-        assert self.head_model is not None
-        return self.head_model.head()
-
     def _windows(self) -> WindowMean | None:
-        head = self._head if self._spec and self._spec.level == "window" else None
+        head = self._models.head if self._spec and self._spec.level == "window" else None
         return head.windows() if isinstance(head, WindowHead) else None
 
     def _pooled(self) -> tuple[str, ...]:
@@ -439,10 +303,10 @@ class Pipeline:
         path: Source,
         sampling: Sampling,
         through: FeatureHook = _unchanged,
-        link: Link = _run_ahead,
+        link: Link = run_ahead,
     ) -> Answer:
         """Return the first answer that is sure enough, or else that of every frame."""
-        budget, found = self.recipe.budget, _Findings(self)
+        budget, found = self.recipe.budget, self._findings()
         again = budget.searches and can_read_again(path)
         for level in budget.levels(expected_frames(video.info, sampling)) if again else ():
             some = Thinned(**vars(sampling), stride=level.stride, but=level.before)
@@ -451,7 +315,10 @@ class Pipeline:
             if given and budget.ends(level, given.scores, answer.descriptor.frames):
                 share = answer.descriptor.seen / max(some.tally.frames, 1)
                 return replace(answer, stride=level.stride, share=share)
-        return self._look(video, path, sampling, _Findings(self), through, link, self.recipe)
+        return self._look(video, path, sampling, self._findings(), through, link, self.recipe)
+
+    def _findings(self) -> Findings:
+        return Findings(self._pooled(), self._windows())
 
     def _coarse(self, level: Level) -> Recipe:
         """Return the recipe for frames that are too far apart to follow a face from one to the
@@ -465,7 +332,7 @@ class Pipeline:
         video: Decoder,
         path: Source,
         sampling: Sampling,
-        found: _Findings,
+        found: Findings,
         through: FeatureHook,
         link: Link,
         recipe: Recipe,
@@ -492,12 +359,12 @@ class Pipeline:
             )
 
     def _predict(
-        self, descriptor: Descriptor, collector: _OutputCollector, path: Source
+        self, descriptor: Descriptor, collector: OutputCollector, path: Source
     ) -> Prediction | None:
         if self._spec is None:
             return None
         if collector.windows is None:
-            return predict(self._head, self._spec, descriptor)
+            return predict(self._models.head, self._spec, descriptor)
         if collector.windows.rows < collector.windows.needed:
             raise FewFacesError(str(path), collector.windows.rows, collector.windows.needed)
         return Prediction(self._spec.labels, collector.windows.scores, descriptor)
@@ -509,7 +376,7 @@ class Pipeline:
     def _open(self, path: Source) -> Decoder:
         return open_video(
             path, self.engine.decoder,
-            batch_bytes=self.engine.batch_mb << 20, threads=min(self._threads, DECODE_THREADS),
+            batch_bytes=self.engine.batch_mb << 20, threads=min(self.engine.cpus, DECODE_THREADS),
             pixels=round(self.engine.megapixels * 1e6),
             scratch=self.engine.scratch, frame_rate=self.recipe.sampling.frame_rate,
         )  # fmt: skip
@@ -522,70 +389,12 @@ class Pipeline:
         video: Decoder,
         sampling: Sampling,
         looks: Looks,
-        link: Link = _run_ahead,
+        link: Link = run_ahead,
         recipe: Recipe | None = None,
     ) -> Generator[Features, None, None]:
         self.prepare()
-        recipe = recipe or self.recipe
-        frames = link("decode", video.read(sampling))  # FrameBatch ...
-        with closing(frames):
-            faces = link("find", self._faces(frames, looks, recipe.following))  # ..., Faces ...
-            tracked = link("track", track(faces, recipe.tracking))
-            crops = link("crop", self._crops(tracked, looks))  # Crops ...
-            with closing(crops):
-                yield from link("embed", embed(crops, self.backbone))  # Features ...
-
-    def _crops(self, tracked: Iterable[tuple[FrameBatch, Faces]], looks: Looks) -> Iterator[Crops]:
-        crops = crop(tracked, self.recipe.cropping)
-        filtering = self.recipe.filtering
-        return sift(crops, filtering, looks.leave_out) if filtering.filters else crops
-
-    def _faces(
-        self, frames: Iterable[FrameBatch], looks: Looks, following: Following
-    ) -> Iterator[tuple[FrameBatch, Faces]]:
-        look = getattr(self.detector, "look", None) if following.follows else None
-        if look:
-            if self.recipe.detection.faces != "largest":  # a glance may miss smaller ones
-                following = replace(following, glance=None)
-            found = follow(frames, self.detector, look, following, looks)
-        else:
-            found = detect(frames, self.detector)
-        for batch, faces in found:
-            if not look:
-                looks.whole += len(batch)
-            looks.several += int((np.bincount(faces.row) > 1).sum())
-            yield batch, select(faces, self.recipe.detection.faces)
-
-
-class _Findings:
-    """What the frames of a clip that were looked at so far have told."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.collector = _OutputCollector(pipeline._pooled(), pipeline._windows())
-        self.looks, self.pooled = Looks(), Accumulator()
-
-
-class _OutputCollector:
-    """Hears what flows to the pooling, and tells the pooling what outputs mean."""
-
-    def __init__(self, outputs: Collection[str], windows: WindowMean | None) -> None:
-        self.outputs, self.windows = outputs, windows
-        self._affect, self.quality = Moments(), QualityTally()
-
-    def __call__(self, river: Iterator[Features]) -> Iterator[Features]:
-        """Pass features on; outputs that are pooled become what may be averaged."""
-        for features in river:
-            if self.windows is not None:
-                self.windows.add(features.values)
-            self.quality.add(features.faces)
-            rows = {name: per_face(name, features.outputs[name]) for name in self.outputs}
-            if AFFECT in rows:
-                self._affect.add(rows[AFFECT])
-            yield replace(features, outputs={k: v.astype(np.float32) for k, v in rows.items()})
-
-    def affect(self, outputs: Mapping[str, Sequence[str]]) -> Affect | None:
-        """Return the mean over the faces, if there were any that told it."""
-        return affect(self._affect.mean, outputs[AFFECT]) if self._affect.count else None
+        frames, recipe = video.read(sampling), recipe or self.recipe
+        return river(frames, recipe, self.detector, self.backbone, looks, link)
 
 
 def _outputs(model: store.Model, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -596,110 +405,3 @@ def _outputs(model: store.Model, wanted: Collection[str]) -> dict[str, tuple[str
             f"{', '.join(there) or 'features alone'}; choose another one"
         )
     return {name: labels for name, labels in there.items() if name in wanted}
-
-
-def cpus() -> int:
-    """Return how many CPUs this process may use: its affinity and its cgroup's share.
-
-    Not the machine's count: a container may have a part of it (cpu.max, Linux cgroup v2).
-    """
-    there = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        there = len(os.sched_getaffinity(0))
-    return max(1, min(there, _cgroup_cpus("/sys/fs/cgroup/cpu.max", there)))
-
-
-def _cgroup_cpus(path: str, otherwise: int) -> int:
-    """Return the CPUs that a cgroup may use, from its quota and period in microseconds."""
-    try:
-        quota, period = Path(path).read_text().split()
-        return int(quota) // int(period)
-    except (OSError, ValueError):  # no such file, or "max"
-        return otherwise
-
-
-def load(
-    head: str | Path = "afew7",
-    *,
-    engine: Engine | None = None,
-    outputs: Collection[str] = (),
-    prior: str | Path | None = None,
-    budget: str = EXACT,
-    **changes: Any,
-) -> Pipeline:
-    """Return a pipeline with a trained head and the recipe it was trained with.
-
-    head: name of an installed head, or its folder; or those of a backbone, whose own answer is
-    the mean over faces of the probabilities of its output "emotion"
-    outputs: as in `Pipeline`
-    prior: how common each label is held to be, where a network's own answers are read: natural
-    (as in its training), balanced (all alike), or a JSON file of shares; None for the head's own
-    budget: exact looks at every frame that the recipe samples; fast at some of them, and at more
-    while the answer is not as sure as the head's card says that it must be
-    changes: options of the recipe to replace, as in `load(fps=5, faces="all")`: those of
-    `videmo.recipe.OPTIONS`, or all of a stage, `load(cropping={"margin": 0.2})`; the answer is then
-    no longer what the head's card measured, and the record's recipe says so
-
-    Raises ModelNotFound, CorruptModel, RecipeMismatch, ModelError.
-    """
-    model = store.load(head).as_head()
-    recipe = model.recipe.with_changes(**stage_changes(**changes))
-    if prior is not None:
-        recipe = recipe.with_changes(pooling={"prior": _factors(recipe, prior)})
-    check_budget(budget)
-    if budget != EXACT:
-        if recipe.sampling != replace(model.recipe.sampling, frame_rate=recipe.sampling.frame_rate):
-            raise InputError(
-                f"budget={budget} chooses among the frames that the head learned from; leave out "
-                "fps=, every= and max_side="
-            )
-        recipe = replace(recipe, budget=model.budget())
-    return Pipeline(recipe, model, engine, outputs=outputs)
-
-
-def _factors(recipe: Recipe, prior: str | Path) -> tuple[float, ...]:
-    """Return the factors of a prior for what the recipe pools; raises InputError, ModelError."""
-    if recipe.pooling.of == FEATURES:
-        raise InputError(
-            f"prior={prior}: this head reads features, and learned its own shares; "
-            f"give head={recipe.backbone}"
-        )
-    if str(prior) == NATURAL:
-        return ()
-    return store.load(recipe.backbone).shares(recipe.pooling.of).factors(prior)
-
-
-def load_features(
-    head: str | Path,
-    *,
-    engine: Engine | None = None,
-    outputs: Collection[str] = (),
-    **changes: Any,
-) -> Pipeline:
-    """Return a pipeline whose descriptors are statistics of features, with a head's other stages.
-
-    A head that reads what a network says of faces has no descriptor to learn from: mean, std, min
-    and max of the features take its place, and there is no answer. The rest is as in `load`.
-    """
-    model = store.load(head)
-    if model.card["kind"] == "backbone" or model.recipe.pooling.of == FEATURES:
-        return load(head, engine=engine, outputs=outputs, prior=None, **changes)
-    recipe = model.recipe.for_features().with_changes(**stage_changes(**changes))
-    return Pipeline(recipe, engine=engine, outputs=outputs)
-
-
-def load_backbone(
-    backbone: str | Path,
-    *,
-    engine: Engine | None = None,
-    outputs: Collection[str] = (),
-    **changes: Any,
-) -> Pipeline:
-    """Return a pipeline without a head: the features of a network, by its own recipe.
-
-    backbone: name of an installed one, or its folder
-    The rest is as in `load`: mean, std, min and max of the largest face's features, unless the
-    card or `changes` say otherwise.
-    """
-    recipe = store.load(backbone).recipe.with_changes(**stage_changes(**changes))
-    return Pipeline(recipe, engine=engine, outputs=outputs)
