@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -458,3 +460,49 @@ def test_lines_count_the_one_that_names_the_separator(here: Path) -> None:
     Path("m.csv").write_text("sep=;\npath;start\na.mp4;soon\n", "utf-8")
     with pytest.raises(ManifestError, match=r"m\.csv:3: start is 'soon'"):
         find_clips((), manifest="m.csv")
+
+
+def sheet(path: Path, *lines: tuple[object, ...]) -> str:
+    book = pytest.importorskip("openpyxl").Workbook()
+    for line in lines:
+        book.active.append(line)
+    book.create_sheet("notes").append(["not", "a", "clip"])
+    book.save(path)
+    return str(path)
+
+
+def test_a_workbook_is_a_manifest(here: Path) -> None:
+    path = sheet(
+        here / "clips.xlsx",
+        ("Path", "Label", "subject", "start", "end", None),
+        ("a.mp4", "Happy", 12, 1.5, "1:30", None),
+        (None, None),
+        ("b c.mp4", None, 13.0),
+    )
+    assert read_manifest(path) == [
+        Clip(str(here / "a.mp4"), 1.5, 90.0, label="Happy", subject="12"),
+        Clip(str(here / "b c.mp4"), subject="13"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([("path", "start"), ("a.mp4", datetime.time(1, 30))], "is '01:30:00 (a clock time; write"),
+        ([("file", "label"), ("a.mp4", "Happy")], "no column is called 'path'"),
+        ([("path", "label"), (None, "Happy")], "has no path"),
+        ([], "there is no header"),
+    ],
+)
+def test_a_workbook_that_is_no_manifest_says_why(
+    here: Path, lines: list[tuple[object, ...]], said: str
+) -> None:
+    path = sheet(here / "clips.xlsx", *lines)
+    with pytest.raises(ManifestError, match=re.escape(said)):
+        read_manifest(path)
+
+
+def test_what_is_no_workbook_is_told_as_a_manifest_too(here: Path) -> None:
+    (here / "clips.xlsx").write_text("path\na.mp4\n")
+    with pytest.raises(InputError, match="no workbook, or damaged"):
+        read_manifest(str(here / "clips.xlsx"))

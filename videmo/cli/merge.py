@@ -62,7 +62,8 @@ def merge(parts: tuple[str, ...], **options: Any) -> None:
 
 def _expected(options: dict[str, Any]) -> list[Clip]:
     """Return the clips of the whole run, in its order."""
-    manifests = [name for name in options["expect"] if name.lower().endswith((".csv", ".tsv"))]
+    lists = (".csv", ".tsv", ".xlsx")
+    manifests = [name for name in options["expect"] if name.lower().endswith(lists)]
     if len(manifests) > 1:
         raise click.UsageError("--expect names two manifests, but a run has one; give one")
     paths = [name for name in options["expect"] if name not in manifests]

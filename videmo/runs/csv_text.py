@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import os
 import re
 import sys
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from videmo.errors import InputError, ManifestError
 from videmo.files import remote
@@ -16,6 +17,8 @@ from videmo.files import remote
 _SEPARATOR = re.compile("\ufeff?sep=([,;\t])\r?\n", re.IGNORECASE)  # as Excel writes it
 # bytes of videos and pictures; a list of paths has none of them, and one NUL behind each path
 _BINARY = re.compile(rb"\0\0|[\x01-\x08\x0e-\x1a]")
+_AS = "the first line is, for example, path,label"
+_NO_PATH = f"no column is called 'path'; {_AS}"
 _HEAD = 1 << 16  # bytes in which they are looked for
 
 
@@ -75,6 +78,44 @@ def decoded(path: str, content: bytes) -> str:
     return content.decode("utf-8-sig", "surrogateescape")
 
 
+def manifest_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line and cells of each row of a manifest, the header first: of CSV, or of a workbook.
+
+    Raises ManifestError, InputError for a file that cannot be read, MissingDependency.
+    """
+    content = read_bytes(path)
+    if path.lower().endswith(".xlsx"):
+        yield from _sheet_rows(path, content)
+        return
+    text = decoded(path, content)
+    yield from csv_rows(path, text, manifest_separator(path, text))
+
+
+def _sheet_rows(path: str, content: bytes) -> Iterator[tuple[int, list[str]]]:
+    from videmo.write.xlsx import lines
+
+    line = 0
+    for line, cells in lines(path, io.BytesIO(content)):
+        texts = [_as_text(cell) for cell in cells]
+        if line == 1 and "path" not in [text.strip().lower() for text in texts]:
+            raise ManifestError(path, 1, _NO_PATH)
+        while texts and not texts[-1].strip():  # cells that were merely formatted
+            texts.pop()
+        if texts:
+            yield line, texts
+    if not line:
+        raise ManifestError(path, 1, f"there is no header; {_AS}")
+
+
+def _as_text(cell: Any) -> str:
+    """Return a cell as a manifest has it; a clock time is none, for in it 1:30 is 90 minutes."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, (datetime.time, datetime.timedelta)):
+        return f"{cell} (a clock time; write seconds, or make the cell a text)"
+    return "" if cell is None else str(cell)
+
+
 def manifest_separator(path: str, text: str) -> str:
     """Return the one of , ; and tab that makes "path" a column of the header."""
     told = _SEPARATOR.match(text)
@@ -83,8 +124,7 @@ def manifest_separator(path: str, text: str) -> str:
     columns = {sep: header.lower().replace('"', "").split(sep) for sep in marks}
     fitting = [sep for sep, names in columns.items() if "path" in map(str.strip, names)]
     if not fitting:
-        reason = "no column is called 'path'" if header.strip() else "there is no header"
-        raise ManifestError(path, 1, f"{reason}; the first line is, for example, path,label")
+        raise ManifestError(path, 1, _NO_PATH if header.strip() else f"there is no header; {_AS}")
     return max(fitting, key=lambda sep: len(columns[sep]))
 
 

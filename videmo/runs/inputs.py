@@ -16,11 +16,9 @@ from typing import IO
 from videmo.errors import InputError, ManifestError, NothingToDo
 from videmo.files import remote
 from videmo.runs.csv_text import (
-    csv_rows,
-    decoded,
     is_binary,
     lines_of,
-    manifest_separator,
+    manifest_rows,
     os_reason,
     read_bytes,
     read_standard_input,
@@ -127,7 +125,7 @@ def _inputs(count: int) -> str:
 
 
 def read_manifest(path: str) -> list[Clip]:
-    """Return the clips of a CSV file with a header, in its order.
+    """Return the clips of a CSV file with a header, or of the first sheet of a workbook, in order.
 
     UTF-8 with or without a mark; commas, semicolons or tabs, whichever makes a column "path" of
     the header. Relative paths start at the manifest's folder, start and end are seconds or times
@@ -136,8 +134,7 @@ def read_manifest(path: str) -> list[Clip]:
 
     Raises ManifestError(path, line, reason), InputError for a file that cannot be read.
     """
-    text = decoded(path, read_bytes(path))
-    rows = csv_rows(path, text, manifest_separator(path, text))
+    rows = manifest_rows(path)
     _, header = next(rows)
     names = [cell.strip().lower() for cell in header]
     for name in _COLUMNS:

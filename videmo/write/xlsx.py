@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import IO, Any
 
 from videmo.errors import InputError
 from videmo.files.extras import missing_dependency
@@ -36,34 +36,40 @@ def workbook() -> Any:
 
 
 def rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a workbook under its header: of its first sheet, and of all of ours.
+    """Yield the rows of a workbook under its header; see `lines`."""
+    names: list[str] = []
+    for number, cells in lines(path):
+        if number == 1:
+            names = [str(cell or "").strip() for cell in cells]
+            continue
+        yield {name: cell for name, cell in zip(names, cells, strict=False) if name}
 
-    Of a formula it is the value that was last saved. Rows that are empty are empty here too.
+
+def lines(
+    path: str | os.PathLike[str], content: IO[bytes] | None = None
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield number and cells of each line of a workbook's first sheet, and of all sheets of ours.
+
+    Of a formula it is the value that was last saved. Lines that are empty are empty here too.
+    content: the file, where it does not lie at `path`
     Raises InputError for a file that cannot be read, MissingDependency.
     """
     name, openpyxl = os.fspath(path), workbook()
-    _check_size(name)
+    _check_size(name, content)
     try:
-        book = openpyxl.load_workbook(name, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(content or name, read_only=True, data_only=True)
         with closing(book):
             ours = [s for s in book.worksheets if s.title.startswith(_SHEET)]
             for sheet in ours or book.worksheets[:1]:
-                yield from _rows_of(sheet)
+                yield from enumerate(sheet.iter_rows(values_only=True), 1)
     except (*_DAMAGED, openpyxl.utils.exceptions.InvalidFileException) as error:
         raise InputError(f"{name}: no workbook, or damaged; save it again as .xlsx") from error
 
 
-def _rows_of(sheet: Any) -> Iterator[dict[str, Any]]:
-    lines = sheet.iter_rows(values_only=True)
-    names = [str(cell or "").strip() for cell in next(lines, ())]
-    for line in lines:
-        yield {name: cell for name, cell in zip(names, line, strict=False) if name}
-
-
-def _check_size(name: str) -> None:
+def _check_size(name: str, content: IO[bytes] | None) -> None:
     """Raise InputError for what is no archive, or unpacks to more than any workbook of rows."""
     try:
-        with zipfile.ZipFile(name) as archive:
+        with zipfile.ZipFile(content or name) as archive:
             size = sum(part.file_size for part in archive.infolist())
     except OSError as error:
         said = (error.strerror or str(error)).lower()

@@ -55,7 +55,7 @@ input_options = section(
         "--manifest",
         type=click.Path(readable=False),
         metavar="CSV",
-        help="A list with the columns path[,label][,split][,subject][,start][,end].",
+        help="A list with the columns path[,label][,split][,subject][,start][,end]; CSV or .xlsx.",
     ),
     click.option(
         "--files0-from",
