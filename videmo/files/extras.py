@@ -70,9 +70,16 @@ def missing_dependency(module: str) -> VidemoError:
     """
     package, extra = SOURCES.get(module, Requirement(module))
     error = sys.exc_info()[1]
-    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ImportError) and not _is_missing(error):
         return out_of_memory(error) or _not_loaded(package, error)
     return MissingDependency(package, extra or None, step=install_command(package, extra))
+
+
+def _is_missing(error: ImportError) -> bool:
+    """Return whether a module was not found; some libraries say so in words of their own."""
+    return isinstance(error, ModuleNotFoundError) or isinstance(
+        error.__cause__, ModuleNotFoundError
+    )
 
 
 def _not_loaded(package: str, error: ImportError) -> MissingDependency:
