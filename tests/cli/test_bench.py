@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from videmo.doctor import bench
+from videmo.doctor import DEMO, bench
 from videmo.errors import InputError
 from videmo.pipeline.river import StageTimer
 
@@ -71,7 +71,7 @@ def test_rounds_go_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_process_that_fails_is_named() -> None:
     with pytest.raises(InputError, match=r"--detector whatever: .*no detector is called"):
-        bench._child("answer", "x.mp4", ["--detector", "whatever"])
+        bench._child("answer", str(DEMO), ["--detector", "whatever"])
 
 
 def test_a_stage_has_the_time_that_is_its_own() -> None:

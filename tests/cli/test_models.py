@@ -159,7 +159,7 @@ def test_offline_says_what_to_fetch_and_where_to_put_it(
         (["path", "enet_b2_8"], 4, "videmo models pull enet_b2_8"),
         (["remove", "afew7"], 2, "part of the package"),
         (["remove", "enet_b2_8"], 4, "nothing to remove"),
-        (["show", "nobody"], 4, "there is afew7"),
+        (["show", "nobody"], 4, "videmo models list has"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(

@@ -40,3 +40,12 @@ def test_a_clip_of_one_person_is_a_baseline_for_everyone():
     assert baseline.of(two, Plain)[2][0] == pytest.approx(0.3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="shows 2 persons"):
         of_clip("two.mp4", two, Plain)  # type: ignore[arg-type]
+
+
+def test_a_baseline_that_does_not_show_a_person_is_told_in_a_warning():
+    from videmo.people.records import _unknown
+
+    m = moments([0, 0, 1], [0.2, 0.8, 0.9], person=[1, 2, 3])
+    baseline = Baseline("5:00-6:00", (0, 0.5))
+    (told,) = _unknown(baseline, m, baseline.of(m, Plain))  # type: ignore[arg-type]
+    assert told == "baseline 5:00-6:00 does not show person 3, of whom no rise is told"

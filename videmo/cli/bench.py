@@ -52,9 +52,10 @@ def bench(**options: Any) -> None:
     """
     from videmo.doctor import DEMO
     from videmo.doctor.bench import compare_variants
-    from videmo.stages.decode.probe import check_rereadable
+    from videmo.stages.decode.probe import check_readable, check_rereadable
 
     clip = options["clip"] or str(DEMO)
+    check_readable(clip)
     check_rereadable(clip)
     if options["once"]:
         click.echo(json.dumps(_once(options["once"], clip, options)))

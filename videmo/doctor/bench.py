@@ -107,6 +107,8 @@ def _child(kind: str, path: str, options: Sequence[str]) -> Facts:
     whole = time.perf_counter() - begun
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise InputError(f"{' '.join(options) or 'videmo bench'}: {said[-1]}")
+        raise InputError(
+            f"{' '.join(options) or 'videmo bench'}: {said[-1].removeprefix('videmo: error: ')}"
+        )
     found: Facts = json.loads(done.stdout)
     return {**found, "whole": whole}

@@ -61,6 +61,8 @@ def timeline_records(
     usual = baseline.of(moments, pipeline) if baseline and moments is not None else {}
     found = rows(moments, pipeline, timing) if moments is not None else iter(())
     base["persons"] = None if moments is None else len(moments.persons)
+    if baseline and moments is not None:
+        base["warnings"] = [*base["warnings"], *_unknown(baseline, moments, usual)]
     row = None
     for row in found:
         change = _rises(row, moments, usual)
@@ -94,6 +96,13 @@ def _nobody(base: Mapping[str, Any], moments: Moments | None) -> Record:
         "--by window tells them"
     )
     return {"status": "no_face", "warnings": [*base["warnings"], said]}
+
+
+def _unknown(baseline: Baseline, moments: Moments, usual: Mapping[int, F32]) -> Iterator[str]:
+    """Yield that persons have no usual face, where there are such."""
+    if none := [str(person) for person in moments.persons if person not in usual]:
+        who = f"person{'' if len(none) == 1 else 's'} {', '.join(none)}"
+        yield f"baseline {baseline.name} does not show {who}, of whom no rise is told"
 
 
 def _rises(row: Row, moments: Moments | None, usual: Mapping[int, F32]) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from fractions import Fraction
@@ -14,6 +15,7 @@ from lists import LISTS, listening, lists
 
 from videmo.errors import VideoError
 from videmo.stages.decode import Sampling, open_video
+from videmo.stages.decode.cut import cut_off
 from videmo.stages.decode.formats import CONTAINERS, kind_of_list
 
 
@@ -194,3 +196,31 @@ def test_the_pixels_of_a_small_clip_are_the_same_with_any_limit(clip: Path) -> N
         with open_video(clip, pixels=pixels) as video:
             seen.append(np.concatenate([batch.pixels for batch in video.read(Sampling())]))
     assert (seen[0] == seen[1]).all()
+
+
+def test_a_file_that_lacks_its_end_is_told_so(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "a.gif"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("gif", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "rgb8"
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, 256, (64, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode(None))
+    told = []
+    for keep in (1.0, 0.6):
+        os.truncate(path, int(keep * path.stat().st_size))
+        with open_video(path) as video:
+            assert sum(map(len, video.read(Sampling()))) > 0
+            told.append([w for w in video.warnings if "does not end as its format does" in w])
+    assert [len(each) for each in told] == [0, 1]
+
+
+@pytest.mark.parametrize(("flags", "whole"), [(4, True), (5, True), (0, False)])
+def test_the_last_page_of_an_ogg_tells_whether_it_is_whole(
+    tmp_path: Path, flags: int, whole: bool
+) -> None:
+    (tmp_path / "a.ogv").write_bytes(b"OggS\0\x02" + bytes(99) + b"OggS\0" + bytes([flags, 1, 2]))
+    assert (cut_off(str(tmp_path / "a.ogv"), "ogg") is None) == whole

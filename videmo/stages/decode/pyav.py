@@ -41,6 +41,7 @@ from videmo.stages.decode.container import (
     set_threads,
     unread_streams,
 )
+from videmo.stages.decode.cut import cut_off
 from videmo.stages.decode.formats import MAX_PIXELS, refuse_large
 from videmo.stages.decode.joined import unread_recording
 
@@ -308,6 +309,8 @@ class _Reader:
             self._miss()
             if more := unread_recording(self._path, self.container, self._end):
                 self._warn(more)
+            if lost := cut_off(self._path, self.container):
+                self._warn(lost)
 
     def lasts(self, declared: float | None, whole: bool) -> float | None:
         """Return the time at which the picture ends: as declared, but not before the last frame.

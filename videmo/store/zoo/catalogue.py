@@ -65,7 +65,8 @@ def entry(name: str) -> CatalogueEntry:
     if checked_name(name) not in found:
         near = get_close_matches(name, found)
         here = store.folder_called(name)
-        step = f"write {here} for the folder of that name" if here else ""
+        step = "" if near else "videmo models list has those that are here or can be fetched"
+        step = f"write {here} for the folder of that name" if here else step
         raise ModelNotFound(name, near or [one.name for one in store.folders()], step=step)
     return found[name]
 
