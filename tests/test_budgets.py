@@ -137,9 +137,9 @@ def test_other_frames_than_the_head_learned_from_are_refused():
         videmo.load("afew7", budget="fast", fps=5)
 
 
-def test_a_model_whose_card_tells_no_lead_is_refused():
-    with pytest.raises(ModelError, match="lite0_faces: budget=fast is not for it"):
-        videmo.load("lite0_faces", budget="fast")
+def test_a_model_whose_card_tells_no_lead_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="afew7: budget=fast is not for it: its card does not"):
+        videmo.load(carded(tmp_path / "mute", None), budget="fast")
 
 
 def carded(folder: Path, budget: object) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from videmo import store
 from videmo.errors import InputError
 from videmo.labels import label_set
 from videmo.pipeline import Pipeline
-from videmo.train import stills
+from videmo.train import budget, still_budgets, stills
 from videmo.train.backbone_model import TrainingJob, options_of, train_backbone
 from videmo.train.ferplus import read_ferplus
 
@@ -65,3 +66,23 @@ def test_such_a_head_follows_its_recipe(
     prediction = Pipeline(head.recipe, head).predict(demo, end=0.4)
     assert prediction.labels == label_set("afew7")
     assert np.isclose(prediction.scores.sum(), 1)
+
+
+def test_heads_learn_how_sure_they_must_be_on_filmed_stills(
+    heads: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "EMBEDDED", heads)  # where its backbone lies
+    monkeypatch.setattr(still_budgets, "FRAMES", (40, 50))
+    monkeypatch.setattr(still_budgets, "GROUPS", dict.fromkeys(still_budgets.SPLITS, 12))
+    everything = dict.fromkeys(still_budgets.SPLITS, ("val", slice(None)))
+    monkeypatch.setattr(still_budgets, "SPLITS", everything)
+    monkeypatch.setattr(budget, "ENOUGH", 5)
+    copies = [Path(shutil.copytree(heads / name, tmp_path / name)) for name in ("afew7", "vgaf3")]
+    given = ["--data", str(table), "--out", str(tmp_path / "tracks"), "--each", "1"]
+    still_budgets.main([*given, *map(str, copies)])
+    for folder in copies:
+        head, before = store.load(folder), store.load(heads / folder.name)
+        told = head.card["budget"]
+        assert told["learnt"]["changed_at_most"] == budget.CHANGED
+        assert 0 < told["measured"]["val"]["frames_share"] <= 1 and len(told["tried"]) > 3
+        assert head.sha256 == before.sha256, "its answers from every frame are what they were"

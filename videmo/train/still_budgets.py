@@ -1,6 +1,6 @@
-"""How sure afew7 and vgaf3 must be to answer from some of the frames, on filmed stills.
+"""How sure the models that ship must be to answer from some of the frames, on filmed stills.
 
-python -m videmo.train.still_budgets --data FERPLUS.parquet --out TRACKS videmo/models/afew7 ...
+python -m videmo.train.still_budgets --data FERPLUS.parquet --out TRACKS videmo/models/*
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from videmo import store
 from videmo.data import F32, I64
-from videmo.labels import label_set, meaning
+from videmo.labels import meaning
 from videmo.stages.pool import FEATURES
 from videmo.train.budget import (
     Pooled,
@@ -46,7 +46,7 @@ Facts = dict[str, Any]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Learn the leads of heads, and write them into their cards."""
     parser = argparse.ArgumentParser(prog="videmo.train.still_budgets", description=main.__doc__)
-    parser.add_argument("heads", nargs="+", type=Path, help="their folders, on one backbone")
+    parser.add_argument("heads", nargs="+", type=Path, help="folders, on one backbone, or its own")
     parser.add_argument("--data", required=True, help="FER+ as Parquet")
     parser.add_argument("--out", required=True, type=Path, help="a folder; tracks are used again")
     parser.add_argument("--each", type=int, default=60, help="tracks of a label in each part")
@@ -72,8 +72,9 @@ def learn(heads: Sequence[Path], data: str, out: Path, each: int, seed: int) -> 
         f"--each {each} --seed {seed} {' '.join(head.name for head in heads)}",
     }
     for folder in heads:
-        head = store.load(folder)
-        store.write_card(folder, {**head.card, "budget": _budget(head, tracks, learnt, seed)})
+        model = store.load(folder)
+        told = _budget(model.as_head(), tracks, learnt, seed)
+        store.write_card(folder, {**model.card, "budget": told})
 
 
 def _budget(model: store.Model, tracks: Tracks, learnt: Facts, seed: int) -> Facts:
@@ -97,7 +98,7 @@ def _row(share: float, found: Facts) -> Facts:
 
 def _singles(model: store.Model, tracks: Tracks, seed: int) -> dict[str, tuple[Pooled, I64]]:
     """Return the clips of one person each. Nothing was learned from any that the leads are of."""
-    order = [meaning(label) for label in label_set("afew7")]
+    order = [meaning(label) for label in model.head_spec().labels]
     # nothing but a temperature is fitted, so that there is nothing to keep apart
     parts = {
         "learned": _parts([*tracks["fit"], *tracks["learned"]], seed),

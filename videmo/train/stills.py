@@ -1,6 +1,8 @@
 """The heads that ship are made: FER+ stills become synthetic clips, and these become heads.
 
 python -m videmo.train.stills --data FERPLUS.parquet --backbone NAME --out heads
+
+How sure they must be to answer from some of the frames, `videmo.train.still_budgets` learns next.
 """
 
 from __future__ import annotations
