@@ -10,6 +10,7 @@ python tests/figures.py people      # persons told apart on joined clips: counts
 python tests/figures.py speed       # one clip: wall time, memory, the share of each stage
 python tests/figures.py jobs        # 50 clips of 8 s with one and two jobs, in one run
 python tests/figures.py memory      # peak memory of a long clip beside a short one
+python tests/figures.py held        # what rows of an hour of four people hold beside its faces
 python tests/figures.py embedding   # time of one face beside mobilenetv3_large_100 at 112 px
 python tests/figures.py parity      # every engine and precision against every other
 python tests/figures.py faults      # 500 broken clips: crashes, hangs, lost inputs, false records;
@@ -458,9 +459,16 @@ def joined(given: argparse.Namespace) -> None:
     people.report(YTF, given.joined, given.head)
 
 
+def long_clip() -> None:
+    """What rows, trails and strips of a long clip hold."""
+    from held import held
+
+    held()
+
+
 PLAIN: dict[str, Callable[[], None]] = {
     "odd": odd, "detector": detector, "detectors": detectors, "speed": speed, "memory": memory,
-    "jobs": jobs,
+    "jobs": jobs, "held": long_clip,
     "crop": crop_geometry, "embedding": embedding, "following": followed, "parity": parity,
 }  # fmt: skip
 OF_MANY = {
