@@ -3,6 +3,12 @@
 0 all went well, 1 some input failed, 2 wrong use, 3 no input matched, 4 a model is not
 available, 130 interrupted, 141 nobody reads the output any more. What was raised decides, in
 `main` and `exit_code`; 1 for inputs that failed comes from the command (`run`).
+
+    a command                a module here, and a line in COMMANDS and GROUPS
+    an option of one command that module; of several, a module of `options`
+    an option of the recipe  recipe.OPTIONS, options.recipe, and a keyword in runs.library; wording,
+                             where errors name it
+    an output                outputs: never over what is read
 """
 
 from __future__ import annotations

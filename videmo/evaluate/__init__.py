@@ -2,6 +2,10 @@
 
 Clips with a face (those that have an answer), and all clips: there one without a face, one that
 cannot be read and one that is missing is wrong.
+
+    a figure                 metrics; what is told with which interval: here
+    who is matched to whom   pairs (rows of files: rows; names of labels: reading)
+    two runs                 compare; what a head has met already: leaks
 """
 
 from __future__ import annotations

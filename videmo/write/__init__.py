@@ -1,6 +1,8 @@
 """Records of clips go in, one at a time; a table, JSON, CSV, TSV or Parquet comes out.
 
 a key of a record       one entry in `schema`: schema, columns and types follow from it
+a doubt in words        `doubts`: warnings where one answer for a clip is too little
+a quality of faces      `videmo.stages.quality` measures it, `schema` tells it
 a format of records     a class and a line in `formats`
 a format of features    a class of `features.FeatureWriter`, and `open_features` here
 what is whole or not    `sink`: every output is written beside its place, then renamed

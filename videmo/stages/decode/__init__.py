@@ -7,6 +7,12 @@
 Time 0 is where the file starts, as players count: the earliest time of any of its streams. So
 a picture that begins after the sound begins later than 0, and a broadcast recording whose clock
 stands at 10 h begins at 0. `Sampling.start` and `Sampling.end` are in these times.
+
+    which files are opened       formats; why one is not, in words: probe
+    which stream of a file       container, and what the file declares of it
+    what one pass warns of       pyav: damage, what is missing, where a file was cut or joined
+    times, and clocks that jump  clock
+    pictures, and folders of them   pictures, heic; ImageFolder here
 """
 
 from __future__ import annotations
