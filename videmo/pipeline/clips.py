@@ -315,6 +315,8 @@ class Pipeline:
             if given and budget.ends(level, given.scores, answer.descriptor.frames):
                 share = answer.descriptor.seen / max(some.tally.frames, 1)
                 return replace(answer, stride=level.stride, share=share)
+            if not answer.descriptor.faces:
+                break  # whoever is seldom there is sought in every frame
         return self._look(video, path, sampling, self._findings(), through, link, self.recipe)
 
     def _findings(self) -> Findings:
