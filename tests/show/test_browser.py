@@ -79,6 +79,10 @@ def test_a_page_asks_for_nothing_fits_and_has_no_barrier(browser, pages, name, l
     page = visit(browser, pages / name, look)
     assert page.said == []
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    heights = page.evaluate(
+        "[...document.querySelectorAll('td.code')].map(cell => cell.getBoundingClientRect().height)"
+    )
+    assert max(heights, default=0) < 150, "a sum of 64 letters stands in a few lines"
     open_to_axe = visit(browser, pages / name, look, bypass_csp=True)  # it is a script from outside
     found = axe.Axe().run(open_to_axe).response["violations"]
     assert [(one["impact"], one["id"]) for one in found] == []
