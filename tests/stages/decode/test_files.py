@@ -37,3 +37,9 @@ def test_a_missing_file_is_told_with_what_lists_get_wrong(
     (tmp_path / there).touch()
     told = reason(f"{tmp_path}/{asked}")
     assert told.startswith("no such file; ") and said in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links want rights there")
+def test_a_link_to_nowhere_says_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").symlink_to("gone/b.mp4")
+    assert "a link to gone/b.mp4, which is not there" in reason(str(tmp_path / "a.mp4"))

@@ -52,6 +52,8 @@ def check_rereadable(path: str) -> None:
 
 def why_missing(path: str) -> str:
     """Return that there is no such file, and what in its name may be why, as lists go wrong."""
+    if os.path.islink(path):
+        return f"no such file; a link to {os.readlink(path)}, which is not there; mend the link"
     for fact, other, step in _mistakes(path):
         there = ", and without there is one" if os.path.lexists(other) else ""
         return f"no such file; {fact}{there}; {step}"
