@@ -36,7 +36,7 @@ from videmo.stages.decode import (
 )
 from videmo.stages.detect import Detection, Detector
 from videmo.stages.embed import Backbone
-from videmo.stages.follow import Looks, whole_looks
+from videmo.stages.follow import Looks
 from videmo.stages.heads import WindowHead, predict
 from videmo.stages.heads.attributes import AFFECT, Affect
 from videmo.stages.heads.windows import WindowMean
@@ -323,11 +323,14 @@ class Pipeline:
         return Findings(self._pooled(), self._windows())
 
     def _coarse(self, level: Level) -> Recipe:
-        """Return the recipe for frames that are too far apart to follow a face from one to the
-        next: each is looked at as a whole, and a face may be missed as often as ever."""
+        """Return the recipe for frames that lie apart: a face may be missed in as many as ever.
+
+        Whole looks are due in time, so that of frames half a second apart each is one; in others
+        a face that is not where it was is looked for in the whole.
+        """
         recipe = self.recipe
         tracking = replace(recipe.tracking, gap=recipe.tracking.gap * level.stride)
-        return replace(recipe, following=whole_looks(recipe.following), tracking=tracking)
+        return replace(recipe, tracking=tracking)
 
     def _look(
         self,

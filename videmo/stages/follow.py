@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -50,14 +50,6 @@ class Following:
     def follows(self) -> bool:
         """Whether there are frames that are not looked at as a whole."""
         return self.every != 1
-
-
-def whole_looks(following: Following) -> Following:
-    """Return the same for frames that lie far apart: each is looked at as a whole, or glanced at.
-
-    A face that is seen about where it was still goes on where the glance misses it.
-    """
-    return replace(following, every=AUTO, longest=ROUNDING) if following.follows else following
 
 
 @dataclass
