@@ -38,8 +38,10 @@ def read_config(path: Path) -> Table:
 
     Raises InputError where it cannot be read.
     """
+    from videmo.files.bounded import SETTINGS, read_bounded
+
     try:
-        text = path.read_text("utf-8")
+        text = read_bounded(path, SETTINGS).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or "is no UTF-8"
         raise InputError(

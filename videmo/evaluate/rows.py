@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from videmo.errors import InputError, ManifestError
+from videmo.files.bounded import read_bounded, rest_of
 from videmo.runs.csv_text import csv_rows, separator_of
 from videmo.write.escape import unescaped
 
@@ -70,11 +71,7 @@ def read_rows(file: str) -> list[Row]:
 
 def _text(file: str) -> str:
     try:
-        if file == "-":
-            content = sys.stdin.buffer.read()
-        else:
-            with open(file, "rb") as opened:
-                content = opened.read()
+        content = rest_of(sys.stdin.buffer) if file == "-" else read_bounded(file)
     except OSError as error:
         said = (error.strerror or str(error)).lower()
         raise InputError(f"{file}: cannot be read ({said}); name a CSV or JSON file") from error

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from videmo.errors import InputError, ManifestError
 from videmo.files import remote
+from videmo.files.bounded import LIST, read_bounded
 
 _SEPARATOR = re.compile("\ufeff?sep=([,;\t])\r?\n", re.IGNORECASE)  # as Excel writes it
 # bytes of videos and pictures; a list of paths has none of them, and one NUL behind each path
@@ -33,7 +34,10 @@ def read_standard_input(stream: IO[bytes] | IO[str] | None) -> bytes:
         raise InputError(
             "standard input is no list of paths; is it a video? Name its file, or /dev/stdin"
         )
-    return content + _as_bytes(source.read())
+    rest = source.read(LIST + 1)
+    if len(rest) > LIST:
+        raise InputError(f"standard input has more than {LIST >> 20} MB; give the list in parts")
+    return content + _as_bytes(rest)
 
 
 def _as_bytes(content: str | bytes) -> bytes:
@@ -58,8 +62,7 @@ def read_bytes(path: str) -> bytes:
     try:
         if remote.is_url(path):
             return remote.read_bytes(remote.checked_url(path))
-        with open(path, "rb") as file:
-            return file.read()
+        return read_bounded(path)
     except OSError as error:
         raise InputError(f"{path}: the list cannot be read ({os_reason(error)})") from error
 

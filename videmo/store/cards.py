@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from videmo.errors import CorruptModel, InputError
+from videmo.files.bounded import read_bounded
 from videmo.stages.embed import BackboneSpec
 from videmo.stages.embed.arguments import checked_arguments
 from videmo.stages.heads import LEVELS, HeadSpec
@@ -31,7 +32,7 @@ def read_card(path: Path) -> dict[str, Any]:
             raise CorruptModel(
                 str(path), f"a card of at most {MAX_BYTES >> 20} MB", "a larger file"
             )
-        card = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        card = json.loads(read_bounded(path, MAX_BYTES).decode(), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise CorruptModel(str(path), "a card in JSON", str(error)) from error
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videmo.errors import InputError, ModelError
+from videmo.files.bounded import SETTINGS, read_bounded
 
 NATURAL, BALANCED = "natural", "balanced"
 
@@ -58,7 +59,7 @@ def read_shares(path: Path, labels: Sequence[str]) -> dict[str, float]:
     """Return the share of each label, above 0, from JSON such as {"Happy": 0.4, ...}."""
     wants = f"give natural, balanced, or JSON with a share above 0 for each of {', '.join(labels)}"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(read_bounded(path, SETTINGS).decode())
         shares = {label: float(told[label]) for label in labels}
     except OSError as error:
         raise InputError(

@@ -96,6 +96,8 @@ def refuse_large(path: Path, most: int) -> None:
         size = path.stat().st_size
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+    if not path.is_file():
+        raise ModelError(f"{path}: is no file; name one that holds a network")
     if size > most:
         mb = -(-size // (1 << 20))
         raise ModelError(
