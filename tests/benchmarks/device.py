@@ -1,6 +1,6 @@
 """Print what a device does for the network of faces: pace by batch and precision, and parity.
 
-python tests/benchmarks/device.py --device cuda [--clip CLIP] [--batches 16 64 256 1024]
+python tests/benchmarks/device.py --device cuda [--clip CLIP] [--detector mtcnn] [--batches 16 64]
 
 Minutes on a GPU. Parity is with OpenVINO on the CPU, in fp32: the least cosine of the features of
 the clip's faces, and how many labels are equal. Detection and following stay on the CPU, so
@@ -31,12 +31,14 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--clip", type=Path, default=DEMO)
+    parser.add_argument("--detector", help="in place of the head's own, such as mtcnn")
     parser.add_argument("--end", type=float, help="s of the clip that are read")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 256, 1024])
     parser.add_argument("--precisions", nargs="+", default=["fp32", "fp16", "bf16"])
     parser.add_argument("--seconds", type=float, default=3.0, help="that each batch is timed for")
     given = parser.parse_args(words)
-    here = videmo.load("afew7", engine=videmo.Engine(engine="openvino", device="cpu"))
+    changes = {"detector": given.detector} if given.detector else {}
+    here = videmo.load("afew7", engine=videmo.Engine(engine="openvino", device="cpu"), **changes)
     crops = faces_of(here, given.clip, given.end)
     model, outputs = here.backbone_model, tuple(here.outputs)
     expected, said = here.backbone(crops)
@@ -57,7 +59,8 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"{network.device} {precision}: least cosine {alike:.6f}, {same} labels equal")
         for size in given.batches:
             print(f"  batches of {size}: {pace(network, crops, size, given.seconds):.0f} faces/s")
-    there = videmo.load("afew7", engine=videmo.Engine(engine="torch", device=given.device))
+    engine = videmo.Engine(engine="torch", device=given.device)
+    there = videmo.load("afew7", engine=engine, **changes)
     for name, pipeline in (("openvino, cpu", here), (f"torch, {given.device}", there)):
         pipeline.answer(given.clip, end=0.1)  # what is done once
         begun = time.perf_counter()

@@ -30,7 +30,7 @@ class Linking:
     """When tracks are one person, and when a track is any."""
 
     by: Literal["identity", "overlap"] = "identity"  # overlap: each track is a person of its own
-    threshold: float = 0.45  # least cosine of two pieces of one person
+    threshold: float = 0.5  # least cosine of two pieces of one person
     split: float = 0.25  # a lower cosine of a face with the one before parts a track
     min_side: float = 24.0  # px; smaller faces, of which networks tell little, are nobody's
     min_score: float = 0.0  # ... and less certain ones
