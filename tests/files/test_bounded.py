@@ -11,9 +11,12 @@ from videmo.cli.config import read_config
 from videmo.errors import InputError, ModelError
 from videmo.evaluate.pairs import read_predictions
 from videmo.files import bounded
+from videmo.files.wheels import BUNDLED, read_network
 from videmo.runs import csv_text
+from videmo.runs.shards.part import open_part
 from videmo.stages.heads.prior import read_shares
 from videmo.store.cards import read_card
+from videmo.write.npz import load_features
 
 ENDLESS = Path("/dev/zero")
 
@@ -41,4 +44,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_endless_file_is_refused(read) -> None:
     with pytest.raises((InputError, ModelError), match=r"more than \d+ (megabytes|MB)"):
+        read()
+
+
+@pytest.mark.skipif(not ENDLESS.exists(), reason="there is no /dev/zero")
+@pytest.mark.parametrize(
+    "read",
+    [lambda: open_part(str(ENDLESS)), lambda: load_features(ENDLESS),
+     lambda: read_network(BUNDLED[0], ENDLESS)],
+    ids=["part", "features", "network"],
+)  # fmt: skip
+def test_what_is_read_more_than_once_is_a_file(read) -> None:
+    with pytest.raises((InputError, ModelError), match=r"no file|more than \d+ megabytes"):
         read()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from videmo.errors import CorruptModel, ModelError
 from videmo.files import sha256
+from videmo.files.bounded import read_bounded
 from videmo.files.download import Download, files_dir
 
 PACKAGE = "videmo_networks"  # what is beside videmo where it is installed: a folder a network
@@ -107,7 +108,7 @@ def read_network(packed: PackagedNetwork, path: Path | None = None) -> bytes:
             f"videmo models pull {packed.name}, or give --detector mtcnn"
         )
     try:
-        content = path.read_bytes() if path.suffix != ".whl" else _read_wheel(path, packed)
+        content = read_bounded(path) if path.suffix != ".whl" else _read_wheel(path, packed)
     except OSError as error:
         raise CorruptModel(str(path), "a file that can be read", str(error.strerror)) from error
     got = hashlib.sha256(content).hexdigest()

@@ -200,6 +200,8 @@ def load_features(
     """
     name = os.fspath(path)
     try:
+        if os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name):
+            raise InputError(f"{name}: no file, but a pipe or a device; write it to a file first")
         if not zipfile.is_zipfile(name):
             open(name, "rb").close()  # missing, a folder or unreadable: says so
             raise InputError(f"{name}: is no .npz file; make one with videmo extract-features")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
@@ -101,7 +102,9 @@ class Part(ABC):
 
 
 def open_part(name: str) -> IO[bytes]:
-    """Return a part, open for reading; raises InputError."""
+    """Return a part, open for reading; raises InputError, also for what can be read once only."""
+    if os.path.exists(name) and not os.path.isfile(name):
+        raise InputError(f"{name}: no file, and parts are read more than once; write it to one")
     try:
         return open(name, "rb")
     except OSError as error:
