@@ -7,6 +7,8 @@ import inspect
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -46,6 +48,27 @@ def all_commands(of: click.Group) -> list[click.Command]:
     """Return the commands of a group and of the groups in it."""
     nested = [all_commands(c) if isinstance(c, click.Group) else [c] for c in of.commands.values()]
     return [command for some in nested for command in some]
+
+
+ANSWERS = re.findall(r"^\$ (videmo [^\n]+)\n((?:[^$`\n][^\n]*\n)+)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("command", "shown"), ANSWERS, ids=[words for words, _ in ANSWERS])
+def test_the_answers_that_readme_shows_are_given(command: str, shown: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), "-q", "-f", "table"], cwd=ROOT, text=True,
+        capture_output=True, check=True,
+        env={**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    number = re.compile(r"\d+(?:\.\d+)?")
+    given, wanted = ([line.rstrip() for line in t.splitlines()] for t in (ran.stdout, shown))
+    assert [number.sub("0", line).split() for line in given] == [
+        number.sub("0", line).split() for line in wanted
+    ]
+    for line, other in zip(given, wanted, strict=True):
+        found = [float(n) for n in number.findall(line)]
+        # other libraries round otherwise, and a face that is neither moves by some percent
+        assert found == pytest.approx([float(n) for n in number.findall(other)], abs=3), line
 
 
 def test_every_command_is_in_readme_or_a_guide():
