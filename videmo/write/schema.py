@@ -166,7 +166,8 @@ _TAIL = (
     Key("error", "error", "type and message, or null", null=True, only="error",
         of=attrgetter("error")),
     Key("provenance", "provenance", "versions and SHA-256 of head, backbone and detector, "
-        "decoder, device, fingerprint of the recipe",
+        "decoder, device, fingerprint of the recipe; in JSON libraries: versions of OpenCV, "
+        "OpenVINO (or torch), PyAV and Pillow, which round differently",
         of=lambda found: {**found.provenance, "decoder": found.answer.info.decoder}),
 )  # fmt: skip
 _START, _END = (
