@@ -9,8 +9,6 @@ import numpy as np
 from videmo.data import F64, U8, Array
 from videmo.files.extras import missing_dependency
 
-FINE = 1.4  # px of the source for each of the result, from which detail is smoothed away first
-
 
 def resize(pixels: U8, height: int, width: int, *, average: bool = True) -> U8:
     """Return `pixels` (H, W, 3) at another size, in uint8, bilinear.
@@ -44,12 +42,23 @@ def _ready(pixels: U8, steps: Array) -> tuple[U8, Array]:
         by = 1 + halve
         pixels = averaged(pixels, down=int(by[1]), across=int(by[0]))
         steps, times = steps / by, times * by
-    if (steps >= FINE).any():
-        kernel = [3 if step >= FINE else 1 for step in steps]  # 1 2 1: nothing is left at Nyquist
-        cv2 = _opencv()
-        same = cv2.BORDER_REPLICATE
-        pixels = np.asarray(cv2.GaussianBlur(pixels, kernel, 0, borderType=same), np.uint8)
-    return pixels, times
+    return _smoothed(pixels, steps), times
+
+
+def _smoothed(pixels: U8, steps: Array) -> U8:
+    """Return `pixels` (H, W, 3) without the detail that steps of 1 to 2 px would skip.
+
+    By a Gaussian that grows with the step from nothing to what halving does, or a face that grows
+    by a pixel would be sharper or softer all at once. Its variance goes from 0 to 3/4 px ** 2:
+    the mean of two pixels has 1/4, and sampling at half their pace 2/3, at their own 1/6.
+    """
+    x, y = (np.sqrt(steps.clip(1, 2) ** 2 - 1) / 2).tolist()
+    if max(x, y) < 0.25:  # which leaves a pixel as it is
+        return pixels
+    kernel = [3 if sigma < 0.5 else 5 for sigma in (x, y)]
+    cv2 = _opencv()
+    same = cv2.BORDER_REPLICATE
+    return np.asarray(cv2.GaussianBlur(pixels, kernel, x + 1e-6, None, y + 1e-6, same), np.uint8)
 
 
 class Cuts:
