@@ -142,7 +142,7 @@ class DeadPool:
 def test_a_clip_that_cannot_be_read_or_held_is_a_failure_as_ever() -> None:
     broken, hungry, last = look(["broken 1", "hungry 2", "quick 3"])
     assert isinstance(broken, Failure) and broken.error == "InputError"
-    assert isinstance(hungry, Failure) and hungry.error == "MemoryError"
+    assert isinstance(hungry, Failure) and hungry.error == "OutOfMemory"
     assert isinstance(last, Answer)
 
 

@@ -33,8 +33,10 @@ class _NamesDataSets(Command):
         from videmo.train.datasets import DATASETS
 
         names = [f"{n} ({of.remark})" if of.remark else n for n, of in DATASETS.items()]
-        self.help = (self.help or "").replace("DATASETS", f"{', '.join(names[:-1])} or {names[-1]}")
+        words = self.help or ""
+        self.help = words.replace("DATASETS", f"{', '.join(names[:-1])} or {names[-1]}")
         super().format_help_text(ctx, formatter)
+        self.help = words  # for the next time: there may be others by then
 
 
 @click.command(cls=_NamesDataSets, no_args_is_help=True, epilog=EXAMPLES)
