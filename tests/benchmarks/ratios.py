@@ -28,7 +28,9 @@ DECODE = (
 )
 ANSWER = """
 import json, resource, sys, time, videmo
-pipeline = videmo.load(**json.loads(sys.argv[2])).prepare()
+recipe = json.loads(sys.argv[2])
+engine = videmo.Engine(precision=recipe.pop("precision", "auto"))
+pipeline = videmo.load(engine=engine, **recipe).prepare()
 pipeline.answer(sys.argv[1], end=0.1)
 begun, spent = time.perf_counter(), time.process_time()
 seen = pipeline.answer(sys.argv[1]).descriptor.seen
@@ -62,6 +64,8 @@ def whole_processes(clip: Path, rounds: int) -> None:
     commands = {
         "decoding alone": [sys.executable, "-c", DECODE, str(clip)],
         "default recipe": [*COMMAND, str(clip)],
+        "in bf16": [*COMMAND, "--precision", "bf16", str(clip)],
+        "budget fast": [*COMMAND, "--budget", "fast", str(clip)],
         "mtcnn, every frame": [*COMMAND, *exact, str(clip)],
         "2 s": [*COMMAND, "--end", "2", str(clip)],
         "--help": [*COMMAND[:3], "--help"],
@@ -78,7 +82,9 @@ def whole_processes(clip: Path, rounds: int) -> None:
 
 def running(clip: Path, rounds: int) -> None:
     """Print frames/s of a process that is warm, and the most memory it held."""
-    recipes = {"default recipe": {}, "mtcnn, every frame": EXACT}
+    recipes: dict[str, dict[str, object]] = {
+        "default recipe": {}, "in bf16": {"precision": "bf16"}, "mtcnn, every frame": EXACT,
+    }  # fmt: skip
     runs = in_turns({name: (lambda r=r: answer(clip, r)) for name, r in recipes.items()}, rounds)
     for name, found in runs.items():
         wall, cpu, peak = zip(*found, strict=True)
