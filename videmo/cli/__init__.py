@@ -161,8 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
-    if "train" not in words:  # which alone has work for the threads of NumPy's linear algebra:
+    if "train" not in words:  # whose alone is work for NumPy's and OpenCV's own threads:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # they spin for 0.2 s as they begin
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the stages have each core at work
     guard_streams()
     quiet_libraries(debug=debug)
     try:

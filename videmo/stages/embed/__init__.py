@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +42,7 @@ class Backbone(Protocol):
 
     dim: int
     input_size: int
+    batch: int  # faces that it looks at at once; where there are fewer, it looks at black as well
     device: str  # what it runs on, for the record
     precision: str  # of its arithmetic: fp32, bf16 or fp16
 
@@ -52,7 +54,7 @@ BACKBONES = {
     "torch": "videmo.stages.embed.timm:Timm",
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-FLUSH_FACES, FLUSH_BATCHES = 64, 16  # when either has come together, it goes through the network
+LATE = 16  # batches that wait: then the network looks at what there is
 ALIKE = {"auto": 0.999, "asked": 0.99}  # cosine with fp32 that features in fewer bits must have
 
 
@@ -152,38 +154,63 @@ def in_batches(
 def embed(batches: Iterable[Crops], backbone: Backbone) -> Iterator[Features]:
     """Yield the features of each batch of crops; a batch without faces yields zero rows.
 
-    The faces of several batches go through the network together: a batch of large frames shows
-    one or two, and the network looks at a fixed number at a time.
+    The network looks at a fixed number of faces at a time. So the faces of several batches go
+    through it together, and what is left over waits for those of the next.
     """
-    waiting: list[Crops] = []
+    waiting = _Waiting(backbone)
     for crops in batches:
         if crops.pixels.shape[1:] != (backbone.input_size, backbone.input_size, 3):
             raise ValueError(
                 f"crops are {crops.pixels.shape[1:]}, the network takes squares of "
                 f"{backbone.input_size} px: Cropping.size and the backbone disagree"
             )
-        waiting.append(crops)
-        if len(waiting) == FLUSH_BATCHES or sum(len(one.pixels) for one in waiting) >= FLUSH_FACES:
-            yield from _embed_together(waiting, backbone)
-            waiting = []
-    if waiting:
-        yield from _embed_together(waiting, backbone)
+        yield from waiting.add(crops)
+    yield from waiting.end()
 
 
-def _embed_together(batches: Sequence[Crops], backbone: Backbone) -> Iterator[Features]:
-    """Yield the features of each batch, after one call for all of them."""
-    values, outputs = backbone(np.concatenate([crops.pixels for crops in batches]))
-    for name, column in {"features": values, **outputs}.items():
-        if not np.isfinite(column).all():
-            raise ModelError(
-                f"the network gives {name} that are no finite numbers; its weights are damaged, "
-                "or not for this network: install it again"
-            )
-    at = 0
-    for crops in batches:
-        rows = slice(at, at := at + len(crops.pixels))
-        columns = {name: column[rows] for name, column in outputs.items()}
-        yield Features(values[rows], crops.faces, crops.seen, columns, crops.times, crops.cuts)
+class _Waiting:
+    """Crops that were not yet looked at, or whose batch is not yet told of."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._batches = deque[Crops]()
+        self._unseen = np.zeros((0, backbone.input_size, backbone.input_size, 3), np.uint8)
+        self._told = self._look(0)  # of the first faces of the batches, by name
+
+    def add(self, crops: Crops) -> Iterator[Features]:
+        """Take a batch, and yield those that are told of by now."""
+        self._batches.append(crops)
+        self._unseen = np.concatenate([self._unseen, crops.pixels])
+        late = len(self._batches) >= LATE
+        return self._tell(0 if late else len(self._unseen) % self._backbone.batch)
+
+    def end(self) -> Iterator[Features]:
+        """Yield the batches that are left."""
+        return self._tell(0)
+
+    def _tell(self, left_over: int) -> Iterator[Features]:
+        if faces := len(self._unseen) - left_over:
+            more = self._look(faces)
+            self._told = {k: np.concatenate([of, more[k]]) for k, of in self._told.items()}
+        while self._batches and len(self._batches[0].pixels) <= len(self._told["features"]):
+            crops = self._batches.popleft()
+            rows = {name: of[: len(crops.pixels)] for name, of in self._told.items()}
+            self._told = {name: of[len(crops.pixels) :] for name, of in self._told.items()}
+            values = rows.pop("features")
+            yield Features(values, crops.faces, crops.seen, rows, crops.times, crops.cuts)
+
+    def _look(self, faces: int) -> dict[str, F32]:
+        """Return what the network says of the first faces that were not looked at."""
+        values, outputs = self._backbone(self._unseen[:faces])
+        self._unseen = self._unseen[faces:]
+        told = {"features": values, **outputs}
+        for name, column in told.items():
+            if not np.isfinite(column).all():
+                raise ModelError(
+                    f"the network gives {name} that are no finite numbers; its weights are "
+                    "damaged, or not for this network: install it again"
+                )
+        return told
 
 
 class Thumbnail:
@@ -193,6 +220,7 @@ class Thumbnail:
     """
 
     dim = 64
+    batch = 1
     device = "cpu"
     precision = "fp32"
 

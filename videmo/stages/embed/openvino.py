@@ -33,6 +33,7 @@ class OpenVINO:
     """
 
     device = "cpu"
+    batch = BATCH
 
     def __init__(
         self,

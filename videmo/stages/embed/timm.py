@@ -55,7 +55,7 @@ class Timm:
         self.dim, self.input_size, self.device = spec.dim, spec.input_size, pick_device(device)
         on_cpu = self.device == "cpu"
         self.precision = ("fp32" if on_cpu else "fp16") if precision == "auto" else precision
-        self._batch, self._widths = CPU_BATCH if on_cpu else GPU_BATCH, {"features": spec.dim}
+        self.batch, self._widths = CPU_BATCH if on_cpu else GPU_BATCH, {"features": spec.dim}
         net: Any = create_network(spec, folder / "weights.safetensors")
         for name, labels in spec.outputs.items():
             if outputs is not None and name not in outputs:
@@ -69,7 +69,7 @@ class Timm:
         import torch
 
         with torch.inference_mode(), _set_precision(self.device, self.precision):
-            return in_batches(self._run, pixels, self._batch, self._widths)
+            return in_batches(self._run, pixels, self.batch, self._widths)
 
     def _run(self, pixels: U8) -> dict[str, F32]:
         import torch
