@@ -34,7 +34,7 @@ def test_hostile_archives_are_refused_or_sound(tmp_path: Path) -> None:
 
 def test_a_network_whose_answers_are_no_numbers_gives_none(tmp_path: Path) -> None:
     class Broken:
-        dim, input_size, device, precision = 2, 4, "cpu", "fp32"
+        dim, input_size, batch, device, precision = 2, 4, 1, "cpu", "fp32"
 
         def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             return np.full((len(pixels), 2), np.nan, np.float32), {}
