@@ -115,15 +115,16 @@ def test_words_cannot_move_the_cursor_of_a_terminal(place: Path) -> None:
 
 def test_the_end_of_the_process_is_short_but_not_for_those_who_wait_for_it() -> None:
     code = (
-        "import atexit, sys, threading, time\n"
-        "atexit.register(print, 'at exit')\n"
+        "import atexit, os, sys, threading, time\n"
+        "atexit.register(lambda: print('at exit', os.environ['OPENBLAS_NUM_THREADS']))\n"
         "threading.Thread(target=lambda: (time.sleep(0.2), print('a thread'))).start()\n"
         "from videmo.__main__ import command; command()"
     )
     command = [sys.executable, "-c", code, "--version"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    given = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(command, capture_output=True, text=True, env=given)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "a thread" in done.stdout and done.stdout.splitlines()[-1] == "at exit"
+    assert "a thread" in done.stdout and done.stdout.splitlines()[-1] == "at exit 1"
 
 
 def test_a_profiler_sees_the_end_of_the_process() -> None:

@@ -214,9 +214,10 @@ def test_the_arguments_in_use_are_listed() -> None:
     from videmo.train.presets import PRESETS
 
     for preset in PRESETS.values():
-        arguments.checked_arguments("resnet18", preset.get("arguments", {}))
+        own = preset.get("arguments", {})
+        assert arguments.checked_arguments("resnet18", own) == own
     for spec in (spec for row in ZOO.values() for spec in row.specs):
-        arguments.checked_arguments(spec.architecture, spec.arguments)
+        assert arguments.checked_arguments(spec.architecture, spec.arguments) == spec.arguments
 
 
 @pytest.mark.parametrize("name", ["hf-hub:some/where", "local-dir:/tmp", "http://x", "a/b", "a b"])

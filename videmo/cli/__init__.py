@@ -159,11 +159,7 @@ def _say_usage(error: click.ClickException) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words
-    if "train" not in words:  # whose alone is work for NumPy's and OpenCV's own threads:
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # they spin for 0.2 s as they begin
-        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # the stages have each core at work
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     guard_streams()
     quiet_libraries(debug=debug)
     try:
