@@ -57,6 +57,21 @@ def meet(ours: Kept, theirs: Kept) -> np.ndarray:
     return np.array(rows).reshape(-1, 6)
 
 
+def steps(kept: Kept) -> list[float]:
+    """Return how far the edges of each face move from a frame to the next, in sides of it."""
+    frames, moved = dict(kept.by_frame()), []
+    for number, faces in frames.items():
+        before = frames.get(number - 1)
+        if before is None:
+            continue
+        overlap = iou(faces.box, before.box)
+        for one, which in enumerate(overlap.argmax(1)):
+            if overlap[one, which] > 0.3:
+                side = (faces.box[one, 2:] - faces.box[one, :2]).max()
+                moved.append(float(np.abs(faces.box[one] - before.box[which]).mean() / side))
+    return moved
+
+
 def _apart(faces: Faces, one: int, there: Faces, which: int) -> list[float]:
     box, other = faces.box[one].astype(float), there.box[which].astype(float)
     side = other[2:] - other[:2]
@@ -71,6 +86,7 @@ def report(clips: Sequence[Path], head: str) -> None:
     """Print a line a clip, then what all faces and all labels come to."""
     exact, fast = pipelines(head, (EXACT, FAST))
     met, apart, same = [np.zeros((0, 6))], [], 0
+    moved: tuple[list[float], list[float]] = [], []
     for clip in clips:
         kept = Kept(), Kept()
         try:
@@ -79,6 +95,8 @@ def report(clips: Sequence[Path], head: str) -> None:
             print(f"{clip.name}: {type(error).__name__}", flush=True)
             continue
         met.append(meet(kept[1], kept[0]))
+        for of, one_kept in zip(moved, kept, strict=True):
+            of += steps(one_kept)
         print(f"{clip.name[:40]:41}{_counts(one, two)}  {_labels(one, two)}", flush=True)
         if one.prediction and two.prediction:
             apart.append(np.abs(one.prediction.scores - two.prediction.scores).mean())
@@ -95,6 +113,9 @@ def report(clips: Sequence[Path], head: str) -> None:
     print(
         "  points of the eye distance, 50th, 95th percentile", np.percentile(rows[:, 5], [50, 95])
     )
+    for name, of in zip(("on every frame", "followed"), moved, strict=True):
+        print(f"  edges move from frame to frame, {name}, 50th, 90th percentile of sides",
+              np.percentile(of, [50, 90]))  # fmt: skip
 
 
 def _counts(one: Answer, two: Answer) -> str:

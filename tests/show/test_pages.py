@@ -138,8 +138,10 @@ def page_of(seen, pipeline, demo, name="demo.mp4", **options):
 def test_the_page_of_a_clip_tells_what_classify_tells(seen, pipeline, demo):
     page = page_of(seen, pipeline, demo)
     told = load_pipeline("afew7").predict(demo, start=2.5, end=5.5)
-    share = 100 * told.scores.max()
-    assert f'<p class="answer">{told.label} {share:.0f}\N{NO-BREAK SPACE}%</p>' in page
+    answer = re.search(r'<p class="answer">(\w+) (\d+)\N{NO-BREAK SPACE}%</p>', page)
+    assert answer and answer[1] == told.label
+    # the page looks for every face, and so at larger frames: O-Net's box moves by a little
+    assert int(answer[2]) == pytest.approx(100 * told.scores.max(), abs=5)
 
 
 def test_an_answer_that_is_too_little_says_so(seen, pipeline, demo):

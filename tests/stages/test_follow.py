@@ -72,7 +72,7 @@ class Scene:
             overlap = iou(box, there)
             seen = overlap.max(1) > 0.3
             found[seen], score[seen] = there[overlap.argmax(1)[seen]], 0.8
-        return found, score, np.zeros((len(box), 5, 2))
+        return found, score, np.repeat(found[:, None, :2], 5, 1)
 
     def run(self, following: Following = AUTO, **how: int) -> tuple[list[Faces], Looks]:
         """Return the faces of each frame, and what was done."""
@@ -138,6 +138,47 @@ def test_a_face_that_runs_is_followed_by_its_motion() -> None:
     scene = Scene(running, 12)
     faces, _ = scene.run()
     assert scene.whole == [0] and [len(of) for of in faces] == [1] * 12
+
+
+def test_a_face_that_rests_is_looked_at_in_the_same_place() -> None:
+    """Of O-Net's kind: what it says of a box depends on the box, by no rule."""
+    scene, shown = Scene(still, 30), list[Array]()
+
+    def look(pixels: U8, box: Array) -> tuple[F64, F64, F64]:
+        shown.append(box.copy())
+        found, score, points = scene.look(pixels, box)
+        return found + np.round(box * 7919) % 5 - 2, score, points
+
+    faces = [of for _, of in follow(scene.frames(size=1), scene.find, look, AUTO)]
+    sides = np.array([of.box[0, 2:] - of.box[0, :2] for of in faces])
+    assert np.ptp(np.concatenate(shown[:13]), 0).max() < 1.6  # px; it gives way to what is seen
+    assert np.ptp(sides, 0).max() <= 4
+
+
+def test_where_a_found_face_is_the_follower_says_if_he_sees_it() -> None:
+    def nudged(frames: FrameBatch) -> Faces:
+        faces = scene.find(frames)
+        return Faces.on(frames, faces.row, faces.box + 3, faces.score)
+
+    for dim, left in (((), 50.0), ((0, 1), 53.0)):
+        scene = Scene(still, 1, dim=dim)
+        ((_, faces),) = follow(scene.frames(), nudged, scene.look, AUTO)
+        assert faces.box[0, 0] == left and faces.score[0] == pytest.approx(0.99)
+
+
+def test_a_face_that_comes_near_is_looked_at_in_a_larger_place() -> None:
+    shown = list[float]()
+
+    def look(pixels: U8, box: Array) -> tuple[F64, F64, F64]:
+        shown.append(float(box[0, 2] - box[0, 0]))
+        side = 40 * 1.02 ** pixels[0, 0, 0]  # 2 % more a frame
+        there = np.array([[150 - side / 2, 100 - side / 2, 150 + side / 2, 100 + side / 2]])
+        return there, np.full(1, 0.9), np.full((1, 5, 2), (150.0, 100.0))
+
+    scene = Scene(lambda number: [(130.0, 80.0)], 26)
+    list(follow(scene.frames(), scene.find, look, Following(every=1000)))
+    assert scene.whole == [0]
+    assert 0.8 < shown[-1] / (40 * 1.02**25) < 1
 
 
 def test_a_frame_without_a_face_was_looked_at_as_a_whole() -> None:

@@ -86,7 +86,8 @@ def _find(
     if look:
         if wanted != "largest":  # a glance may miss smaller ones
             following = replace(following, glance=None)
-        found = follow(frames, detector, look, following, looks)
+        find = getattr(detector, "find_roughly", detector)
+        found = follow(frames, find, look, following, looks)
     else:
         found = detect(frames, detector)
     for batch, faces in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ SAME_OVERLAP = (
     0.3  # intersection over union from which a face that was found is one that was followed
 )
 MERGED_OVERLAP = 0.5  # ... and two faces that were followed have become one
+GIVE = 0.1  # share by which the place that is looked at gives way to what was seen there
 ROUNDING = 1e-6  # s; times are sums of floats
 
 FindFaces = Callable[[FrameBatch], Faces]
@@ -104,30 +105,28 @@ class _KnownFaces:
     box: F64  # (K, 4)
     score: F64  # (K,)
     points: F64  # (K, 5, 2)
-    motion: F64  # (K, 2) of the middle, from the frame before
+    place: F64  # (K, 4) the box about which it is looked for
+    motion: F64  # (K, 2) of its points, from the frame before
     found: F64  # (K,) s, when a whole look last showed it
 
     def __len__(self) -> int:
         return len(self.score)
 
     def __getitem__(self, keep: Array) -> _KnownFaces:
-        return _KnownFaces(
-            self.box[keep], self.score[keep], self.points[keep], self.motion[keep], self.found[keep]
-        )
+        return _KnownFaces(*(getattr(self, one.name)[keep] for one in fields(self)))
 
     @classmethod
     def none(cls) -> _KnownFaces:
         """Return zero faces."""
-        return cls(
-            np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)), np.zeros((0, 2)), np.zeros(0)
-        )
+        shapes = (4,), (), (5, 2), (4,), (2,), ()
+        return cls(*(np.zeros((0, *shape)) for shape in shapes))
 
     @classmethod
     def of(cls, faces: Faces, scale: float) -> _KnownFaces:
         """Return what a whole look has shown; it stands still until it was seen to move."""
         box, points = (x.astype(np.float64) * scale for x in (faces.box, faces.landmarks))
         still = np.zeros((len(faces), 2))
-        return cls(box, faces.score.astype(np.float64), points, still, faces.time)
+        return cls(box, faces.score.astype(np.float64), points, box, still, faces.time)
 
     @classmethod
     def all_of(cls, parts: Sequence[_KnownFaces]) -> _KnownFaces:
@@ -164,7 +163,7 @@ class _Follower:
         if due or lost or nobody:
             self._looks.whole += 1
             seen = self._glanced(frame, now) if len(now) and not lost else frame
-            found = _KnownFaces.of(self._find(seen), frame.scale)
+            found = self._settled(pixels, _KnownFaces.of(self._find(seen), frame.scale))
             now = _KnownFaces.all_of([found, now[_is_none_of(now.box, found.box)]])
             self._empty.keep(None if len(now) else pixels)
         self._known, self._size = now, size
@@ -187,17 +186,37 @@ class _Follower:
             pixels, least, scale = averaged(pixels), least / 2, scale / 2
         return FrameBatch(pixels[None], frame.index, frame.time, scale)
 
+    def _settled(self, pixels: U8, found: _KnownFaces) -> _KnownFaces:
+        """Return faces of a whole look with box and points as if they had been followed there."""
+        box, score, points = self._look(pixels, found.box)
+        sure = self._is_there(box, score, found.box)
+        box = np.where(sure[:, None], box, found.box)
+        return replace(found, box=box, points=np.where(sure[:, None, None], points, found.points))
+
     def _again(self, pixels: U8, before: _KnownFaces, time: float) -> _KnownFaces:
-        """Return those of the faces that are seen again, where they are now."""
-        expected = before.box + before.motion[:, [0, 1, 0, 1]]
+        """Return those of the faces that are seen again, where they are now.
+
+        What `look` says depends a little, and by no rule, on the box about which it looks: by 4 %
+        of the size. So that box stays where it is on a face, by its points, which do not.
+        """
+        expected = _moved(before.place, before.motion)
         box, score, points = self._look(pixels, expected)
-        motion = (box[:, :2] + box[:, 2:] - before.box[:, :2] - before.box[:, 2:]) / 2
-        now = _KnownFaces(box, score, points, motion, before.found)
-        o = self._following
-        near = iou(box, expected).diagonal() >= o.overlap
-        return _without_doubles(
-            now[(score >= o.score) & near & (time - before.found <= o.gap + ROUNDING)]
-        )
+        motion = np.nan_to_num((points - before.points).mean(1))  # NaN: the detector gave none
+        place = _moved(before.place, motion)
+        place += GIVE * (box - place)  # for faces come nearer, and turn
+        now = _KnownFaces(box, score, points, place, motion, before.found)
+        lately = time - before.found <= self._following.gap + ROUNDING
+        return _without_doubles(now[self._is_there(box, score, expected) & lately])
+
+    def _is_there(self, box: F64, score: F64, expected: F64) -> Array:
+        """Return of which faces (K,) is true that what was seen is them."""
+        near = iou(box, expected).diagonal() >= self._following.overlap
+        return np.asarray((score >= self._following.score) & near)
+
+
+def _moved(box: F64, by: F64) -> F64:
+    """Return boxes (K, 4) moved by (K, 2)."""
+    return np.asarray(box + by[:, [0, 1, 0, 1]])
 
 
 def _without_doubles(known: _KnownFaces) -> _KnownFaces:

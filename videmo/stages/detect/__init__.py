@@ -76,7 +76,8 @@ class Detector(Protocol):
         """Return the faces of all frames, ordered by row, then by falling score.
 
         One that can also say where exactly a face is, of which it is known about where, has an
-        attribute `look` for that (`onet.ONet`): its faces may be followed.
+        attribute `look` for that (`onet.ONet`): its faces may be followed. If the last thing that
+        it does is to look so at each face, `find_roughly` does all but that.
 
         frames: (N, H, W, 3) uint8 RGB; N may be 0
         returns: boxes and points in px of the source, boxes inside the frame; no face is no row

@@ -71,20 +71,27 @@ class SettledDetector(ABC):
 
     def __call__(self, frames: FrameBatch) -> Faces:
         """Return the faces of all frames, ordered by row, then by falling score."""
+        return self._faces(frames, LOOKS)
+
+    def find_roughly(self, frames: FrameBatch) -> Faces:
+        """Return the same without O-Net's last look, which who follows them takes himself."""
+        return self._faces(frames, LOOKS - 1)
+
+    def _faces(self, frames: FrameBatch, looks: int) -> Faces:
         if not frames.pixels.size:
             return Faces.none()
-        parts = [self._find(pixels, row) for row, pixels in enumerate(frames.pixels)]
+        parts = [self._find(pixels, row, looks) for row, pixels in enumerate(frames.pixels)]
         row, box, score, points = (np.concatenate(column) for column in zip(*parts, strict=True))
         return select(ordered(Faces.on(frames, row, box, score, points)), self.options.faces)
 
-    def _find(self, pixels: U8, row: int) -> tuple[Array, ...]:
+    def _find(self, pixels: U8, row: int, looks: int) -> tuple[Array, ...]:
         """Return row, box, score and points of the faces in one frame (H, W, 3), in px of it."""
         size = pixels.shape[:2]
         height, width = shrunk(size[0], size[1], self.options.max_side)
         seen = pixels if (height, width) == size else resize(pixels, height, width)
         box, score, points = self._answer(seen)
         unit = np.array([size[1] / width, size[0] / height])
-        box, points = refine(self.look, pixels, box * np.tile(unit, 2), points * unit)
+        box, points = refine(self.look, pixels, box * np.tile(unit, 2), points * unit, looks)
         return np.full(len(box), row), box, score, points
 
     def _answer(self, pixels: U8) -> tuple[F64, F64, F64]:
@@ -119,10 +126,10 @@ def padded(pixels: U8, height: int, width: int, colour: tuple[int, int, int]) ->
     return larger
 
 
-def refine(onet: ONet, pixels: U8, box: F64, points: F64) -> tuple[F64, F64]:
+def refine(onet: ONet, pixels: U8, box: F64, points: F64, looks: int) -> tuple[F64, F64]:
     """Return boxes and points as O-Net gives them, where it is sure; the others as they are."""
     exact, marks, sure = box, points, np.ones(len(box), bool)
-    for _ in range(LOOKS):
+    for _ in range(looks):
         exact, score, marks = onet(pixels, np.where(sure[:, None], exact, box))
         sure &= score >= SURE
     return np.where(sure[:, None], exact, box), np.where(sure[:, None, None], marks, points)
