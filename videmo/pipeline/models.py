@@ -13,7 +13,9 @@ from typing import Any
 
 from videmo import store
 from videmo.errors import VidemoError
+from videmo.files.openvino import import_openvino
 from videmo.pipeline.engine import Engine
+from videmo.stages.decode import import_decoder
 from videmo.stages.detect import Detection, Detector
 from videmo.stages.detect import detector as make_detector
 from videmo.stages.embed import Backbone, make_backbone
@@ -48,13 +50,16 @@ class LoadedModels:
                     f"process {self._process} loaded these models, and a fork does not take their "
                     "threads along; call videmo.load in this process, or start it by spawn"
                 )
-            if self._engine.runs == "openvino":  # it reads two networks at once
-                beside = threading.Thread(target=self._try_detector)
-                beside.start()
+            if self._engine.runs == "openvino":  # it reads networks without Python's lock
+                import_openvino()
+                beside = [threading.Thread(target=f) for f in (self._try_detector, import_decoder)]
+                for thread in beside:
+                    thread.start()
                 try:
                     _ = self.backbone
                 finally:
-                    beside.join()
+                    for thread in beside:
+                        thread.join()
             _ = self.detector, self.backbone
             if self._head is not None:
                 _ = self.head

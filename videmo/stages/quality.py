@@ -92,8 +92,11 @@ class QualityTally:
 
 
 def _median(values: Array) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else None
+    known = np.sort(values[~np.isnan(values)])
+    if not len(known):
+        return None
+    middle = [(len(known) - 1) // 2, len(known) // 2]
+    return float(known[middle].mean())  # np.median imports numpy.ma, which takes 20 ms
 
 
 def side(faces: Faces) -> F32:
