@@ -47,7 +47,7 @@ engine_options = section(
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
         default="auto",
-        help="Of the network's arithmetic; auto is fp32 on the CPU, fp16 on a GPU.",
+        help="Of the network's arithmetic; auto is fp32.",
     ),
     click.option(
         "--decoder",

@@ -55,7 +55,7 @@ BACKBONES = {
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 LATE = 16  # batches that wait: then the network looks at what there is
-ALIKE = {"auto": 0.999, "asked": 0.99}  # cosine with fp32 that features in fewer bits must have
+ALIKE = 0.99  # cosine with fp32 that features in fewer bits must have
 
 
 def make_backbone(
@@ -72,9 +72,9 @@ def make_backbone(
 
     threads: 0 is as many as this process may use
     outputs: those of the spec that are computed, () for the features alone; None for all
-    precision: auto is fp32 on a CPU, and fp16 on a GPU where it gives the features of fp32
+    precision: auto is fp32, so that a GPU answers as a CPU does
     Raises UnknownName, MissingDependency, CorruptModel; InputError for a device or precision that
-    is not there, or a precision that was asked for and gives features of another kind.
+    is not there, or a precision that gives features of another kind.
     """
     make = resolve("engine", BACKBONES, engine)
     for name in outputs or ():
@@ -92,11 +92,7 @@ def make_backbone(
     backbone = made(precision)
     if backbone.precision == "fp32":
         return backbone
-    full = made("fp32")
-    alike = _alike(backbone, full)
-    if precision == "auto":
-        return backbone if alike >= ALIKE["auto"] else full
-    if alike < ALIKE["asked"]:
+    if (alike := _alike(backbone, made("fp32"))) < ALIKE:
         raise InputError(
             f"in {precision} on {backbone.device}, this network has other features (cosine "
             f"{alike:.4f} with those of fp32); use precision=fp32"

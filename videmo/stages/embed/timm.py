@@ -33,8 +33,8 @@ class Timm:
     """Runs the network of `spec` with the weights of `folder`, on a CPU or a GPU.
 
     outputs: those that are computed, by name; None for all
-    precision: auto is fp32 on a CPU, fp16 elsewhere; what loses by fewer bits, such as a softmax,
-    is left in fp32 (torch's autocast)
+    precision: auto is fp32; what loses by fewer bits, such as a softmax, is left in fp32 in any
+    (torch's autocast)
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Timm:
         if threads:
             torch.set_num_threads(threads)
         self.dim, self.input_size, self.device = spec.dim, spec.input_size, pick_device(device)
-        on_cpu = self.device == "cpu"
-        self.precision = ("fp32" if on_cpu else "fp16") if precision == "auto" else precision
-        self.batch, self._widths = CPU_BATCH if on_cpu else GPU_BATCH, {"features": spec.dim}
+        self.precision = "fp32" if precision == "auto" else precision
+        self.batch = CPU_BATCH if self.device == "cpu" else GPU_BATCH
+        self._widths = {"features": spec.dim}
         net: Any = create_network(spec, folder / "weights.safetensors")
         for name, labels in spec.outputs.items():
             if outputs is not None and name not in outputs:
