@@ -78,8 +78,8 @@ def follow(
     The whole frame is looked at where `following.every` says so, and wherever else it must: while
     no face is known, where one was lost or two became one, and after a cut. So a frame without a
     face was looked at as a whole, or looks as one did that was: nothing moves on a slide. On the
-    others each face is looked for around its last box, moved on as it moved before; it goes on at
-    a lower certainty than it began with.
+    others each face is looked for around a place that rests on it, moved on as its points moved
+    before; it goes on at a lower certainty than it began with.
 
     When a whole look is due depends on the frame's own time and number, and what was found
     replaces what was followed: nothing depends on where batches end, nor, `gap` s after a
