@@ -61,10 +61,11 @@ def main() -> None:
 def whole_processes(clip: Path, rounds: int) -> None:
     """Print wall and processor time of whole processes, and over those of decoding alone."""
     exact = ["--detector", "mtcnn", "--detect-every", "1"]
+    in_bf16 = {"in bf16": [*COMMAND, "--precision", "bf16", str(clip)]} if has_bf16() else {}
     commands = {
         "decoding alone": [sys.executable, "-c", DECODE, str(clip)],
         "default recipe": [*COMMAND, str(clip)],
-        "in bf16": [*COMMAND, "--precision", "bf16", str(clip)],
+        **in_bf16,
         "budget fast": [*COMMAND, "--budget", "fast", str(clip)],
         "mtcnn, every frame": [*COMMAND, *exact, str(clip)],
         "2 s": [*COMMAND, "--end", "2", str(clip)],
@@ -80,11 +81,18 @@ def whole_processes(clip: Path, rounds: int) -> None:
               f"{shown(of_cpu)}", flush=True)  # fmt: skip
 
 
+def has_bf16() -> bool:
+    """Return whether this processor calculates in bf16."""
+    from openvino import Core
+
+    return "BF16" in Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def running(clip: Path, rounds: int) -> None:
     """Print frames/s of a process that is warm, and the most memory it held."""
-    recipes: dict[str, dict[str, object]] = {
-        "default recipe": {}, "in bf16": {"precision": "bf16"}, "mtcnn, every frame": EXACT,
-    }  # fmt: skip
+    recipes: dict[str, dict[str, object]] = {"default recipe": {}, "mtcnn, every frame": EXACT}
+    if has_bf16():
+        recipes["in bf16"] = {"precision": "bf16"}
     runs = in_turns({name: (lambda r=r: answer(clip, r)) for name, r in recipes.items()}, rounds)
     for name, found in runs.items():
         wall, cpu, peak = zip(*found, strict=True)
