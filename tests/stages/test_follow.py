@@ -286,3 +286,21 @@ def test_in_a_clip_no_face_is_lost_and_boxes_are_those_of_detection(demo: Path) 
             )
     assert looks.whole <= 5
     assert np.median(overlaps) >= 0.93 and np.percentile(overlaps, 5) >= 0.85
+
+
+def test_a_part_of_a_clip_has_the_faces_of_the_whole_a_second_after_it_begins(demo: Path) -> None:
+    find = MTCNN(Detection(), threads=1)
+
+    def faces_of(start: float) -> dict[int, bytes]:
+        with open_video(demo) as video:
+            parts = follow(video.read(Sampling(start=start, end=7.2)), find, find.look, AUTO)
+            every = [faces for _, faces in parts]
+        return {
+            int(number): faces.box[faces.index == number].tobytes()
+            for faces in every
+            for number in np.unique(faces.index)
+        }
+
+    whole, part = faces_of(3.1), faces_of(5.3)
+    later = [number for number in part if number >= 25 * 6.3]
+    assert later and all(part[number] == whole[number] for number in later)
