@@ -155,7 +155,7 @@ def test_a_face_that_rests_is_looked_at_in_the_same_place() -> None:
     assert np.ptp(sides, 0).max() <= 4
 
 
-def test_where_a_found_face_is_the_follower_says_if_he_sees_it() -> None:
+def test_where_a_found_face_is_the_follower_says_if_it_sees_it() -> None:
     def nudged(frames: FrameBatch) -> Faces:
         faces = scene.find(frames)
         return Faces.on(frames, faces.row, faces.box + 3, faces.score)

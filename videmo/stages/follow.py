@@ -17,7 +17,6 @@ SAME_OVERLAP = (
     0.3  # intersection over union from which a face that was found is one that was followed
 )
 MERGED_OVERLAP = 0.5  # ... and two faces that were followed have become one
-GIVE = 0.1  # share by which the place that is looked at gives way to what was seen there
 ROUNDING = 1e-6  # s; times are sums of floats
 
 FindFaces = Callable[[FrameBatch], Faces]
@@ -37,6 +36,7 @@ class Following:
     gap: float = 1.0  # s that a face goes on for if whole looks do not find it again
     glance: int | None = 64  # px: see `_Follower`; None: every whole look is at the frame as it is
     cut: float = 40.0  # mean change of the colours (0..255) between two frames that ends all faces
+    give: float = 0.1  # share by which the place about which one looks gives way to what is seen
 
     def __post_init__(self) -> None:
         if self.every != AUTO and not (type(self.every) is int and self.every >= 1):
@@ -44,8 +44,8 @@ class Following:
         for name in ("longest", "gap", "cut"):
             NOT_NEGATIVE.check(name, getattr(self, name))
         COUNT.check_given("glance", self.glance)
-        SHARE.check("score", self.score)
-        SHARE.check("overlap", self.overlap)
+        for name in ("score", "overlap", "give"):
+            SHARE.check(name, getattr(self, name))
 
     @property
     def follows(self) -> bool:
@@ -203,7 +203,7 @@ class _Follower:
         box, score, points = self._look(pixels, expected)
         motion = np.nan_to_num((points - before.points).mean(1))  # NaN: the detector gave none
         place = _moved(before.place, motion)
-        place += GIVE * (box - place)  # for faces come nearer, and turn
+        place += self._following.give * (box - place)  # for faces come nearer, and turn
         now = _KnownFaces(box, score, points, place, motion, before.found)
         lately = time - before.found <= self._following.gap + ROUNDING
         return _without_doubles(now[self._is_there(box, score, expected) & lately])

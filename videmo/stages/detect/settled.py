@@ -74,7 +74,7 @@ class SettledDetector(ABC):
         return self._faces(frames, LOOKS)
 
     def find_roughly(self, frames: FrameBatch) -> Faces:
-        """Return the same without O-Net's last look, which who follows them takes himself."""
+        """Return the same without O-Net's last look, which is left to what follows them."""
         return self._faces(frames, LOOKS - 1)
 
     def _faces(self, frames: FrameBatch, looks: int) -> Faces:
