@@ -162,6 +162,7 @@ def test_a_command_that_writes_no_journal_clears_up_as_well(work: Path) -> None:
     while not any(path.suffix == ".part" for path in work.iterdir()):
         assert run.poll() is None and time.monotonic() < until
         time.sleep(0.01)
+    time.sleep(0.1)  # stopped in the very moment it is made, it stays, and the next run sweeps it
     run.send_signal(signal.SIGTERM)
     _, err = run.communicate(timeout=120)
     assert run.returncode == 130, err
